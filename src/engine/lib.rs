@@ -1,0 +1,3 @@
+//! The pure core of gatun.
+#![no_std]
+extern crate alloc;

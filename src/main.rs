@@ -1,0 +1,2 @@
+//! gatun.
+fn main() {}
