@@ -1,0 +1,243 @@
+//! The states of a connection, as Linux IPVS keeps them (`ip_vs_proto_tcp.c`, the tables of NAT), and their timeouts.
+//!
+//! ```text
+//!   client SYN         either ACK            FIN of one side      FIN of the other
+//!  ----------> SYN_RECV ----------> ESTABLISHED ----------> CLOSE_WAIT | FIN_WAIT ----------> TIME_WAIT
+//!                                        any RST: CLOSE (but a client's RST in SYN_RECV changes nothing)
+//! ```
+
+use crate::addr::Dir;
+use crate::time::Ticks;
+
+/// The state of a connection. The order is that of the columns of IPVS's tables; `Udp` is the one state of UDP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum State {
+    /// The seat is free.
+    None = 0,
+    /// Data flows.
+    Established,
+    /// The server's SYN came first.
+    SynSent,
+    /// The client's SYN was seen.
+    SynRecv,
+    /// The server sent its FIN first.
+    FinWait,
+    /// Both sides sent their FIN.
+    TimeWait,
+    /// A RST was seen.
+    Close,
+    /// The client sent its FIN first.
+    CloseWait,
+    /// Waits for the last ACK.
+    LastAck,
+    /// Listens, as an expected connection of FTP does.
+    Listen,
+    /// The SYN proxy waits for the client's ACK.
+    SynAck,
+    /// UDP has but one.
+    Udp,
+}
+
+/// How many states there are.
+pub const STATES: usize = 12;
+
+impl State {
+    /// All of them, in order.
+    pub const ALL: [State; STATES] = {
+        use State::*;
+        [None, Established, SynSent, SynRecv, FinWait, TimeWait, Close, CloseWait, LastAck, Listen, SynAck, Udp]
+    };
+
+    /// From its number; `None` for any other.
+    #[inline(always)]
+    pub const fn from_u8(n: u8) -> State {
+        if (n as usize) < STATES { State::ALL[n as usize] } else { State::None }
+    }
+
+    /// What LVS counts as an active connection.
+    #[inline(always)]
+    pub const fn is_active(self) -> bool {
+        matches!(self, State::Established | State::SynSent | State::SynRecv | State::SynAck)
+    }
+
+    /// Half open: the handshake is not done.
+    #[inline(always)]
+    pub const fn is_half_open(self) -> bool {
+        matches!(self, State::SynSent | State::SynRecv | State::SynAck)
+    }
+
+    /// Both sides are done: a new connection may press it out of its local port.
+    #[inline(always)]
+    pub const fn is_over(self) -> bool {
+        matches!(self, State::TimeWait | State::Close)
+    }
+
+    /// At least one side has sent FIN or RST: a client's SYN opens anew.
+    #[inline(always)]
+    pub const fn is_closing(self) -> bool {
+        matches!(self, State::FinWait | State::TimeWait | State::Close | State::CloseWait | State::LastAck)
+    }
+
+    /// As ipvsadm prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::None => "NONE",
+            State::Established => "ESTABLISHED",
+            State::SynSent => "SYN_SENT",
+            State::SynRecv => "SYN_RECV",
+            State::FinWait => "FIN_WAIT",
+            State::TimeWait => "TIME_WAIT",
+            State::Close => "CLOSE",
+            State::CloseWait => "CLOSE_WAIT",
+            State::LastAck => "LAST_ACK",
+            State::Listen => "LISTEN",
+            State::SynAck => "SYNACK",
+            State::Udp => "UDP",
+        }
+    }
+}
+
+/// Bits of the TCP flags byte.
+pub mod tcp_flags {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement field is significant.
+    pub const ACK: u8 = 0x10;
+}
+
+/// The state after a TCP packet with `flags`. RST goes before SYN, SYN before FIN, FIN before ACK; a packet with none of
+/// them closes, as in IPVS.
+#[inline]
+pub const fn tcp_next(state: State, dir: Dir, flags: u8) -> State {
+    use tcp_flags::*;
+    let event = if flags & RST != 0 {
+        3
+    } else if flags & SYN != 0 {
+        0
+    } else if flags & FIN != 0 {
+        1
+    } else if flags & ACK != 0 {
+        2
+    } else {
+        return State::Close;
+    };
+    let column = state as usize;
+    if column >= COLUMNS { State::Close } else { TCP[dir as usize][event][column] }
+}
+
+const COLUMNS: usize = 11;
+
+#[rustfmt::skip]
+const TCP: [[[State; COLUMNS]; 4]; 2] = {
+    use State::{Close as CL, CloseWait as CW, Established as ES, FinWait as FW, LastAck as LA, Listen as LI,
+                SynAck as SA, SynRecv as SR, SynSent as SS, TimeWait as TW};
+    [
+        [ // from the client
+            //NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+            [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR], // SYN
+            [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW], // FIN
+            [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES], // ACK
+            [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR], // RST
+        ],
+        [ // from the server
+            [SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR], // SYN
+            [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW], // FIN
+            [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES], // ACK
+            [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL], // RST
+        ],
+    ]
+};
+
+/// How long a connection stays in each state without a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts(pub [Ticks; STATES]);
+
+impl Timeouts {
+    /// Of one state.
+    #[inline(always)]
+    pub const fn of(&self, state: State) -> Ticks {
+        self.0[state as usize]
+    }
+    /// Sets one state's, in seconds.
+    pub fn set(&mut self, state: State, secs: u32) {
+        self.0[state as usize] = Ticks::from_secs(secs);
+    }
+}
+
+impl Default for Timeouts {
+    /// gatun's: SYN 60, ESTABLISHED 900, FIN 60, CLOSE 10, UDP 300 s.
+    ///
+    /// IPVS has 120 s for SYN_SENT, SYNACK, FIN_WAIT, TIME_WAIT and LISTEN, and 30 s for LAST_ACK.
+    fn default() -> Self {
+        let mut t = Timeouts([Ticks::from_secs(60); STATES]);
+        t.set(State::None, 2);
+        t.set(State::Established, 900);
+        t.set(State::Close, 10);
+        t.set(State::Udp, 300);
+        t
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tcp_flags::*;
+    use super::*;
+    use State::*;
+
+    /// Walks that were observed on a real IPVS, packet by packet.
+    #[test]
+    fn observed_walks_of_ipvs_are_walked_again() {
+        let walk = |packets: &[(Dir, u8)]| {
+            packets
+                .iter()
+                .scan(State::None, |s, (d, f)| {
+                    *s = tcp_next(*s, *d, *f);
+                    Some(*s)
+                })
+                .collect::<alloc::vec::Vec<_>>()
+        };
+        use Dir::{In, Out};
+        let open = [(In, SYN), (Out, SYN | ACK), (In, ACK)];
+        assert_eq!(walk(&open), [SynRecv, SynRecv, Established]);
+        let then = |more: &[(Dir, u8)]| *walk(&[&open[..], more].concat()).last().unwrap();
+        assert_eq!(then(&[(In, FIN | ACK)]), CloseWait);
+        assert_eq!(then(&[(In, FIN | ACK), (Out, FIN | ACK)]), TimeWait);
+        assert_eq!(then(&[(Out, FIN | ACK)]), FinWait);
+        assert_eq!(then(&[(Out, FIN | ACK), (In, FIN | ACK)]), TimeWait);
+        assert_eq!(then(&[(In, RST)]), Close);
+        assert_eq!(then(&[(Out, RST | ACK)]), Close);
+        assert_eq!(then(&[(In, 0)]), Close);
+        assert_eq!(walk(&[(In, SYN), (Out, RST | ACK)]), [SynRecv, Close]);
+        assert_eq!(walk(&[(In, SYN), (In, RST)]), [SynRecv, SynRecv]);
+        assert_eq!(walk(&[(In, SYN), (In, ACK)]), [SynRecv, Established]);
+        assert_eq!(then(&[(In, SYN)]), Established);
+        assert_eq!(then(&[(In, FIN | ACK), (Out, FIN | ACK), (In, SYN)]), SynRecv);
+    }
+
+    #[test]
+    fn rst_goes_before_syn_before_fin_before_ack() {
+        for dir in [Dir::In, Dir::Out] {
+            for s in State::ALL {
+                assert_eq!(tcp_next(s, dir, RST | SYN | FIN | ACK), tcp_next(s, dir, RST));
+                assert_eq!(tcp_next(s, dir, SYN | FIN | ACK), tcp_next(s, dir, SYN));
+                assert_eq!(tcp_next(s, dir, FIN | ACK | PSH), tcp_next(s, dir, FIN));
+            }
+        }
+    }
+
+    #[test]
+    fn states_go_to_their_number_and_back() {
+        for (i, s) in State::ALL.iter().enumerate() {
+            assert_eq!(*s as usize, i);
+            assert_eq!(State::from_u8(i as u8), *s);
+        }
+        assert_eq!(State::from_u8(200), None);
+    }
+}

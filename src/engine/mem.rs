@@ -1,0 +1,60 @@
+//! Where the tables live. The worker brings huge pages of its NUMA node, tests bring the heap; the engine sizes and
+//! touches everything at start and never grows.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::DerefMut;
+use zerocopy::FromZeros;
+
+/// A value that all-zero bytes are valid for, and that can be copied: what a table may hold.
+pub trait Plain: FromZeros + Copy + Send + Sync + 'static {}
+impl<T: FromZeros + Copy + Send + Sync + 'static> Plain for T {}
+
+/// A source of zeroed memory.
+pub trait Memory {
+    /// An owned slice, freed on drop.
+    type Slice<T: Plain>: DerefMut<Target = [T]> + Send;
+    /// `len` zeroed values, touched, aligned for `T` (at least to a cache line where `T` says so).
+    fn zeroed<T: Plain>(&self, len: usize) -> Result<Self::Slice<T>, OutOfMemory>;
+}
+
+/// There is not enough memory for a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// What was asked for.
+    pub bytes: usize,
+}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no memory for a table of {} bytes: make [tables] smaller or give more memory", self.bytes)
+    }
+}
+
+impl core::error::Error for OutOfMemory {}
+
+/// The ordinary heap.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heap;
+
+impl Memory for Heap {
+    type Slice<T: Plain> = Vec<T>;
+    fn zeroed<T: Plain>(&self, len: usize) -> Result<Vec<T>, OutOfMemory> {
+        T::new_vec_zeroed(len).map_err(|_| OutOfMemory { bytes: len.saturating_mul(size_of::<T>()) })
+    }
+}
+
+/// Asks the core to load the line of `slice[index]`; does nothing for an index out of bounds.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub fn prefetch<T>(slice: &[T], index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(item) = slice.get(index) {
+        // SAFETY: a prefetch never faults and has no effect on memory; the address is of a live item of the slice.
+        unsafe {
+            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(core::ptr::from_ref(item).cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, index);
+}
