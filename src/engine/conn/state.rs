@@ -137,7 +137,7 @@ const COLUMNS: usize = 11;
 #[rustfmt::skip]
 const TCP: [[[State; COLUMNS]; 4]; 2] = {
     use State::{Close as CL, CloseWait as CW, Established as ES, FinWait as FW, LastAck as LA, Listen as LI,
-                SynAck as SA, SynRecv as SR, SynSent as SS, TimeWait as TW};
+                SynRecv as SR, SynSent as SS, TimeWait as TW};
     [
         [ // from the client
             //NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
