@@ -170,7 +170,7 @@ pub enum Dir {
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident($int:ty);)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default, zerocopy::FromZeros)]
         #[repr(transparent)]
         pub struct $name(pub $int);
         impl $name {

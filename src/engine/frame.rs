@@ -3,7 +3,7 @@
 //! A [`Frame`] borrows one contiguous buffer and may move its own head within it. A [`Burst`] carries up to [`BURST`]
 //! received frames, and spare ones to write what the lcore originates; whoever owns the buffers fills the spares.
 
-use crate::addr::PortId;
+use crate::addr::{IfaceId, PortId};
 use crate::path::parse::Head;
 use crate::verdict::Verdict;
 use arrayvec::ArrayVec;
@@ -28,6 +28,10 @@ pub struct Meta {
     pub bad_form: bool,
     /// The Toeplitz hash of the NIC, when it carries one.
     pub rss: Option<u32>,
+    /// On a punt: the interface that it came in by.
+    pub iface: IfaceId,
+    /// On a punt for `FragNeeded`: the largest IP packet that would have passed.
+    pub mtu: u16,
 }
 
 /// One Ethernet frame in a buffer with room before and after.
@@ -104,7 +108,7 @@ pub struct Burst<'a> {
 impl<'a> Burst<'a> {
     /// A burst of `frames`, with `spares` to originate from.
     pub fn new(frames: ArrayVec<Frame<'a>, BURST>, spares: ArrayVec<Frame<'a>, SPARES>) -> Burst<'a> {
-        let emit = Emit { spares, sent: ArrayVec::new(), current: 0 };
+        let emit = Emit { spares, sent: ArrayVec::new(), current: 0, before: false };
         Burst { frames, heads: ArrayVec::new(), verdicts: ArrayVec::new(), emit }
     }
 }
@@ -112,8 +116,10 @@ impl<'a> Burst<'a> {
 /// A frame that this lcore originated, in the spare of the same index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Emitted {
-    /// The index of the received frame that caused it: it is sent right after that one.
+    /// The index of the received frame that caused it: it is sent right after that one, or right before it.
     pub cause: u8,
+    /// Sent before its cause.
+    pub before: bool,
     /// `Tx` or `Hold`.
     pub verdict: Verdict,
 }
@@ -123,9 +129,17 @@ pub struct Emit<'a> {
     spares: ArrayVec<Frame<'a>, SPARES>,
     sent: ArrayVec<Emitted, SPARES>,
     current: u8,
+    before: bool,
 }
 
 impl<'a> Emit<'a> {
+    /// What `write` emits is sent before the frame that is being worked on.
+    pub fn before(&mut self, write: impl FnOnce(&mut Self)) {
+        self.before = true;
+        write(self);
+        self.before = false;
+    }
+
     /// The frame that is being worked on: what is emitted from now on is sent after it.
     #[inline(always)]
     pub fn caused_by(&mut self, index: usize) {
@@ -143,7 +157,7 @@ impl<'a> Emit<'a> {
         let Some(spare) = self.spares.get_mut(self.sent.len()) else { return false };
         let Some(bytes) = spare.reset(len) else { return false };
         let verdict = write(bytes);
-        self.sent.push(Emitted { cause: self.current, verdict });
+        self.sent.push(Emitted { cause: self.current, before: self.before, verdict });
         true
     }
 

@@ -1,1 +1,382 @@
-//! Stub.
+//! One turn of a lcore: a burst in, every verdict carried out and counted, in one place.
+//!
+//! It is generic over the buffers and the ways out ([`Io`]), so that the live worker, `gatun replay` and the tests run
+//! the same code. It owns the frames that wait for a MAC address, the rate limits of the punts, and the batches towards
+//! the ports. Between the frames coming in and going out nothing here allocates, locks or calls the system.
+
+use crate::addr::{LcoreId, Mac, NeighborId, PortId};
+use crate::frame::{BURST, Burst, Emitted, Frame, Meta, SPARES};
+use crate::mem::Memory;
+use crate::neighbor::NudState;
+use crate::path;
+use crate::shard::Shard;
+use crate::time::{HZ, Tick, Ticks};
+use crate::verdict::{DropReason, PuntReason, Verdict};
+use alloc::vec::Vec;
+use arrayvec::ArrayVec;
+
+/// Frames that wait for one next hop, at most.
+pub const HELD_PER_HOP: usize = 3;
+/// Frames that wait, at most.
+pub const HELD: usize = 256;
+/// How long a frame waits, at most.
+pub const HELD_FOR: Ticks = Ticks(3 * HZ);
+/// Timer entries that one turn looks at: more than one turn can open.
+pub const EXPIRE_BUDGET: usize = 2 * BURST;
+
+/// A buffer that carries one frame.
+pub trait Buffer {
+    /// The frame, to work on.
+    fn frame(&mut self) -> Frame<'_>;
+    /// Takes over where the frame begins and how long it is.
+    fn commit(&mut self, head: u16, len: u16);
+    /// Bytes of the whole frame.
+    fn len(&self) -> usize;
+    /// True for a frame without bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Frames on their way.
+pub type Batch<B> = ArrayVec<B, BURST>;
+
+/// Why and whence a frame goes to the master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Punt {
+    /// Why.
+    pub reason: PuntReason,
+    /// Whence, and what else is to be known.
+    pub meta: Meta,
+}
+
+/// The ways out of a lcore.
+pub trait Io {
+    /// Its buffers.
+    type Buf: Buffer;
+    /// An empty buffer.
+    fn spare(&mut self) -> Option<Self::Buf>;
+    /// Gives frames to a port, from the front; leaves what the port does not take.
+    fn send(&mut self, port: PortId, batch: &mut Batch<Self::Buf>);
+    /// Gives frames to another lcore, from the front; leaves what its ring does not take.
+    fn redirect(&mut self, to: LcoreId, batch: &mut Batch<Self::Buf>);
+    /// Gives a frame to the master, or gives it back when the ring is full.
+    fn punt(&mut self, punt: Punt, buf: Self::Buf) -> Result<(), Self::Buf>;
+    /// Tells the master that a frame waits for this next hop. May be lost: it is said again.
+    fn wanted(&mut self, hop: NeighborId);
+}
+
+/// How many punts of a reason go to the master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Frames a second, on average.
+    pub rate: u32,
+    /// Frames at once.
+    pub burst: u32,
+}
+
+/// By [`PuntReason`].
+pub type Limits = [Limit; PuntReason::COUNT];
+
+/// The limits when the configuration says nothing: ARP 2,000 a second, the rest 1,000.
+pub const DEFAULT_LIMITS: Limits = {
+    let mut limits = [Limit { rate: 1_000, burst: 200 }; PuntReason::COUNT];
+    limits[PuntReason::Arp as usize] = Limit { rate: 2_000, burst: 500 };
+    limits
+};
+
+/// A token bucket in units of 1/64 token, so that a tick adds `rate` units.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    limit: Limit,
+    units: u64,
+    filled: Tick,
+}
+
+impl Bucket {
+    fn new(limit: Limit, now: Tick) -> Bucket {
+        Bucket { limit, units: u64::from(limit.burst) * u64::from(HZ), filled: now }
+    }
+
+    fn take(&mut self, now: Tick) -> bool {
+        let add = u64::from(now.since(self.filled).0) * u64::from(self.limit.rate);
+        self.filled = now;
+        self.units = (self.units + add).min(u64::from(self.limit.burst) * u64::from(HZ));
+        let enough = self.units >= u64::from(HZ);
+        self.units -= if enough { u64::from(HZ) } else { 0 };
+        enough
+    }
+}
+
+struct Held<B> {
+    buf: B,
+    hop: NeighborId,
+    since: Tick,
+}
+
+/// Where a burst comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A port.
+    Port,
+    /// The hand-over ring of another lcore.
+    Ring,
+}
+
+/// See the module.
+pub struct Lcore<M: Memory, B: Buffer> {
+    /// Its share of the connections.
+    pub shard: Shard<M>,
+    batches: Vec<Batch<B>>,
+    redirects: Vec<Batch<B>>,
+    held: Vec<Held<B>>,
+    spares: Batch<B>,
+    buckets: [Bucket; PuntReason::COUNT],
+}
+
+impl<M: Memory, B: Buffer> Lcore<M, B> {
+    /// A lcore that sends to `ports` ports and hands over to `lcores` lcores.
+    pub fn new(shard: Shard<M>, ports: usize, lcores: usize, limits: &Limits, now: Tick) -> Self {
+        Lcore {
+            shard,
+            batches: (0..ports).map(|_| Batch::new()).collect(),
+            redirects: (0..lcores).map(|_| Batch::new()).collect(),
+            held: Vec::with_capacity(HELD),
+            spares: Batch::new(),
+            buckets: limits.map(|l| Bucket::new(l, now)),
+        }
+    }
+
+    /// Changes the rate limits.
+    pub fn set_limits(&mut self, limits: &Limits, now: Tick) {
+        for (bucket, limit) in self.buckets.iter_mut().zip(limits) {
+            if bucket.limit != *limit {
+                *bucket = Bucket::new(*limit, now);
+            }
+        }
+    }
+
+    /// Takes all frames of `input` through the path and carries out their verdicts.
+    pub fn turn<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, input: &mut Batch<B>, source: Source) {
+        if input.is_empty() {
+            return;
+        }
+        while let (false, Some(spare)) = (self.spares.is_full(), io.spare()) {
+            self.spares.push(spare);
+        }
+        let stats = &self.shard.stats.lcore;
+        stats.bursts.add(1);
+        match source {
+            Source::Port => {
+                stats.rx.add(input.len() as u64);
+                stats.rx_bytes.add(input.iter().map(|b| b.len() as u64).sum());
+            }
+            Source::Ring => stats.from_ring.add(input.len() as u64),
+        }
+        let done = self.forward(now, input, source);
+        self.act(now, io, input, &done);
+    }
+
+    fn forward(&mut self, now: Tick, input: &mut Batch<B>, source: Source) -> Done {
+        let mut frames: ArrayVec<Frame<'_>, BURST> = input.iter_mut().map(Buffer::frame).collect();
+        for frame in &mut frames {
+            frame.meta.redirected = source == Source::Ring;
+        }
+        let spares: ArrayVec<Frame<'_>, SPARES> = self.spares.iter_mut().map(Buffer::frame).collect();
+        let mut burst = Burst::new(frames, spares);
+        path::forward(&mut self.shard, now, &mut burst);
+        let mut done = Done { received: ArrayVec::new(), emitted: ArrayVec::new() };
+        for ((frame, verdict), head) in burst.frames.iter_mut().zip(&burst.verdicts).zip(&burst.heads) {
+            frame.meta.iface = head.iface;
+            done.received.push(Finished { verdict: *verdict, head: frame.head, len: frame.len, meta: frame.meta });
+        }
+        for (i, sent) in burst.emit.sent().iter().enumerate() {
+            let Some(frame) = burst.emit.frame(i) else { continue };
+            let finished = Finished { verdict: sent.verdict, head: frame.head, len: frame.len, meta: frame.meta };
+            done.emitted.push((*sent, finished));
+        }
+        done
+    }
+
+    fn act<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, input: &mut Batch<B>, done: &Done) {
+        self.shard.stats.lcore.originated.add(done.emitted.len() as u64);
+        let mut emitted = self.spares.drain(..done.emitted.len()).collect::<Batch<B>>().into_iter();
+        let mut next = done.emitted.iter().peekable();
+        for ((i, mut buf), finished) in input.drain(..).enumerate().zip(&done.received) {
+            let of_this = |e: &&(Emitted, Finished)| usize::from(e.0.cause) == i;
+            while let Some((_, e)) = next.next_if(|e| of_this(e) && e.0.before) {
+                if let Some(mut buf) = emitted.next() {
+                    buf.commit(e.head, e.len);
+                    self.carry_out(now, io, buf, e);
+                }
+            }
+            if let Verdict::Tx(_) | Verdict::Hold(_) = finished.verdict {
+                buf.commit(finished.head, finished.len);
+            }
+            self.carry_out(now, io, buf, finished);
+            while let Some((_, e)) = next.next_if(of_this) {
+                if let Some(mut buf) = emitted.next() {
+                    buf.commit(e.head, e.len);
+                    self.carry_out(now, io, buf, e);
+                }
+            }
+        }
+        // Emitted frames come in the order of their causes, so none is left.
+        for _ in emitted {
+            self.shard.stats.lcore.drop(DropReason::Bug).add(1);
+        }
+    }
+
+    /// The one place where a verdict is carried out and counted.
+    fn carry_out<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, buf: B, what: &Finished) {
+        match what.verdict {
+            Verdict::Tx(port) => self.queue(io, port, buf),
+            Verdict::Drop(reason) => self.drop(reason, buf),
+            Verdict::Redirect(to) => self.hand_over(io, to, buf),
+            Verdict::Punt(reason) => {
+                if !self.buckets[reason as usize].take(now) {
+                    return self.drop(reason.over_limit(), buf);
+                }
+                match io.punt(Punt { reason, meta: what.meta }, buf) {
+                    Ok(()) => self.shard.stats.lcore.punt(reason).add(1),
+                    Err(buf) => self.drop(DropReason::PuntRingFull, buf),
+                }
+            }
+            Verdict::Hold(hop) => {
+                io.wanted(hop);
+                let waiting = self.held.iter().filter(|h| h.hop == hop).count();
+                if waiting >= HELD_PER_HOP || self.held.len() >= HELD {
+                    return self.drop(DropReason::NeighborPending, buf);
+                }
+                self.held.push(Held { buf, hop, since: now });
+                self.shard.stats.lcore.held_now.set(self.held.len() as u64);
+            }
+        }
+    }
+
+    fn drop(&self, reason: DropReason, buf: B) {
+        self.shard.stats.lcore.drop(reason).add(1);
+        drop(buf);
+    }
+
+    fn queue<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, buf: B) {
+        let Some(batch) = self.batches.get_mut(port.index()) else { return self.drop(DropReason::Bug, buf) };
+        batch.push(buf);
+        if batch.is_full() {
+            self.flush_port(io, port);
+        }
+    }
+
+    fn hand_over<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId, buf: B) {
+        let Some(batch) = self.redirects.get_mut(to.index()) else { return self.drop(DropReason::Bug, buf) };
+        batch.push(buf);
+        if batch.is_full() {
+            self.flush_redirect(io, to);
+        }
+    }
+
+    fn flush_port<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId) {
+        let batch = &mut self.batches[port.index()];
+        let bytes = |batch: &Batch<B>| batch.iter().map(|b| b.len() as u64).sum::<u64>();
+        let (frames, before) = (batch.len(), bytes(batch));
+        io.send(port, batch);
+        let stats = &self.shard.stats.lcore;
+        stats.tx_sent.add((frames - batch.len()) as u64);
+        stats.tx_bytes.add(before - bytes(batch));
+        stats.drop(DropReason::TxFull).add(batch.len() as u64);
+        batch.clear();
+    }
+
+    fn flush_redirect<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId) {
+        let batch = &mut self.redirects[to.index()];
+        let frames = batch.len();
+        io.redirect(to, batch);
+        let stats = &self.shard.stats.lcore;
+        stats.to_ring.add((frames - batch.len()) as u64);
+        stats.drop(DropReason::RedirectRingFull).add(batch.len() as u64);
+        batch.clear();
+    }
+
+    /// Queues frames of the master, complete as they are.
+    pub fn relay<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, frames: impl Iterator<Item = B>) {
+        for buf in frames {
+            self.shard.stats.lcore.from_ring.add(1);
+            self.queue(io, port, buf);
+        }
+    }
+
+    /// The end of a turn: timers, frames that waited, and everything that is queued goes out.
+    pub fn finish<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I) {
+        self.shard.expire(now, EXPIRE_BUDGET);
+        if !self.held.is_empty() {
+            self.release(now, io);
+        }
+        for port in 0..self.batches.len() {
+            if !self.batches[port].is_empty() {
+                self.flush_port(io, PortId(port as u8));
+            }
+        }
+        for to in 0..self.redirects.len() {
+            if !self.redirects[to].is_empty() {
+                self.flush_redirect(io, LcoreId(to as u8));
+            }
+        }
+    }
+
+    /// Sends what waited for a MAC address that is known now, and drops what waited too long.
+    fn release<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I) {
+        let mut i = 0;
+        while let Some(held) = self.held.get(i) {
+            let cell = self.shard.neighbors.cell(held.hop);
+            let too_long = now.since(held.since) > HELD_FOR;
+            let port = self.shard.snapshot.iface(cell.iface).map(|i| i.port);
+            match (cell.state, port) {
+                (NudState::Incomplete, _) if !too_long => {
+                    io.wanted(held.hop);
+                    i += 1;
+                }
+                (NudState::Reachable, Some(port)) => {
+                    let mut held = self.held.remove(i);
+                    address(&mut held.buf, cell.mac);
+                    self.queue(io, port, held.buf);
+                }
+                (NudState::Failed, _) | (NudState::Reachable, None) => {
+                    let held = self.held.remove(i);
+                    self.drop(DropReason::NeighborFailed, held.buf);
+                }
+                (NudState::Incomplete, _) => {
+                    let held = self.held.remove(i);
+                    self.drop(DropReason::NeighborPending, held.buf);
+                }
+            }
+        }
+        self.shard.stats.lcore.held_now.set(self.held.len() as u64);
+    }
+
+    /// Drops what waits: the run ends.
+    pub fn abandon(&mut self) {
+        while let Some(held) = self.held.pop() {
+            self.drop(DropReason::NeighborPending, held.buf);
+        }
+        self.shard.stats.lcore.held_now.set(0);
+    }
+}
+
+fn address<B: Buffer>(buf: &mut B, mac: Mac) {
+    if let Some(dst) = buf.frame().bytes_mut().get_mut(..6) {
+        dst.copy_from_slice(&mac.0);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Finished {
+    verdict: Verdict,
+    head: u16,
+    len: u16,
+    meta: Meta,
+}
+
+struct Done {
+    received: ArrayVec<Finished, BURST>,
+    emitted: ArrayVec<(Emitted, Finished), SPARES>,
+}

@@ -1,1 +1,497 @@
-//! Stub.
+//! One lcore's share of everything: its connections, their timers, their local ports, their servers' counts.
+//!
+//! This is the life of a connection: [`Shard::open`], [`Shard::change`], [`Shard::close`], [`Shard::expire`]. Whoever
+//! opens or ends one does it here, so that index, timer, port, counts and events stay in step. A worker owns it
+//! (`&mut`): there are no locks.
+
+use crate::addr::*;
+use crate::conn::key::{Key4, Secret, SplitMix};
+use crate::conn::record::{Event, EventKind};
+use crate::conn::reuse::{Exts, Recent};
+use crate::conn::state::State;
+use crate::conn::{Conn, Conns, NoSeat, flags};
+use crate::laddr::{LeaseId, NoPort, Origin, Ports, Release, Want};
+use crate::mem::{Memory, OutOfMemory};
+use crate::neighbor::Neighbors;
+use crate::sched::SchedState;
+use crate::snapshot::{Real, RealState, RouteTo, Service, Snapshot, SynTimestamps};
+use crate::stats::Stats;
+use crate::steer::Steer;
+use crate::time::{Tick, Ticks};
+use crate::tw::{HORIZON, Wheel};
+use crate::verdict::DropReason;
+use crate::wire::checksum::DeltaSum;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+mod export;
+mod pressure;
+
+use pressure::Pressed;
+
+/// How large a shard is.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Connections.
+    pub conns: usize,
+    /// Services, by id.
+    pub services: usize,
+    /// (endpoint, local address, class) triples that hold ports at the same time.
+    pub port_chunks: usize,
+}
+
+/// What all shards of a run share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The configuration.
+    pub snapshot: Arc<Snapshot>,
+    /// The next hops.
+    pub neighbors: Arc<Neighbors>,
+    /// Who owns what.
+    pub steer: Arc<Steer>,
+}
+
+/// See the module.
+pub struct Shard<M: Memory> {
+    /// Whose it is.
+    pub id: LcoreId,
+    /// The configuration; the worker swaps it between two bursts.
+    pub snapshot: Arc<Snapshot>,
+    /// The next hops.
+    pub neighbors: Arc<Neighbors>,
+    /// Who owns what.
+    pub steer: Arc<Steer>,
+    /// Its counters.
+    pub stats: Arc<Stats>,
+    /// Its connections.
+    pub conns: Conns<M>,
+    pub(crate) exts: Exts<M>,
+    ports: Ports<M>,
+    wheel: Wheel<M>,
+    recent: Recent<M>,
+    /// Seats whose entry in the wheel counts; the rest of the wheel's entries are left behind.
+    filed: usize,
+    sched: Vec<SchedState>,
+    pressed: Pressed,
+    random: SplitMix,
+    events: VecDeque<Event>,
+    tap: usize,
+}
+
+/// What a new connection needs.
+#[derive(Clone, Copy)]
+pub struct Opening<'a> {
+    /// The tuple of the client's packet.
+    pub client: Key4,
+    /// Its class.
+    pub class: Class,
+    /// The service.
+    pub service: &'a Service,
+    /// The chosen server.
+    pub real: &'a Real,
+    /// Towards the server, towards the client.
+    pub next_hops: [NeighborId; 2],
+    /// The sequence number of the client's SYN; 0 for UDP.
+    pub seq: u32,
+}
+
+/// A half-open connection that gave up its port: its server must forget it before the next SYN comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forget {
+    /// The tuple of packets to the server.
+    pub key: Key4,
+    /// What the server expects next from the client.
+    pub seq: u32,
+}
+
+impl<M: Memory> Shard<M> {
+    /// A shard of these sizes, with its memory taken and touched. `seed` decides the order of ports and the hash.
+    pub fn new(
+        memory: &M,
+        id: LcoreId,
+        sizes: Sizes,
+        shared: Shared,
+        stats: Arc<Stats>,
+        seed: u64,
+        now: Tick,
+    ) -> Result<Self, OutOfMemory> {
+        let mut random = SplitMix(seed);
+        let conns = Conns::new(memory, sizes.conns, Secret::new(random.next()))?;
+        let capacity = conns.capacity();
+        Ok(Shard {
+            id,
+            snapshot: shared.snapshot,
+            neighbors: shared.neighbors,
+            steer: shared.steer,
+            stats,
+            conns,
+            exts: Exts::new(memory, capacity / 16)?,
+            ports: Ports::new(memory, sizes.port_chunks, sizes.port_chunks / 4 + 1, id)?,
+            // One entry a connection that counts, and as many again that are left behind by earlier deadlines.
+            wheel: Wheel::new(memory, 2 * capacity, now)?,
+            recent: Recent::new(memory, capacity / 4)?,
+            filed: 0,
+            sched: alloc::vec![SchedState::default(); sizes.services],
+            pressed: Pressed::default(),
+            random,
+            events: VecDeque::new(),
+            tap: 0,
+        })
+    }
+
+    /// Chooses a server of a service: its index in `service.reals`.
+    pub fn schedule(&mut self, service: &Service) -> Option<usize> {
+        let stats = &self.stats;
+        self.sched.get_mut(service.id.index())?.pick(service, |id| stats.real(id))
+    }
+
+    /// Opens a connection. `forget` hears of a half-open one that was ended for its port.
+    pub fn open(
+        &mut self,
+        now: Tick,
+        what: &Opening<'_>,
+        forget: &mut dyn FnMut(Forget),
+    ) -> Result<ConnId, DropReason> {
+        if !self.conns.has_seat() {
+            return Err(DropReason::TableFull);
+        }
+        let (lease, hot) = self.lease(now, what, forget)?;
+        let real = what.real;
+        let reply = Key4::new(real.addr, lease.lip.addr, real.port, lease.lport, what.client.proto());
+        let id = match self.conns.insert([what.client, reply]) {
+            Ok(id) => id,
+            Err(why) => {
+                self.ports.give_back(lease.id, Release::Free, now);
+                return Err(if why == NoSeat::Full { DropReason::TableFull } else { DropReason::Bug });
+            }
+        };
+        let tcp = what.client.proto() == Proto::Tcp;
+        let conn = self.conns.conn_mut(id);
+        fill_deltas(conn);
+        conn.real = real.id;
+        conn.profile = what.service.profile;
+        conn.next_hops = what.next_hops;
+        conn.lease = lease.id;
+        if tcp {
+            conn.ext = what.seq.wrapping_add(1);
+            conn.flags |= flags::NEXT_SEQ;
+        }
+        if what.service.mss_clamp.is_some() {
+            conn.flags |= flags::CLAMP;
+        }
+        if !self.begin(now, id, if tcp { State::SynRecv } else { State::Udp }) {
+            return Err(DropReason::WheelFull);
+        }
+        if tcp {
+            self.warm(now, id, lease.id, hot, what.seq);
+        }
+        self.stats.real(real.id).conns.add(1);
+        self.stats.lcore.conns_opened.add(1);
+        self.event(EventKind::Established, id);
+        Ok(id)
+    }
+
+    /// The first state of a connection, its counts and its timer. False, and the connection is gone, when the wheel is full.
+    fn begin(&mut self, now: Tick, id: ConnId, state: State) -> bool {
+        let conn = self.conns.conn_mut(id);
+        conn.set_state(state);
+        conn.last_seen = now;
+        let real = self.stats.real(conn.real);
+        if state.is_active() {
+            real.active.add(1)
+        } else {
+            real.inactive.add(1)
+        }
+        self.stats.lcore.conns_now.set(self.conns.len() as u64);
+        if self.file(now, id) {
+            return true;
+        }
+        self.close(now, id);
+        false
+    }
+
+    /// Sees to it that the timer of a connection fires no later than its deadline. False when the wheel is full.
+    fn file(&mut self, now: Tick, id: ConnId) -> bool {
+        let deadline = self.deadline(self.conns.conn(id));
+        let filed = self.conns.conn(id).filed;
+        let has_entry = self.conns.conn(id).has(flags::FILED);
+        if has_entry && deadline.reached(filed) {
+            return true;
+        }
+        let horizon = now + HORIZON;
+        let at = if horizon.reached(deadline) { deadline } else { horizon };
+        // Entries left behind by earlier deadlines must not take the room of those that count.
+        let left_behind = self.wheel.pending().saturating_sub(self.filed);
+        if has_entry && left_behind >= self.conns.capacity() {
+            self.stats.lcore.timers_late.add(1);
+            return true;
+        }
+        let Ok(at) = self.wheel.file(id, at) else { return has_entry };
+        let conn = self.conns.conn_mut(id);
+        conn.filed = at;
+        conn.flags |= flags::FILED;
+        self.filed += usize::from(!has_entry);
+        true
+    }
+
+    /// When a connection is dead unless another packet comes.
+    #[inline(always)]
+    pub fn deadline(&self, conn: &Conn) -> Tick {
+        conn.last_seen + self.timeout(conn)
+    }
+
+    #[inline(always)]
+    fn timeout(&self, conn: &Conn) -> Ticks {
+        let profiles = &self.snapshot.profiles;
+        let profile = profiles.get(usize::from(conn.profile)).or(profiles.first());
+        profile.map_or(Ticks::from_secs(60), |p| p.of(conn.state()))
+    }
+
+    /// A packet brings a connection into a state, which may be the one it is in.
+    #[inline(always)]
+    pub fn change(&mut self, now: Tick, id: ConnId, next: State) {
+        let conn = self.conns.conn_mut(id);
+        conn.last_seen = now;
+        if conn.state() != next {
+            self.change_slow(now, id, next);
+        }
+    }
+
+    fn change_slow(&mut self, now: Tick, id: ConnId, next: State) {
+        let conn = self.conns.conn_mut(id);
+        let before = conn.state();
+        conn.set_state(next);
+        let real = self.stats.real(conn.real);
+        match (before.is_active(), next.is_active()) {
+            (true, false) => {
+                real.active.add(u64::MAX);
+                real.inactive.add(1);
+            }
+            (false, true) => {
+                real.inactive.add(u64::MAX);
+                real.active.add(1);
+            }
+            (true, true) | (false, false) => {}
+        }
+        if next.is_over() {
+            self.pressed.outdated();
+        }
+        self.file(now, id);
+        self.event(EventKind::Changed, id);
+    }
+
+    /// Ends a connection: its port goes into quarantine after an orderly close, and is free at once after a RST.
+    pub fn close(&mut self, now: Tick, id: ConnId) {
+        self.event(EventKind::Closed, id);
+        let conn = *self.conns.conn(id);
+        let state = conn.state();
+        let release = match state {
+            State::None | State::Close | State::Udp => Release::Free,
+            State::Established
+            | State::SynSent
+            | State::SynRecv
+            | State::FinWait
+            | State::TimeWait
+            | State::CloseWait
+            | State::LastAck
+            | State::Listen
+            | State::SynAck => Release::Quarantine,
+        };
+        let expected = if conn.has(flags::EXT) {
+            self.exts.ext(conn.ext).filter(|e| e.fin != 0).map(|e| e.next_seq)
+        } else {
+            conn.has(flags::NEXT_SEQ).then_some(conn.ext)
+        };
+        if let (true, Some(next_seq), Release::Quarantine) = (state.is_closing(), expected, release) {
+            self.recent.remember(conn.lease, next_seq, now);
+        }
+        if conn.has(flags::EXT) {
+            self.exts.give_back(conn.ext);
+        }
+        self.ports.give_back(conn.lease, release, now);
+        let real = self.stats.real(conn.real);
+        if state.is_active() {
+            real.active.add(u64::MAX)
+        } else {
+            real.inactive.add(u64::MAX)
+        }
+        self.conns.remove(id);
+        self.stats.lcore.conns_closed.add(1);
+        self.stats.lcore.conns_now.set(self.conns.len() as u64);
+    }
+
+    /// Ends what is past its deadline: at most `budget` timer entries. Gives how many it looked at.
+    pub fn expire(&mut self, now: Tick, budget: usize) -> usize {
+        for done in 0..budget {
+            let Some((id, at)) = self.wheel.pop(now) else {
+                self.ports.sweep(now, budget - done);
+                self.stats.lcore.ports_now.set(self.ports.stats().in_use as u64);
+                return done;
+            };
+            let conn = self.conns.conn_mut(id);
+            if !conn.has(flags::FILED) || conn.filed != at {
+                continue;
+            }
+            conn.flags &= !flags::FILED;
+            self.filed -= 1;
+            if conn.state() == State::None {
+                continue;
+            }
+            if now.reached(self.deadline(self.conns.conn(id))) {
+                self.close(now, id);
+            } else {
+                self.reroute(id);
+                self.file(now, id);
+            }
+        }
+        budget
+    }
+
+    /// The next hop towards an address, asked for if it is new.
+    pub fn next_hop(&self, addr: Be32) -> Result<NeighborId, DropReason> {
+        match self.snapshot.routes.lookup(addr) {
+            Some(RouteTo::Via(hop)) => Ok(hop),
+            Some(RouteTo::OnLink(iface)) => self.neighbors.claim(iface, addr).ok_or(DropReason::NeighborTableFull),
+            None => Err(DropReason::NoRoute),
+        }
+    }
+
+    /// Follows a change of routes; called whenever a timer entry of a live connection fires.
+    fn reroute(&mut self, id: ConnId) {
+        let [client, reply] = self.conns.conn(id).keys;
+        if let (Ok(server), Ok(client)) = (self.next_hop(reply.src()), self.next_hop(client.src())) {
+            self.conns.conn_mut(id).next_hops = [server, client];
+        }
+    }
+
+    /// Takes a local port; true when its server may still remember an older connection of it.
+    fn lease(
+        &mut self,
+        now: Tick,
+        what: &Opening<'_>,
+        forget: &mut dyn FnMut(Forget),
+    ) -> Result<(crate::laddr::Lease, bool), DropReason> {
+        let real = what.real;
+        let want = Want {
+            endpoint: real.endpoint,
+            rip: real.addr,
+            rport: real.port,
+            pool: &what.service.pool,
+            class: what.class,
+            start: self.random.next() as u32,
+        };
+        let proto = what.client.proto();
+        let conns = &self.conns;
+        let free =
+            |lip: crate::snapshot::Lip, lport| !conns.exists(&Key4::new(real.addr, lip.addr, real.port, lport, proto));
+        let stats = &self.stats.lcore;
+        let lease = match self.ports.take(&self.steer, &want, now, free) {
+            Ok(lease) => lease,
+            Err(NoPort::NoMemory) => return Err(DropReason::PortMemory),
+            Err(NoPort::Exhausted) => {
+                let victim = self.press(&want, proto).ok_or(DropReason::PortsExhausted)?;
+                let conn = *self.conns.conn(victim);
+                if conn.state().is_half_open() {
+                    self.stats.lcore.ports_from_half_open.add(1);
+                    if conn.has(flags::NEXT_SEQ) {
+                        forget(Forget { key: conn.rewritten(Dir::In), seq: conn.ext });
+                    }
+                } else {
+                    self.stats.lcore.ports_from_closing.add(1);
+                }
+                self.close(now, victim);
+                let conns = &self.conns;
+                let free = |lip: crate::snapshot::Lip, lport| {
+                    !conns.exists(&Key4::new(real.addr, lip.addr, real.port, lport, proto))
+                };
+                let lease = self.ports.take(&self.steer, &want, now, free).map_err(|_| DropReason::PortsExhausted)?;
+                return Ok((lease, true));
+            }
+        };
+        if lease.other_class {
+            stats.ports_other_class.add(1);
+        }
+        let hot = lease.from == Origin::Quarantine;
+        if hot {
+            stats.ports_from_quarantine.add(1);
+        }
+        Ok((lease, hot))
+    }
+
+    /// Makes the server take a SYN although it may hold an older connection of the same tuple in TIME_WAIT.
+    fn warm(&mut self, now: Tick, id: ConnId, lease: LeaseId, hot: bool, seq: u32) {
+        let settings = self.snapshot.settings;
+        let known = self.recent.recall(lease, now);
+        let hot = hot || known.is_some();
+        let hide = match settings.syn_timestamps {
+            SynTimestamps::Keep => false,
+            SynTimestamps::Hot => hot,
+            SynTimestamps::Strip => true,
+        };
+        if hide {
+            self.conns.conn_mut(id).flags |= flags::HIDE_TS;
+        }
+        let Some(expected) = known.filter(|_| settings.raise_sequence) else { return };
+        if seq.wrapping_sub(expected) as i32 > 0 {
+            return;
+        }
+        // As far above as Linux itself goes for its own sequence numbers in TIME_WAIT.
+        let delta = expected.wrapping_add(65_537).wrapping_sub(seq);
+        if let Some(seat) = self.exts.take(delta) {
+            let conn = self.conns.conn_mut(id);
+            conn.ext = seat;
+            conn.flags = conn.flags & !flags::NEXT_SEQ | flags::EXT;
+            self.stats.lcore.sequence_raised.add(1);
+        }
+    }
+
+    /// The state of a connection's server.
+    #[inline(always)]
+    pub fn real_state(&self, conn: &Conn) -> RealState {
+        self.snapshot.real(conn.real)
+    }
+
+    /// Keeps up to `capacity` events from now on for [`Shard::next_event`]; 0 keeps none. Loses, counted, what comes
+    /// when it is full.
+    pub fn tap(&mut self, capacity: usize) {
+        self.tap = capacity;
+        self.events = VecDeque::with_capacity(capacity);
+    }
+
+    /// The oldest event.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn event(&mut self, kind: EventKind, id: ConnId) {
+        if self.tap == 0 {
+            return;
+        }
+        if self.events.len() >= self.tap {
+            self.stats.lcore.events_lost.add(1);
+            return;
+        }
+        let conn = self.conns.conn(id);
+        let [client, reply] = conn.keys;
+        self.events.push_back(Event { kind, conn: id, client, reply, real: conn.real, state: conn.state() });
+    }
+
+    /// Bytes of memory that grow with the number of connections.
+    pub fn bytes(&self) -> usize {
+        self.conns.bytes() + self.exts.bytes() + self.recent.bytes()
+    }
+
+    /// How its local ports stand.
+    pub fn port_stats(&self) -> crate::laddr::PortStats {
+        self.ports.stats()
+    }
+}
+
+/// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.
+fn fill_deltas(conn: &mut Conn) {
+    let (old, new) = (*conn.key(Dir::In), conn.rewritten(Dir::In));
+    let addrs = DeltaSum::new().replace32(old.src(), new.src()).replace32(old.dst(), new.dst());
+    conn.ip_delta = addrs.fold();
+    conn.l4_delta = addrs.replace16(old.sport(), new.sport()).replace16(old.dport(), new.dport()).fold();
+}

@@ -93,6 +93,8 @@ reasons! {
         UnknownVlan = "unknown_vlan",
         /// Neither IPv4 nor ARP.
         EtherTypeUnknown = "ether_type_unknown",
+        /// ARP that is truncated, not for IPv4 over Ethernet, or from an impossible MAC address.
+        ArpMalformed = "arp_malformed",
         /// IPv6, which is not supported yet.
         Ipv6Unsupported = "ipv6_unsupported",
         /// Shorter than an IPv4 header.
@@ -123,7 +125,7 @@ reasons! {
         TcpDataOffset = "tcp_data_offset",
         /// Shorter than a UDP header.
         UdpTruncated = "udp_truncated",
-        /// The UDP length is below 8, or is not the length of the payload.
+        /// The UDP length is below 8, or more than the packet holds.
         UdpLength = "udp_length",
         /// Port 0 as source or destination.
         PortZero = "port_zero",

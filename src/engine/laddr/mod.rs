@@ -1,1 +1,492 @@
-//! Stub.
+//! Local addresses and ports of one shard.
+//!
+//! It owns which (LIP, lport) is in use towards which endpoint, by class, and lets a port that was given back rest before
+//! it is used again. The slow path takes a port for a new connection and gives it back when the connection ends; a
+//! restart adopts ports of connections that it restores.
+//!
+//! A reply has to come home by itself, so a port is taken from the 504 that bring the tuple (rip, lip, rport, lport)
+//! into the class of the client's tuple: [`Steer::lport`] knows them by number, and a chunk is a bitmap over these
+//! numbers. Within its chunk a port is searched from a hashed position on (RFC 6056, section 3.3.3).
+//!
+//! A LIP is filled before the next one is opened. In what order ports are taken: free ones of the wanted class, free ones of
+//! another class of the same lcore, then the same two again for ports in quarantine. [`NoPort::Exhausted`] is exact:
+//! every port towards the endpoint is in use, or was refused by the caller. However long it stays so, a call costs a
+//! few look-ups, not one for each class and LIP (see `spent`).
+//!
+//! All memory is taken at start. It knows no connection and no service, and never looks at a clock.
+
+mod directory;
+mod slab;
+mod spent;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use self::slab::NONE;
+use self::spent::Finding;
+use self::store::{Ring, Store, USABLE};
+use crate::addr::*;
+use crate::mem::{Memory, OutOfMemory};
+use crate::snapshot::{Lip, Pool};
+use crate::steer::{CLASSES, PORTS, RESERVED, Steer};
+use crate::time::Tick;
+
+/// A taken port: `chunk << 9 | index in the class`. 0 is never that of a port.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, zerocopy::FromZeros, zerocopy::IntoBytes, zerocopy::Immutable,
+)]
+#[repr(transparent)]
+pub struct LeaseId(pub u32);
+
+impl LeaseId {
+    /// No port.
+    pub const NONE: LeaseId = LeaseId(0);
+}
+
+/// What a port is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Want<'a> {
+    /// Of (protocol, rip, rport).
+    pub endpoint: EndpointId,
+    /// The server.
+    pub rip: Be32,
+    /// Its port.
+    pub rport: Be16,
+    /// Where the local address may come from.
+    pub pool: &'a Pool,
+    /// The class that the reply should come into: that of the client's tuple.
+    pub class: Class,
+    /// A hash that says which port, and which LIP when one has to be opened, to begin with.
+    pub start: u32,
+}
+
+/// What a port was before it was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Unused, for long enough.
+    Free,
+    /// In quarantine: its server may still hold the old connection in TIME_WAIT.
+    Quarantine,
+}
+
+/// A local address and port that is now ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// To give it back with.
+    pub id: LeaseId,
+    /// The local address.
+    pub lip: Lip,
+    /// The local port.
+    pub lport: Be16,
+    /// What it was before.
+    pub from: Origin,
+    /// Its reply comes into another class than the wanted one, of the same lcore.
+    pub other_class: bool,
+}
+
+/// Why there is no port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPort {
+    /// Every port of every LIP of the pool towards this endpoint is in use.
+    Exhausted,
+    /// There may be free ports, but all chunks are used up.
+    NoMemory,
+}
+
+/// How a port comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// After an orderly close: it waits 60 to 120 s.
+    Quarantine,
+    /// It is free at once.
+    Free,
+}
+
+/// Why a port cannot be adopted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdoptError {
+    /// In use.
+    Taken,
+    /// All chunks are used up.
+    NoMemory,
+    /// Below 1024.
+    Reserved,
+    /// Its reply belongs to another lcore.
+    Elsewhere,
+}
+
+/// Numbers of one shard's ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct PortStats {
+    /// Ports taken now.
+    pub in_use: u64,
+    /// Ports in quarantine now; those whose time is up are counted until their chunk is touched.
+    pub quarantined: u64,
+    /// Chunks in use.
+    pub chunks: u32,
+    /// Chunks that there are.
+    pub chunks_total: u32,
+    /// Chunks with a quarantine.
+    pub quarantines: u32,
+    /// Quarantines that there are.
+    pub quarantines_total: u32,
+    /// Endpoints with a class that has no free port.
+    pub spent_endpoints: u32,
+    /// Ports that were free at once because all quarantines were used up, ever.
+    pub quarantine_skipped: u64,
+    /// Ports given back that were not taken, ever: a bug of the caller.
+    pub bad_release: u64,
+}
+
+/// The local ports of one shard.
+pub struct Ports<M: Memory> {
+    lcore: LcoreId,
+    store: Store<M>,
+    /// The class whose ports were last offered to be pressed out for a class that has none.
+    hand: u8,
+    bad_release: u64,
+}
+
+/// One search for a port.
+struct Hunt<'a, F> {
+    steer: &'a Steer,
+    want: &'a Want<'a>,
+    now: Tick,
+    /// The caller's word on a (LIP, lport).
+    good: F,
+    print: Option<u32>,
+    no_memory: bool,
+}
+
+impl<M: Memory> Ports<M> {
+    /// Room for `chunks` triples of endpoint, LIP and class, `quarantines` of which may have ports in quarantine.
+    /// About 150 bytes a chunk and 140 a quarantine; at most 2^23 chunks.
+    pub fn new(memory: &M, chunks: usize, quarantines: usize, lcore: LcoreId) -> Result<Self, OutOfMemory> {
+        if chunks > (u32::MAX / u32::from(PORTS)) as usize + 1 {
+            return Err(OutOfMemory { bytes: chunks.saturating_mul(150) });
+        }
+        Ok(Ports { lcore, store: Store::new(memory, chunks, quarantines)?, hand: 0, bad_release: 0 })
+    }
+
+    /// Takes a port. `free` is asked last, for each one that could be taken: false when its tuple exists or it is
+    /// reserved (the port of a VIP), then the next one is tried.
+    pub fn take(
+        &mut self,
+        steer: &Steer,
+        want: &Want<'_>,
+        now: Tick,
+        free: impl FnMut(Lip, Be16) -> bool,
+    ) -> Result<Lease, NoPort> {
+        let mut hunt = Hunt { steer, want, now, good: free, print: None, no_memory: false };
+        let at_home = steer.owner(want.class) == self.lcore;
+        if at_home && let Some(lease) = self.free_in(&mut hunt, want.class) {
+            return Ok(lease);
+        }
+        let others = self.classes(steer) & !bit(want.class);
+        let may = self.store.spent.may_have_free(want.endpoint, hunt.print());
+        if let Some(lease) = from(others & may, want.class).find_map(|class| self.free_in(&mut hunt, class)) {
+            return Ok(lease);
+        }
+        if at_home && let Some(lease) = self.resting_in(&mut hunt, want.class) {
+            return Ok(lease);
+        }
+        let may = self.store.spent.may_have_resting(want.endpoint);
+        if let Some(lease) = from(others & may, want.class).find_map(|class| self.resting_in(&mut hunt, class)) {
+            return Ok(lease);
+        }
+        Err(if hunt.no_memory { NoPort::NoMemory } else { NoPort::Exhausted })
+    }
+
+    /// Takes exactly this port, for a connection that is restored; also out of quarantine. Its class is that of its
+    /// reply tuple.
+    #[allow(clippy::too_many_arguments)]
+    pub fn adopt(
+        &mut self,
+        steer: &Steer,
+        endpoint: EndpointId,
+        rip: Be32,
+        rport: Be16,
+        lip: Lip,
+        lport: Be16,
+        now: Tick,
+    ) -> Result<LeaseId, AdoptError> {
+        let (class, i) = steer.place(base(steer, rip, rport, lip), lport.host());
+        if i < RESERVED {
+            return Err(AdoptError::Reserved);
+        }
+        if steer.owner(class) != self.lcore {
+            return Err(AdoptError::Elsewhere);
+        }
+        let found = self.store.find(endpoint, lip.id, class);
+        let c = found.or_else(|| self.store.open(endpoint, lip.id, u16::MAX, class)).ok_or(AdoptError::NoMemory)?;
+        self.store.rotate(c, now);
+        let taken = self.store.in_use(c).has(i);
+        if !taken {
+            self.store.claim(c, i);
+        }
+        self.store.settle(c);
+        if taken { Err(AdoptError::Taken) } else { Ok(lease_id(c, i)) }
+    }
+
+    /// Gives a port back. One that is not taken is ignored and counted: it is a bug of the caller.
+    pub fn give_back(&mut self, id: LeaseId, how: Release, now: Tick) {
+        let (c, i) = (id.0 / u32::from(PORTS), (id.0 % u32::from(PORTS)) as u16);
+        let taken =
+            self.store.chunks.get(c).is_some_and(|chunk| chunk.ring != Ring::Nowhere) && self.store.in_use(c).has(i);
+        debug_assert!(taken, "{id:?} was given back and is not taken");
+        if !taken {
+            self.bad_release += 1;
+            return;
+        }
+        self.store.rotate(c, now);
+        self.store.release(c, i, how == Release::Quarantine, now);
+        self.store.settle(c);
+    }
+
+    /// All ports in use of one chunk, for a caller who looks for a connection that can give up its own. Successive calls
+    /// go around the LIPs of the pool. When the wanted class has none in use, those of another class of this lcore.
+    pub fn taken<'a>(
+        &'a mut self,
+        steer: &'a Steer,
+        want: &Want<'_>,
+    ) -> impl Iterator<Item = (LeaseId, Lip, Be16)> + use<'a, M> {
+        let mine = self.classes(steer);
+        let others = from(mine & !bit(want.class), Class(self.hand));
+        let found = core::iter::once(want.class)
+            .filter(|class| mine & bit(*class) != 0)
+            .chain(others)
+            .find_map(|class| self.next_in_use(want, class).map(|(c, lip)| (class, c, lip)));
+        if let Some((class, ..)) = found
+            && class != want.class
+        {
+            self.hand = class.0;
+        }
+        let (rip, rport) = (want.rip, want.rport);
+        found.into_iter().flat_map(move |(class, c, lip)| {
+            let (ports, base) = (self.store.in_use(c), base(steer, rip, rport, lip));
+            (RESERVED..PORTS)
+                .filter(move |i| ports.has(*i))
+                .map(move |i| (lease_id(c, i), lip, Be16::new(steer.lport(base, class, i))))
+        })
+    }
+
+    /// Ends the quarantines whose time is up, looking at no more than `budget` of them, and frees chunks that become
+    /// empty by it. To be called so often that all are looked at within a minute.
+    pub fn sweep(&mut self, now: Tick, budget: usize) {
+        self.store.sweep(now, budget);
+    }
+
+    /// The numbers. Cheap.
+    pub fn stats(&self) -> PortStats {
+        let (quarantines, quarantines_total) = self.store.quarantines();
+        PortStats {
+            in_use: self.store.in_use,
+            quarantined: self.store.quarantined,
+            chunks: self.store.chunks.used(),
+            chunks_total: self.store.chunks.total(),
+            quarantines,
+            quarantines_total,
+            spent_endpoints: self.store.spent.len(),
+            quarantine_skipped: self.store.skipped,
+            bad_release: self.bad_release,
+        }
+    }
+
+    fn classes(&self, steer: &Steer) -> u128 {
+        steer.classes_of(self.lcore).fold(0, |set, class| set | bit(class))
+    }
+
+    /// A free port of a class: of the LIPs that are open, then of one that is opened for it.
+    fn free_in<F: FnMut(Lip, Be16) -> bool>(&mut self, hunt: &mut Hunt<'_, F>, class: Class) -> Option<Lease> {
+        let group = self.store.group(hunt.want.endpoint, class);
+        if let Some(group) = group
+            && let Some(lease) = self.around(hunt, group, Ring::Open, Origin::Free)
+        {
+            return Some(lease);
+        }
+        if let Some(lease) = self.open_lip(hunt, class) {
+            return Some(lease);
+        }
+        // The group may be gone with its last chunk, when that was found to be empty.
+        let print = hunt.print();
+        if let Some(group) = self.store.group(hunt.want.endpoint, class) {
+            let group = self.store.groups[group];
+            let finding = Finding { no_free: group.open == NONE, all_opened: group.print == print };
+            self.store.spent.searched(hunt.want.endpoint, print, class, finding);
+        }
+        None
+    }
+
+    /// A free port of a LIP that has no chunk yet.
+    fn open_lip<F: FnMut(Lip, Be16) -> bool>(&mut self, hunt: &mut Hunt<'_, F>, class: Class) -> Option<Lease> {
+        let want = hunt.want;
+        let print = hunt.print();
+        if self.store.group(want.endpoint, class).is_some_and(|g| self.store.groups[g].print == print) {
+            return None;
+        }
+        if self.store.chunks.is_full() && hunt.no_memory {
+            return None;
+        }
+        let lips = &want.pool.lips;
+        let first = want.start as usize % lips.len().max(1);
+        let mut all_opened = true;
+        for (pos, lip) in lips.iter().enumerate().cycle().skip(first).take(lips.len()) {
+            if lip.addr == want.rip || self.store.find(want.endpoint, lip.id, class).is_some() {
+                continue;
+            }
+            all_opened = false;
+            let Some(c) = self.store.open(want.endpoint, lip.id, pos as u16, class) else {
+                hunt.no_memory = true;
+                return None;
+            };
+            let lease = self.pick(hunt, c, Origin::Free);
+            self.store.settle(c);
+            if lease.is_some() {
+                return lease;
+            }
+        }
+        if all_opened && let Some(group) = self.store.group(want.endpoint, class) {
+            self.store.groups[group].print = print;
+        }
+        None
+    }
+
+    /// A port in quarantine of a class, the one that rests longest first; or one whose time turns out to be up.
+    fn resting_in<F: FnMut(Lip, Be16) -> bool>(&mut self, hunt: &mut Hunt<'_, F>, class: Class) -> Option<Lease> {
+        let endpoint = hunt.want.endpoint;
+        for ring in [Ring::Resting, Ring::Open] {
+            let Some(group) = self.store.group(endpoint, class) else { break };
+            if let Some(lease) = self.around(hunt, group, ring, Origin::Quarantine) {
+                return Some(lease);
+            }
+        }
+        let none = match self.store.group(endpoint, class) {
+            Some(group) => self.store.groups[group].resting == NONE && self.store.groups[group].open == NONE,
+            None => true,
+        };
+        if none {
+            self.store.spent.none_resting(endpoint, class);
+        }
+        None
+    }
+
+    /// Tries the chunks of one ring of a group, and leaves the ring to begin with the one that had a port.
+    fn around<F: FnMut(Lip, Be16) -> bool>(
+        &mut self,
+        hunt: &mut Hunt<'_, F>,
+        group: u32,
+        ring: Ring,
+        from: Origin,
+    ) -> Option<Lease> {
+        let first = *self.store.groups[group].head(ring)?;
+        let mut c = first;
+        for _ in 0..self.store.groups[group].chunks {
+            if c == NONE {
+                break;
+            }
+            let next = self.store.chunks[c].next;
+            self.store.rotate(c, hunt.now);
+            let lease = match self.pick(hunt, c, Origin::Free) {
+                None if from == Origin::Quarantine => self.pick(hunt, c, Origin::Quarantine),
+                lease => lease,
+            };
+            if lease.is_some()
+                && let Some(head) = self.store.groups[group].head(ring)
+            {
+                *head = c;
+            }
+            self.store.settle(c);
+            if lease.is_some() {
+                return lease;
+            }
+            let left = self.store.groups[group].head(ring).is_none_or(|head| *head == NONE);
+            c = if left || next == first { NONE } else { next };
+        }
+        None
+    }
+
+    /// Takes a port of one chunk, if the pool has its LIP and the caller likes it.
+    fn pick<F: FnMut(Lip, Be16) -> bool>(&mut self, hunt: &mut Hunt<'_, F>, c: u32, from: Origin) -> Option<Lease> {
+        let chunk = &mut self.store.chunks[c];
+        let (used, resting, class) = (chunk.used, chunk.resting, Class(chunk.class));
+        if match from {
+            Origin::Free => used + resting == USABLE,
+            Origin::Quarantine => resting == 0,
+        } {
+            return None;
+        }
+        let lips = &hunt.want.pool.lips;
+        let here = |lip: &Lip| lip.id.0 == chunk.lip;
+        let pos = match lips.get(usize::from(chunk.pos)) {
+            Some(lip) if here(lip) => usize::from(chunk.pos),
+            _ => lips.iter().position(here)?,
+        };
+        chunk.pos = pos as u16;
+        let lip = lips.get(pos).copied().filter(|lip| lip.addr != hunt.want.rip)?;
+
+        let base = base(hunt.steer, hunt.want.rip, hunt.want.rport, lip);
+        let start = RESERVED + (hunt.want.start.wrapping_mul(0x9e37_79b1) >> 16) as u16 % USABLE;
+        let good = &mut hunt.good;
+        let lport = |i| Be16::new(hunt.steer.lport(base, class, i));
+        let mut good = |i| good(lip, lport(i));
+        let i = match from {
+            Origin::Free => self.store.free(c).pick(start, good)?,
+            Origin::Quarantine => {
+                let [young, old] = self.store.resting(c);
+                old.pick(start, &mut good).or_else(|| young.pick(start, good))?
+            }
+        };
+        self.store.claim(c, i);
+        Some(Lease { id: lease_id(c, i), lip, lport: lport(i), from, other_class: class != hunt.want.class })
+    }
+
+    /// The next LIP of the pool that has ports of this class in use, and its chunk.
+    fn next_in_use(&mut self, want: &Want<'_>, class: Class) -> Option<(u32, Lip)> {
+        let group = self.store.group(want.endpoint, class)?;
+        let lips = &want.pool.lips;
+        let hand = usize::from(self.store.groups[group].hand) + 1;
+        let (pos, c, lip) = lips.iter().enumerate().cycle().skip(hand % lips.len().max(1)).take(lips.len()).find_map(
+            |(pos, lip)| {
+                let c = self.store.find(want.endpoint, lip.id, class)?;
+                (self.store.chunks[c].used > 0).then_some((pos, c, *lip))
+            },
+        )?;
+        self.store.groups[group].hand = pos as u16;
+        Some((c, lip))
+    }
+}
+
+impl<F> Hunt<'_, F> {
+    /// A hash of the ids of the pool's LIPs, never 0: what is known of one pool does not hold for another.
+    fn print(&mut self) -> u32 {
+        let lips = &self.want.pool.lips;
+        *self.print.get_or_insert_with(|| {
+            let mix = |h: u64, lip: &Lip| (h ^ u64::from(lip.id.0)).wrapping_mul(0x9fb2_1c65_1e98_df25).rotate_left(29);
+            (lips.iter().fold(lips.len() as u64, mix) >> 16) as u32 | 1
+        })
+    }
+}
+
+/// The hash of a reply tuple but for its local port.
+fn base(steer: &Steer, rip: Be32, rport: Be16, lip: Lip) -> u32 {
+    steer.hash4(rip, lip.addr, rport, Be16::new(0))
+}
+
+fn lease_id(c: u32, i: u16) -> LeaseId {
+    LeaseId(c * u32::from(PORTS) + u32::from(i))
+}
+
+fn bit(class: Class) -> u128 {
+    1 << (class.index() % CLASSES)
+}
+
+/// The classes of a set, from the one after `class` on and around.
+fn from(set: u128, class: Class) -> impl Iterator<Item = Class> {
+    let turn = (u32::from(class.0) + 1) % CLASSES as u32;
+    let mut left = set.rotate_right(turn);
+    core::iter::from_fn(move || {
+        let n = left.trailing_zeros();
+        left &= left.checked_sub(1)?;
+        Some(Class(((n + turn) % CLASSES as u32) as u8))
+    })
+}

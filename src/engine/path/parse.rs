@@ -1,4 +1,242 @@
-//! Stub.
-/// Stub.
-#[derive(Debug)]
-pub struct Head;
+//! Stage 1: what a frame is. Strict: whatever is not well-formed leaves here, each with a reason of its own.
+//!
+//! Ethernet and 802.1Q; ARP (RFC 826); IPv4 (RFC 791, RFC 1812 5.2.2); TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792).
+//! Lengths are compared with `pkt_len`; all headers must be in the first segment.
+
+use crate::addr::{Be32, IfaceId, Mac, Proto};
+use crate::conn::key::Key4;
+use crate::frame::{Burst, Frame};
+use crate::mem::Memory;
+use crate::shard::Shard;
+use crate::snapshot::Snapshot;
+use crate::verdict::{DropReason, Exit, PuntReason};
+use crate::wire::{FromBytes, arp, checksum, ethernet, icmp, ipv4, tcp, udp, vlan};
+
+/// What the parser found.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// What it is.
+    pub kind: Kind,
+    /// The interface it came in by.
+    pub iface: IfaceId,
+    /// Where the IP header begins in the frame.
+    pub l3: u8,
+    /// Length of the IP header in bytes.
+    pub ihl: u8,
+    /// TCP flags; 0 for other protocols.
+    pub flags: u8,
+    /// Length of the IP packet in bytes.
+    pub ip_len: u16,
+    /// The tuple by which its connection is found.
+    pub key: Key4,
+    /// The hash of the key.
+    pub hash: u64,
+}
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It leaves at once.
+    Early(Exit),
+    /// TCP or UDP.
+    Flow,
+    /// An ICMP error about a packet of ours: the key is that of an answer to the quoted packet.
+    IcmpError,
+    /// An ICMP echo request.
+    Echo,
+}
+
+impl Head {
+    /// Where the header of TCP, UDP or ICMP begins in the frame.
+    #[inline(always)]
+    pub fn l4(&self) -> usize {
+        usize::from(self.l3) + usize::from(self.ihl)
+    }
+    /// Where the IP packet ends in the frame.
+    #[inline(always)]
+    pub fn end(&self) -> usize {
+        usize::from(self.l3) + usize::from(self.ip_len)
+    }
+}
+
+/// Fills `burst.heads`.
+pub fn headers<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
+    burst.heads.clear();
+    for frame in &burst.frames {
+        let mut head = Head {
+            kind: Kind::Flow,
+            iface: IfaceId(0),
+            l3: 0,
+            ihl: 0,
+            flags: 0,
+            ip_len: 0,
+            key: Key4::default(),
+            hash: 0,
+        };
+        match parse(&shard.snapshot, frame, &mut head) {
+            Ok(kind) => {
+                head.kind = kind;
+                head.hash = shard.conns.hash(&head.key);
+            }
+            Err(exit) => head.kind = Kind::Early(exit),
+        }
+        burst.heads.push(head);
+    }
+}
+
+#[inline(always)]
+fn parse(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> Result<Kind, Exit> {
+    use DropReason as D;
+    if frame.meta.bad_form {
+        return Err(D::FrameForm.into());
+    }
+    let bytes = frame.bytes();
+    let (eth, mut rest) = ethernet::Header::ref_from_prefix(bytes).map_err(|_| D::EthernetTruncated)?;
+    let (mut ether_type, mut vid) = (eth.ether_type, 0);
+    head.l3 = ethernet::LEN as u8;
+    if ether_type == ethernet::VLAN {
+        let (tag, inner) = vlan::Tag::ref_from_prefix(rest).map_err(|_| D::EthernetTruncated)?;
+        (ether_type, vid, rest) = (tag.ether_type, tag.vid(), inner);
+        head.l3 += vlan::LEN as u8;
+    }
+    head.iface = snapshot.iface_of(frame.meta.port, vid).ok_or(D::UnknownVlan)?;
+    let mac = snapshot.iface(head.iface).ok_or(D::Bug)?.mac;
+    if ether_type == ethernet::IPV4 {
+        if eth.dst != mac {
+            return Err(D::OtherStation.into());
+        }
+        let l3_len = frame.pkt_len as usize - usize::from(head.l3);
+        ip(rest, l3_len, head)
+    } else if ether_type == ethernet::ARP {
+        arp(rest, eth.dst, mac)
+    } else if ether_type == ethernet::IPV6 {
+        Err(D::Ipv6Unsupported.into())
+    } else {
+        Err(D::EtherTypeUnknown.into())
+    }
+}
+
+fn arp(bytes: &[u8], dst: Mac, own: Mac) -> Result<Kind, Exit> {
+    if dst != own && dst != Mac::BROADCAST {
+        return Err(DropReason::OtherStation.into());
+    }
+    let (packet, _) = arp::Packet::ref_from_prefix(bytes).map_err(|_| DropReason::ArpMalformed)?;
+    if !packet.is_ipv4_over_ethernet() || packet.sender_mac.is_group() || packet.sender_mac == Mac::default() {
+        return Err(DropReason::ArpMalformed.into());
+    }
+    Err(PuntReason::Arp.into())
+}
+
+/// `bytes` begin with the IP header; `received` is how many there are in all segments.
+#[inline(always)]
+fn ip(bytes: &[u8], received: usize, head: &mut Head) -> Result<Kind, Exit> {
+    use DropReason as D;
+    let (ip, _) = ipv4::Header::ref_from_prefix(bytes).map_err(|_| D::Ipv4Truncated)?;
+    let ihl = ip.header_len();
+    let ip_len = usize::from(ip.total_len.host());
+    if ip.version() != 4 {
+        return Err(D::Ipv4Version.into());
+    }
+    if ihl < ipv4::LEN || ihl > bytes.len() {
+        return Err(D::Ipv4HeaderLength.into());
+    }
+    if ip_len < ihl || ip_len > received {
+        return Err(D::Ipv4TotalLength.into());
+    }
+    if !checksum::ipv4_header_ok(&bytes[..ihl]) {
+        return Err(D::Ipv4Checksum.into());
+    }
+    if is_martian(ip.src) {
+        return Err(D::MartianSource.into());
+    }
+    if is_martian(ip.dst) {
+        return Err(D::MartianDestination.into());
+    }
+    if ihl > ipv4::LEN && ipv4::has_source_route(&bytes[ipv4::LEN..ihl]) {
+        return Err(D::SourceRoute.into());
+    }
+    if ip.is_fragment() {
+        return Err(D::Fragment.into());
+    }
+    head.ihl = ihl as u8;
+    head.ip_len = ip_len as u16;
+    let l4 = bytes.get(ihl..ip_len.min(bytes.len())).ok_or(D::Ipv4HeaderLength)?;
+    let l4_len = ip_len - ihl;
+    match ip.proto {
+        ipv4::TCP => tcp(ip, l4, head),
+        ipv4::UDP => udp(ip, l4, l4_len, head),
+        ipv4::ICMP => icmp(ip, l4, l4_len, head),
+        _ => Err(D::ProtocolUnknown.into()),
+    }
+}
+
+#[inline(always)]
+fn tcp(ip: &ipv4::Header, l4: &[u8], head: &mut Head) -> Result<Kind, Exit> {
+    let (tcp, _) = tcp::Header::ref_from_prefix(l4).map_err(|_| DropReason::TcpTruncated)?;
+    if tcp.header_len() < tcp::LEN || tcp.header_len() > l4.len() {
+        return Err(DropReason::TcpDataOffset.into());
+    }
+    head.flags = tcp.flags;
+    head.key = Key4::new(ip.src, ip.dst, tcp.sport, tcp.dport, Proto::Tcp);
+    flow(head)
+}
+
+#[inline(always)]
+fn udp(ip: &ipv4::Header, l4: &[u8], l4_len: usize, head: &mut Head) -> Result<Kind, Exit> {
+    let (udp, _) = udp::Header::ref_from_prefix(l4).map_err(|_| DropReason::UdpTruncated)?;
+    let len = usize::from(udp.len.host());
+    if len < udp::LEN || len > l4_len {
+        return Err(DropReason::UdpLength.into());
+    }
+    head.key = Key4::new(ip.src, ip.dst, udp.sport, udp.dport, Proto::Udp);
+    flow(head)
+}
+
+#[inline(always)]
+fn flow(head: &Head) -> Result<Kind, Exit> {
+    let key = &head.key;
+    if key.sport().raw() == 0 || key.dport().raw() == 0 {
+        return Err(DropReason::PortZero.into());
+    }
+    if key.src() == key.dst() && key.sport() == key.dport() {
+        return Err(DropReason::Land.into());
+    }
+    Ok(Kind::Flow)
+}
+
+fn icmp(ip: &ipv4::Header, l4: &[u8], l4_len: usize, head: &mut Head) -> Result<Kind, Exit> {
+    let (icmp, quote) = icmp::Header::ref_from_prefix(l4).map_err(|_| DropReason::IcmpTruncated)?;
+    // What does not lie in one segment can not be summed up here.
+    if l4.len() < l4_len || !checksum::icmp_ok(l4) {
+        return Err(DropReason::IcmpChecksum.into());
+    }
+    if icmp.kind == icmp::ECHO {
+        return Ok(Kind::Echo);
+    }
+    if !matches!(icmp.kind, icmp::UNREACHABLE | icmp::TIME_EXCEEDED | icmp::PARAMETER_PROBLEM | icmp::SOURCE_QUENCH) {
+        return Err(DropReason::IcmpType.into());
+    }
+    head.key = quoted(quote).filter(|k| k.dst() == ip.dst).ok_or(DropReason::IcmpQuote)?;
+    Ok(Kind::IcmpError)
+}
+
+/// The tuple of an answer to the quoted packet (RFC 792: at least its header and 8 bytes).
+fn quoted(quote: &[u8]) -> Option<Key4> {
+    let (ip, _) = ipv4::Header::ref_from_prefix(quote).ok()?;
+    let ihl = ip.header_len();
+    if ip.version() != 4 || ihl < ipv4::LEN || ip.fragment_offset() != 0 || !checksum::ipv4_header_ok(quote.get(..ihl)?)
+    {
+        return None;
+    }
+    let proto = Proto::from_ip(ip.proto)?;
+    let (ports, _) = udp::Header::ref_from_prefix(quote.get(ihl..)?).ok()?;
+    Some(Key4::new(ip.src, ip.dst, ports.sport, ports.dport, proto).reversed())
+}
+
+/// Addresses that no packet may come from or go to (RFC 1812, 5.3.7): this network, loopback, multicast, class E and
+/// the limited broadcast.
+#[inline(always)]
+pub fn is_martian(addr: Be32) -> bool {
+    let first = addr.bytes()[0];
+    first == 0 || first == 127 || first >= 224
+}

@@ -1,0 +1,255 @@
+//! The one index of a shard: from the tuple of a packet, whichever its direction, to a connection and a direction.
+//!
+//! Cuckoo hashing with buckets of one cache line, eight entries each, and a 16-bit tag an entry (Fan et al.: MemC3,
+//! NSDI 2013). The second bucket follows from the first and the tag alone, so that an entry is moved without a look at
+//! its connection. It knows neither keys nor families: the caller says whether a candidate is the one.
+
+use crate::mem::{Memory, OutOfMemory, prefetch};
+
+const WAYS: usize = 8;
+/// Buckets that one insert looks at, at most, to make room.
+const SEARCH: usize = 256;
+
+#[derive(Clone, Copy, zerocopy::FromZeros)]
+#[repr(C, align(64))]
+struct Bucket {
+    /// 0: the entry is free.
+    tags: [u16; WAYS],
+    entries: [u32; WAYS],
+    spare: [u32; 4],
+}
+
+/// See the module.
+pub struct Index<M: Memory> {
+    buckets: M::Slice<Bucket>,
+    len: usize,
+}
+
+/// No room for another entry near its two buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+#[inline(always)]
+fn tag(hash: u64) -> u16 {
+    let t = (hash >> 48) as u16;
+    if t == 0 { 1 } else { t }
+}
+
+#[inline(always)]
+fn scale(x: u32, n: usize) -> usize {
+    (u64::from(x) * n as u64 >> 32) as usize
+}
+
+impl<M: Memory> Index<M> {
+    /// Room for `entries` at a load of 85 %.
+    pub fn new(memory: &M, entries: usize) -> Result<Self, OutOfMemory> {
+        let buckets = (entries * 100 / 85).div_ceil(WAYS).max(2);
+        Ok(Index { buckets: memory.zeroed(buckets)?, len: 0 })
+    }
+
+    /// Entries in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when it has no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.buckets[..])
+    }
+
+    #[inline(always)]
+    fn first(&self, hash: u64) -> usize {
+        scale(hash as u32, self.buckets.len())
+    }
+
+    /// The other bucket of an entry: its own inverse.
+    #[inline(always)]
+    fn other(&self, bucket: usize, tag: u16) -> usize {
+        let n = self.buckets.len();
+        let at = scale(u32::from(tag).wrapping_mul(0x9E37_79B1), n);
+        if at >= bucket { at - bucket } else { at + n - bucket }
+    }
+
+    /// Loads the first bucket of a hash.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: u64) {
+        prefetch(&self.buckets, self.first(hash));
+    }
+
+    /// The first entry with this tag in the first bucket: most likely the one, good for a prefetch.
+    #[inline(always)]
+    pub fn likely(&self, hash: u64) -> Option<u32> {
+        let b = &self.buckets[self.first(hash)];
+        let tag = tag(hash);
+        b.tags.iter().position(|t| *t == tag).map(|i| b.entries[i])
+    }
+
+    /// The entry of this hash that `is` accepts.
+    #[inline(always)]
+    pub fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
+        let tag = tag(hash);
+        let first = self.first(hash);
+        self.find_in(first, tag, &is).or_else(|| self.find_in(self.other(first, tag), tag, &is))
+    }
+
+    #[inline(always)]
+    fn find_in(&self, bucket: usize, tag: u16, is: &impl Fn(u32) -> bool) -> Option<u32> {
+        let b = &self.buckets[bucket];
+        let mut hits: u32 = 0;
+        for (i, t) in b.tags.iter().enumerate() {
+            hits |= u32::from(*t == tag) << i;
+        }
+        while hits != 0 {
+            let e = b.entries[hits.trailing_zeros() as usize & (WAYS - 1)];
+            if is(e) {
+                return Some(e);
+            }
+            hits &= hits - 1;
+        }
+        None
+    }
+
+    /// Adds an entry. The caller has looked that there is none of the same key.
+    pub fn insert(&mut self, hash: u64, entry: u32) -> Result<(), Full> {
+        let tag = tag(hash);
+        let first = self.first(hash);
+        let second = self.other(first, tag);
+        if !self.put(first, tag, entry) && !self.put(second, tag, entry) {
+            let bucket = self.make_room(first, second).ok_or(Full)?;
+            if !self.put(bucket, tag, entry) {
+                return Err(Full);
+            }
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    fn put(&mut self, bucket: usize, tag: u16, entry: u32) -> bool {
+        let b = &mut self.buckets[bucket];
+        let Some(i) = b.tags.iter().position(|t| *t == 0) else { return false };
+        b.tags[i] = tag;
+        b.entries[i] = entry;
+        true
+    }
+
+    /// Moves entries along the shortest way to a free seat, found breadth first, so that one of the two buckets gets room.
+    #[cold]
+    fn make_room(&mut self, first: usize, second: usize) -> Option<usize> {
+        // (bucket, node it was reached from, way in that node's bucket)
+        let mut nodes = [(0usize, 0u16, 0u8); SEARCH];
+        nodes[0] = (first, u16::MAX, 0);
+        nodes[1] = (second, u16::MAX, 0);
+        let mut found = 2;
+        let mut next = 0;
+        while next < found {
+            let (bucket, ..) = nodes[next];
+            for way in 0..WAYS {
+                let target = self.other(bucket, self.buckets[bucket].tags[way]);
+                if found == SEARCH || nodes[..found].iter().any(|n| n.0 == target) {
+                    continue;
+                }
+                nodes[found] = (target, next as u16, way as u8);
+                if self.buckets[target].tags.contains(&0) {
+                    return self.shift(&nodes, found);
+                }
+                found += 1;
+            }
+            next += 1;
+        }
+        None
+    }
+
+    /// Moves each entry on the way one bucket on, last first; gives the bucket at the start of the way.
+    fn shift(&mut self, nodes: &[(usize, u16, u8); SEARCH], last: usize) -> Option<usize> {
+        let mut at = last;
+        loop {
+            let (target, from, way) = nodes[at];
+            if from == u16::MAX {
+                return Some(target);
+            }
+            let source = nodes[usize::from(from)].0;
+            let way = usize::from(way);
+            let (tag, entry) = (self.buckets[source].tags[way], self.buckets[source].entries[way]);
+            if !self.put(target, tag, entry) {
+                return None;
+            }
+            self.buckets[source].tags[way] = 0;
+            at = usize::from(from);
+        }
+    }
+
+    /// Takes an entry out. False when it is not there.
+    pub fn remove(&mut self, hash: u64, entry: u32) -> bool {
+        let tag = tag(hash);
+        let first = self.first(hash);
+        for bucket in [first, self.other(first, tag)] {
+            let b = &mut self.buckets[bucket];
+            if let Some(i) = (0..WAYS).find(|i| b.tags[*i] == tag && b.entries[*i] == entry) {
+                b.tags[i] = 0;
+                self.len -= 1;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conn::key::SplitMix;
+    use crate::mem::Heap;
+
+    #[test]
+    fn no_insert_fails_up_to_the_load_it_was_made_for_and_all_are_found() {
+        for entries in [10, 1_000, 100_000] {
+            let mut index = Index::<Heap>::new(&Heap, entries).unwrap();
+            let hash = |i: u32| SplitMix(u64::from(i) ^ 77).next();
+            for i in 0..entries as u32 {
+                assert_eq!(index.insert(hash(i), i), Ok(()), "{i} of {entries}");
+            }
+            assert_eq!(index.len(), entries);
+            for i in 0..entries as u32 {
+                assert_eq!(index.find(hash(i), |e| e == i), Some(i));
+            }
+            for i in (0..entries as u32).step_by(2) {
+                assert!(index.remove(hash(i), i) && !index.remove(hash(i), i));
+            }
+            for i in 0..entries as u32 {
+                assert_eq!(index.find(hash(i), |e| e == i).is_some(), i % 2 == 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_one_cache_line_and_the_other_bucket_of_the_other_is_the_first() {
+        assert_eq!(size_of::<Bucket>(), 64);
+        let index = Index::<Heap>::new(&Heap, 12_345).unwrap();
+        for i in 0..10_000u64 {
+            let h = SplitMix(i).next();
+            let first = index.first(h);
+            let second = index.other(first, tag(h));
+            assert!(second < index.buckets.len());
+            assert_eq!(index.other(second, tag(h)), first);
+        }
+    }
+
+    #[test]
+    fn an_overfull_index_refuses_and_keeps_what_it_has() {
+        let mut index = Index::<Heap>::new(&Heap, 64).unwrap();
+        let hash = |i: u32| SplitMix(u64::from(i)).next();
+        let mut held = alloc::vec::Vec::new();
+        for i in 0..200 {
+            if index.insert(hash(i), i).is_ok() {
+                held.push(i);
+            }
+        }
+        assert!(held.len() < 200 && held.len() >= 64);
+        assert!(held.iter().all(|i| index.find(hash(*i), |e| e == *i).is_some()));
+    }
+}

@@ -1,0 +1,89 @@
+//! Stage 2 and the first step of a packet: the connection it belongs to, in either direction.
+
+use super::parse::{Head, Kind};
+use super::reset;
+use crate::addr::{ConnId, Dir, Proto};
+use crate::frame::{Burst, Emit, Frame};
+use crate::mem::Memory;
+use crate::shard::Shard;
+use crate::snapshot::RealState;
+use crate::time::Tick;
+use crate::verdict::{DropReason, Exit};
+use crate::wire::tcp::{ACK, FIN, RST, SYN};
+
+/// Loads the buckets of a burst, then its connections.
+pub(super) fn warm<M: Memory>(shard: &Shard<M>, burst: &Burst<'_>) {
+    for head in &burst.heads {
+        if head.kind == Kind::Flow {
+            shard.conns.prefetch_bucket(head.hash);
+        }
+    }
+    for head in &burst.heads {
+        if head.kind == Kind::Flow {
+            shard.conns.prefetch_conn(head.hash);
+        }
+    }
+}
+
+/// A plain SYN: the only thing that opens a TCP connection.
+#[inline(always)]
+pub(super) fn opens(flags: u8) -> bool {
+    flags & (SYN | ACK | FIN | RST) == SYN
+}
+
+/// The connection of a packet, unless it is dead, or closing and the client opens anew.
+#[inline(always)]
+pub(super) fn connection<M: Memory>(
+    shard: &mut Shard<M>,
+    now: Tick,
+    frame: &Frame<'_>,
+    head: &Head,
+    emit: &mut Emit<'_>,
+) -> Result<Option<(ConnId, Dir)>, Exit> {
+    let Some((id, dir)) = shard.conns.find(head.hash, &head.key) else { return Ok(None) };
+    let conn = shard.conns.conn(id);
+    if now.reached(shard.deadline(conn)) {
+        shard.close(now, id);
+        return Ok(None);
+    }
+    if dir == Dir::In && opens(head.flags) && conn.state().is_closing() {
+        shard.stats.lcore.reopened.add(1);
+        shard.close(now, id);
+        return Ok(None);
+    }
+    match shard.real_state(conn) {
+        RealState::Present => Ok(Some((id, dir))),
+        RealState::RemovedSilent => Err(DropReason::RealRemoved.into()),
+        RealState::Absent | RealState::RemovedReset => removed(shard, now, id, dir, frame, head, emit),
+    }
+}
+
+/// The server of a connection is no longer configured: TCP ends on both sides, UDP gets another server.
+#[cold]
+fn removed<M: Memory>(
+    shard: &mut Shard<M>,
+    now: Tick,
+    id: ConnId,
+    dir: Dir,
+    frame: &Frame<'_>,
+    head: &Head,
+    emit: &mut Emit<'_>,
+) -> Result<Option<(ConnId, Dir)>, Exit> {
+    match (head.key.proto(), dir) {
+        (Proto::Tcp, _) if head.flags & RST != 0 => Ok(Some((id, dir))),
+        (Proto::Tcp, _) => {
+            let told = reset::both_sides(shard, id, dir, frame, head, emit);
+            shard.close(now, id);
+            // A client that wants a new connection gets one, from a server that is there.
+            if dir == Dir::In && opens(head.flags) {
+                return Ok(None);
+            }
+            Err(if told { DropReason::RealRemovedReset } else { DropReason::NoSpareFrame }.into())
+        }
+        (Proto::Udp, Dir::In) => {
+            shard.close(now, id);
+            Ok(None)
+        }
+        (Proto::Udp, Dir::Out) => Ok(Some((id, dir))),
+    }
+}

@@ -1,0 +1,86 @@
+//! A packet of no connection: the slow path. In order: is it at home here, is it for us, is there a service, may it open,
+//! who serves it, and from which local port.
+
+use super::lookup;
+use super::parse::Head;
+use super::reset;
+use crate::addr::{Be32, Class, ConnId, Dir, LcoreId, Proto};
+use crate::conn::key::Key4;
+use crate::frame::{Emit, Frame};
+use crate::mem::Memory;
+use crate::shard::{Opening, Shard};
+use crate::snapshot::LocalKind;
+use crate::steer::Steer;
+use crate::time::Tick;
+use crate::verdict::{DropReason, Exit, PuntReason};
+use crate::wire::{FromBytes, ipv4, tcp};
+
+impl<M: Memory> Shard<M> {
+    /// The class of a tuple: `home(tuple)`.
+    pub fn class_of(&self, key: &Key4) -> Class {
+        Steer::class(self.steer.hash4(key.src(), key.dst(), key.sport(), key.dport()))
+    }
+}
+
+/// Opens a connection for a packet, or says where the packet goes instead.
+pub(super) fn miss<M: Memory>(
+    shard: &mut Shard<M>,
+    now: Tick,
+    frame: &Frame<'_>,
+    head: &Head,
+    emit: &mut Emit<'_>,
+) -> Result<(ConnId, Dir), Exit> {
+    let client = head.key;
+    let class = home(shard, frame, &client)?;
+    let snapshot = shard.snapshot.clone();
+    match snapshot.locals.get(&client.dst()).map(|l| l.kind) {
+        Some(LocalKind::Vip | LocalKind::Own) => {}
+        Some(LocalKind::Lip(_)) => return Err(DropReason::LipNoConnection.into()),
+        None => return Err(DropReason::NotLocal.into()),
+    }
+    if snapshot.locals.contains_key(&client.src()) {
+        return Err(DropReason::MartianSource.into());
+    }
+    let Some(service) = snapshot.services.get(&(client.proto(), client.dst(), client.dport())) else {
+        return Err(PuntReason::NoService.into());
+    };
+    if client.proto() == Proto::Tcp && !lookup::opens(head.flags) {
+        return Err(DropReason::TcpNoConnection.into());
+    }
+    if ttl(frame, head) <= 1 {
+        return Err(PuntReason::TtlExceeded.into());
+    }
+    let to_client = shard.next_hop(client.src())?;
+    let real = shard.schedule(service).and_then(|i| service.reals.get(i)).ok_or(PuntReason::NoServer)?;
+    let to_server = shard.next_hop(real.addr)?;
+    let seq = sequence(frame, head).host();
+    let what = Opening { client, class, service, real, next_hops: [to_server, to_client], seq };
+    let neighbors = shard.neighbors.clone();
+    let id = shard.open(now, &what, &mut |forget| reset::forget(&snapshot, &neighbors, &forget, to_server, emit))?;
+    Ok((id, Dir::In))
+}
+
+/// The class of a tuple that is at home on this lcore; any other goes there, once.
+pub(super) fn home<M: Memory>(shard: &Shard<M>, frame: &Frame<'_>, key: &Key4) -> Result<Class, Exit> {
+    let class = shard.class_of(key);
+    let owner: LcoreId = shard.steer.owner(class);
+    if owner == shard.id {
+        Ok(class)
+    } else if frame.meta.redirected {
+        Err(DropReason::NotHome.into())
+    } else {
+        Err(Exit::Redirect(owner))
+    }
+}
+
+fn ttl(frame: &Frame<'_>, head: &Head) -> u8 {
+    let ip = frame.bytes().get(usize::from(head.l3)..).unwrap_or(&[]);
+    ipv4::Header::ref_from_prefix(ip).map_or(0, |(ip, _)| ip.ttl)
+}
+
+fn sequence(frame: &Frame<'_>, head: &Head) -> Be32 {
+    if head.key.proto() == Proto::Udp {
+        return Be32::default();
+    }
+    tcp::Header::ref_from_prefix(frame.bytes().get(head.l4()..).unwrap_or(&[])).map_or(Be32::default(), |(t, _)| t.seq)
+}

@@ -1,0 +1,62 @@
+//! Round robin (`ip_vs_rr.c`): go on after the server that was used last.
+
+use super::has_weight;
+use crate::addr::RealId;
+use crate::snapshot::Real;
+
+/// The server that was used last: its id, and where it stood.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rr {
+    last: Option<(RealId, usize)>,
+}
+
+impl Rr {
+    /// The servers changed: keep the place, or that of the predecessor when the server is gone.
+    pub fn changed(&mut self, reals: &[Real]) {
+        let Some((id, at)) = self.last else { return };
+        self.last = match reals.iter().position(|r| r.id == id) {
+            Some(at) => Some((id, at)),
+            None => at.checked_sub(1).and_then(|at| reals.get(at).map(|r| (r.id, at))),
+        };
+    }
+
+    /// The next one with a weight.
+    pub fn pick(&mut self, reals: &[Real]) -> Option<usize> {
+        let start = self.last.map_or(0, |(_, at)| at + 1);
+        let at = (0..reals.len()).map(|i| (start + i) % reals.len()).find(|i| has_weight(&reals[*i]))?;
+        self.last = Some((reals[at].id, at));
+        Some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::reals;
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn take(rr: &mut Rr, reals: &[Real], n: usize) -> Vec<u32> {
+        (0..n).map(|_| reals[rr.pick(reals).unwrap()].id.0).collect()
+    }
+
+    #[test]
+    fn the_newest_server_comes_first_and_weight_0_is_skipped() {
+        assert_eq!(take(&mut Rr::default(), &reals(&[1, 1, 1]), 6), [3, 2, 1, 3, 2, 1]);
+        assert_eq!(take(&mut Rr::default(), &reals(&[1, 0, 1]), 4), [3, 1, 3, 1]);
+        assert_eq!(Rr::default().pick(&reals(&[0, 0])), None);
+        assert_eq!(Rr::default().pick(&[]), None);
+    }
+
+    #[test]
+    fn a_deleted_server_hands_its_place_to_its_predecessor() {
+        let mut rr = Rr::default();
+        let mut list = reals(&[1, 1, 1]);
+        assert_eq!(take(&mut rr, &list, 2), [3, 2]);
+        list.remove(1);
+        rr.changed(&list);
+        assert_eq!(take(&mut rr, &list, 3), [1, 3, 1]);
+        list.remove(1);
+        rr.changed(&list);
+        assert_eq!(take(&mut rr, &list, 2), [3, 3]);
+    }
+}
