@@ -166,15 +166,7 @@ impl Model {
     /// The way to `addr`: its interface, and the next hop there, which is `addr` itself where it is connected.
     /// The longest prefix wins, a connected subnet over a route of the same length. None: there is no way.
     pub fn route_to(&self, addr: IpAddr) -> Option<(InterfaceId, IpAddr)> {
-        let on_link = subnet_around(&self.interfaces, addr);
-        let matching = self.routes.iter().filter(|route| route.to.contains(&addr));
-        let route = matching.max_by_key(|route| route.to.prefix_len());
-        match (on_link, route) {
-            (Some((id, net)), Some(route)) if net.prefix_len() >= route.to.prefix_len() => Some((id, addr)),
-            (_, Some(route)) => Some((route.interface, route.via)),
-            (Some((id, _)), None) => Some((id, addr)),
-            (None, None) => None,
-        }
+        way(&self.interfaces, &self.routes, addr)
     }
 
     /// Every next hop that the configuration needs: those of the routes, then the on-link real servers; none twice.
@@ -197,4 +189,17 @@ pub(super) fn subnet_around(interfaces: &[Interface], addr: IpAddr) -> Option<(I
     let subnets = interfaces.iter().enumerate().flat_map(|(id, i)| i.addresses.iter().map(move |net| (id, *net)));
     let around = subnets.filter(|(_, net)| net.contains(&addr));
     around.max_by_key(|(_, net)| net.prefix_len()).map(|(id, net)| (InterfaceId(id), net))
+}
+
+/// See [`Model::route_to`].
+pub(super) fn way(interfaces: &[Interface], routes: &[Route], addr: IpAddr) -> Option<(InterfaceId, IpAddr)> {
+    let on_link = subnet_around(interfaces, addr);
+    let matching = routes.iter().filter(|route| route.to.contains(&addr));
+    let route = matching.max_by_key(|route| route.to.prefix_len());
+    match (on_link, route) {
+        (Some((id, net)), Some(route)) if net.prefix_len() >= route.to.prefix_len() => Some((id, addr)),
+        (_, Some(route)) => Some((route.interface, route.via)),
+        (Some((id, _)), None) => Some((id, addr)),
+        (None, None) => None,
+    }
 }
