@@ -10,7 +10,7 @@ use toml::de::DeTable;
 
 use super::globals::{self, Globals};
 use super::model::Port;
-use super::reader::{At, Fault, Report, Section, Spot};
+use super::reader::{At, Fault, List, Report, Section, Spot};
 use super::settings::Timeouts;
 use super::text;
 use super::values::{Mac, MacError, OnServerRemoved, Protocol, Scheduler};
@@ -18,11 +18,11 @@ use super::values::{Mac, MacError, OnServerRemoved, Protocol, Scheduler};
 /// The whole file.
 pub(super) struct Draft {
     pub(super) globals: Globals,
-    pub(super) ports: Vec<PortDraft>,
-    pub(super) interfaces: Vec<InterfaceDraft>,
-    pub(super) routes: Vec<RouteDraft>,
+    pub(super) ports: List<PortDraft>,
+    pub(super) interfaces: List<InterfaceDraft>,
+    pub(super) routes: List<RouteDraft>,
     pub(super) neighbors: Vec<NeighborDraft>,
-    pub(super) pools: Vec<PoolDraft>,
+    pub(super) pools: List<PoolDraft>,
     pub(super) services: Vec<ServiceDraft>,
     /// The file as a whole, for what is missing from it.
     pub(super) spot: Spot,
@@ -95,12 +95,12 @@ pub(super) struct RealDraft {
 pub(super) fn read(report: &Report<'_>, file: &DeTable<'_>) -> Draft {
     let root = Section::root(report, file);
     let globals = globals::read(&root);
-    let ports = root.sections("port").into_iter().map(port).collect();
-    let interfaces = root.sections("interface").into_iter().map(interface).collect();
-    let routes = root.sections("route").into_iter().map(route).collect();
-    let neighbors = root.sections("neighbor").into_iter().map(neighbor).collect();
-    let pools = root.sections("laddr_pool").into_iter().map(pool).collect();
-    let services = root.sections("service").into_iter().map(|section| service(section, &globals)).collect();
+    let ports = root.list("port", port);
+    let interfaces = root.list("interface", interface);
+    let routes = root.list("route", route);
+    let neighbors = root.list("neighbor", neighbor).items;
+    let pools = root.list("laddr_pool", pool);
+    let services = root.list("service", |section| service(section, &globals)).items;
     let spot = root.spot().clone();
     root.finish();
     Draft { globals, ports, interfaces, routes, neighbors, pools, services, spot }
@@ -195,7 +195,7 @@ fn service(section: Section<'_, '_>, globals: &Globals) -> ServiceDraft {
         mss_clamp: mss_clamp(&section, protocol),
         timeouts: globals::timeouts(section.section("timeouts"), globals.timeouts),
         on_server_removed: section.choice("on_server_removed").unwrap_or(globals.tcp.on_server_removed),
-        reals: section.sections("real").into_iter().map(real).collect(),
+        reals: section.list("real", real).items,
     };
     section.finish();
     draft

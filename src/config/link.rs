@@ -9,13 +9,13 @@ use std::net::IpAddr;
 use super::draft::{Draft, PoolDraft, PoolRef, RealDraft, ServiceDraft};
 use super::model::{LaddrPool, Model, PoolId, Real, Service};
 use super::owners::Owners;
-use super::reader::{Report, Spot};
+use super::reader::{List, Report, Spot};
 use super::text::POOL_MAX;
 use super::topology::{Topology, unique};
 
 /// Checks everything that concerns more than one field.
 pub(super) fn link(draft: Draft, report: &Report<'_>) -> Model {
-    let owners = Owners::new(&draft.interfaces, &draft.pools, &draft.services, report);
+    let owners = Owners::new(&draft.interfaces.items, &draft.pools.items, &draft.services, report);
     let mut topology = Topology::new(draft.ports, draft.interfaces, &draft.spot, report);
     topology.add_routes(draft.routes, &owners, report);
     let neighbors = topology.neighbors(draft.neighbors, &owners, report);
@@ -41,11 +41,11 @@ pub(super) fn link(draft: Draft, report: &Report<'_>) -> Model {
 }
 
 /// The pools, and whether every one has a name that services can refer to.
-fn pools(drafts: Vec<PoolDraft>, topology: &Topology, report: &Report<'_>) -> (bool, Vec<LaddrPool>) {
+fn pools(drafts: List<PoolDraft>, topology: &Topology, report: &Report<'_>) -> (bool, Vec<LaddrPool>) {
     let mut names: HashMap<String, Spot> = HashMap::new();
     let mut pools = Vec::new();
-    let known = drafts.iter().all(|pool| pool.name.is_some());
-    for pool in drafts {
+    let known = drafts.whole && drafts.items.iter().all(|pool| pool.name.is_some());
+    for pool in drafts.items {
         if let Some(name) = &pool.name {
             let what = "is the name of another pool";
             unique(&mut names, name.value.clone(), &name.spot, what, "give each pool its own name", report);
@@ -118,6 +118,8 @@ impl Services<'_, '_> {
         let spot = draft.spot.below("laddr_pool");
         match &draft.pool {
             PoolRef::Unreadable => None,
+            // A pool that is there in some way may be the one that is meant.
+            PoolRef::Absent if !self.pools_known && names.len() != 1 => None,
             PoolRef::To(name) => {
                 let found = names.iter().position(|known| *known == name.value);
                 if found.is_none() && self.pools_known {
@@ -131,7 +133,8 @@ impl Services<'_, '_> {
                 None
             }
             PoolRef::Absent if names.len() > 1 => {
-                let remedy = format!("name one of {}", names.join(", "));
+                let named: Vec<_> = names.iter().copied().filter(|name| !name.is_empty()).collect();
+                let remedy = format!("name one of {}", named.join(", "));
                 self.report.problem(&spot, format!("is missing, and there are {} pools", names.len()), remedy);
                 None
             }

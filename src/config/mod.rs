@@ -61,7 +61,7 @@ pub fn parse(text: &str, file: &str) -> Result<Model, Problems> {
     let report = Report::new(file, text);
     let (tree, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        syntax::note(&errors, &report);
+        syntax::note(&errors, text, &report);
         return Err(report.problems().unwrap_or(Problems(Vec::new())));
     }
     let model = link::link(draft::read(&report, tree.get_ref()), &report);

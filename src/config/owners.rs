@@ -67,7 +67,8 @@ impl Owners {
 /// One problem for all of `taken`.
 fn note(taken: &[(IpAddr, String)], spot: &Spot, remedy: &str, report: &Report<'_>) {
     if let Some((address, owner)) = taken.first() {
-        let more = if taken.len() > 1 { format!("; so are {} more", taken.len() - 1) } else { String::new() };
+        let more =
+            if taken.len() > 1 { format!("; {} of these addresses are taken", taken.len()) } else { String::new() };
         report.problem(spot, format!("{address} is already {owner}{more}"), remedy);
     }
 }

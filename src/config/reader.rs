@@ -70,12 +70,15 @@ impl Fault {
 pub(super) struct Report<'t> {
     file: &'t str,
     text: &'t str,
+    /// Byte offset of each line's start.
+    lines: Vec<usize>,
     found: RefCell<Vec<(usize, Problem)>>,
 }
 
 impl<'t> Report<'t> {
     pub(super) fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, found: RefCell::default() }
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+        Self { file, text, lines, found: RefCell::default() }
     }
 
     /// Notes a problem at `spot`.
@@ -121,10 +124,9 @@ impl<'t> Report<'t> {
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
         }
-        let before = &self.text[..offset];
-        let start_of_line = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before[start_of_line..].chars().count() + 1;
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = self.lines[..line].last().copied().unwrap_or(0);
+        let column = self.text[start..offset].chars().count() + 1;
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
@@ -145,6 +147,15 @@ pub(super) struct Section<'r, 't> {
     table: Option<&'r DeTable<'t>>,
     spot: Spot,
     known: RefCell<Vec<&'static str>>,
+    /// Fields that must be there and are not, each with its remedy.
+    missing: RefCell<Vec<(&'static str, String)>>,
+}
+
+/// An array of tables.
+pub(super) struct List<T> {
+    pub(super) items: Vec<T>,
+    /// It is an array, and each of its elements is a table: nothing stands in the file that is not in `items`.
+    pub(super) whole: bool,
 }
 
 impl<'r, 't> Section<'r, 't> {
@@ -154,7 +165,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     fn at(report: &'r Report<'t>, table: Option<&'r DeTable<'t>>, spot: Spot) -> Self {
-        Self { report, table, spot, known: RefCell::default() }
+        Self { report, table, spot, known: RefCell::default(), missing: RefCell::default() }
     }
 
     pub(super) fn report(&self) -> &'r Report<'t> {
@@ -173,11 +184,11 @@ impl<'r, 't> Section<'r, 't> {
         Some(Node::new(self.report, value, self.path(name)))
     }
 
-    /// As [`field`](Self::field), and a problem when there is none.
+    /// As [`field`](Self::field), and a problem when there is none and none that looks like a slip of it.
     pub(super) fn required(&self, name: &'static str, remedy: &str) -> Option<Node<'r, 't>> {
         let node = self.field(name);
         if node.is_none() {
-            self.absent(name, "is missing", remedy);
+            self.missing.borrow_mut().push((name, remedy.to_owned()));
         }
         node
     }
@@ -212,10 +223,16 @@ impl<'r, 't> Section<'r, 't> {
         self.field(name).and_then(|node| node.section()).unwrap_or_else(absent)
     }
 
-    /// The tables of the array `name`, as in `[[name]]`; none when it is absent.
-    pub(super) fn sections(&self, name: &'static str) -> Vec<Section<'r, 't>> {
-        let nodes = self.field(name).map(|node| node.elements()).unwrap_or_default();
-        nodes.into_iter().filter_map(|node| node.named().section()).collect()
+    /// The tables of the array `name`, as in `[[name]]`, each read by `read`; none when it is absent.
+    pub(super) fn list<T>(&self, name: &'static str, read: impl Fn(Section<'r, 't>) -> T) -> List<T> {
+        let Some(node) = self.field(name) else {
+            return List { items: Vec::new(), whole: true };
+        };
+        let nodes = node.elements();
+        let count = nodes.len();
+        let items: Vec<_> = nodes.into_iter().filter_map(|node| Some(read(node.named().section()?))).collect();
+        let whole = node.is_array() && items.len() == count;
+        List { items, whole }
     }
 
     /// Every field with its name as it stands in the file, for a table whose names are free.
@@ -230,9 +247,11 @@ impl<'r, 't> Section<'r, 't> {
         entries.map(entry).collect()
     }
 
-    /// Notes a problem for each field that nobody asked for. To be called when every field was.
+    /// Notes a problem for each field that is missing, and for each that nobody asked for. To be called when every
+    /// field was.
     pub(super) fn finish(self) {
         let known = self.known.borrow();
+        let mut missing = self.missing.take();
         for (key, value) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if known.contains(&name) {
@@ -241,11 +260,17 @@ impl<'r, 't> Section<'r, 't> {
             let field = self.path(name);
             let node = Node::new(self.report, value, field.clone());
             let spot = Spot { offset: key.span().start, field, value: node.spot.value };
-            let remedy = match nearest(name, &known) {
+            let wanted: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
+            let slip = nearest(name, &wanted);
+            missing.retain(|(name, _)| Some(*name) != slip);
+            let remedy = match slip.or_else(|| nearest(name, &known)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("take it out; known here: {}", known.join(", ")),
             };
             self.report.problem(&spot, "is not a known field", remedy);
+        }
+        for (name, remedy) in missing {
+            self.absent(name, "is missing", &remedy);
         }
     }
 
@@ -262,7 +287,9 @@ pub(super) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     let likeness = |candidate: &str| {
         let contained =
             candidate.len() >= 3 && name.contains(candidate) || name.len() >= 3 && candidate.contains(&name);
-        let edits = strsim::jaro_winkler(&name, candidate);
+        // A slip in a short word counts for too much there: one edit, or two letters swapped, is always near.
+        let slip = candidate.len() >= 3 && strsim::osa_distance(&name, candidate) == 1;
+        let edits = strsim::jaro_winkler(&name, candidate).max(if slip { 0.95 } else { 0.0 });
         if contained { edits.max(0.85) } else { edits }
     };
     let scored = known.iter().map(|candidate| (likeness(candidate), *candidate));

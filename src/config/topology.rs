@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::draft::{InterfaceDraft, NeighborDraft, PortDraft, RouteDraft};
 use super::model::{Interface, InterfaceId, Neighbor, Port, PortId, Route, subnet_around, way};
 use super::owners::Owners;
-use super::reader::{At, Fault, Report, Spot};
+use super::reader::{At, Fault, List, Report, Spot};
 use super::text::refuse_edge;
 
 /// The network side of the model.
@@ -27,30 +27,33 @@ pub(super) struct Topology {
 impl Topology {
     /// Checks ports and interfaces; no routes yet.
     pub(super) fn new(
-        ports: Vec<PortDraft>,
-        interfaces: Vec<InterfaceDraft>,
+        ports: List<PortDraft>,
+        interfaces: List<InterfaceDraft>,
         file: &Spot,
         report: &Report<'_>,
     ) -> Self {
-        let subnets_known = !interfaces.is_empty() && interfaces.iter().all(|interface| !interface.partial);
+        let readable = interfaces.whole && interfaces.items.iter().all(|interface| !interface.partial);
+        let subnets_known = readable && !interfaces.items.is_empty();
         let absent = |field: &str, remedy: &str| report.problem(&file.below(field), "is missing", remedy);
-        if ports.is_empty() {
+        if ports.whole && ports.items.is_empty() {
             absent("port", "add a [[port]] with at least a name");
         }
-        if interfaces.is_empty() {
+        if interfaces.whole && interfaces.items.is_empty() {
             absent("interface", "add an [[interface]] with a port and addresses");
         }
-        let names: Vec<_> = ports.iter().map(|port| port.name.as_ref().map(|name| name.value.clone())).collect();
-        let ports = self::ports(ports, report);
-        let interfaces = self::interfaces(interfaces, &names, report);
+        let names: Vec<_> = ports.items.iter().map(|port| port.name.as_ref().map(|name| name.value.clone())).collect();
+        let names_known = ports.whole && !names.is_empty() && names.iter().all(Option::is_some);
+        let ports = self::ports(ports.items, report);
+        let interfaces = self::interfaces(interfaces.items, &names, names_known, report);
         Self { ports, interfaces, routes: Vec::new(), subnets_known, routes_known: subnets_known }
     }
 
     /// Checks the routes and adds them.
-    pub(super) fn add_routes(&mut self, drafts: Vec<RouteDraft>, owners: &Owners, report: &Report<'_>) {
+    pub(super) fn add_routes(&mut self, drafts: List<RouteDraft>, owners: &Owners, report: &Report<'_>) {
         let before = report.count();
         let mut seen: HashMap<IpNet, Spot> = HashMap::new();
-        for RouteDraft { to, via } in drafts {
+        self.routes_known &= drafts.whole;
+        for RouteDraft { to, via } in drafts.items {
             self.routes_known &= to.is_some() && via.is_some();
             if let Some(to) = &to {
                 if let Some(first) = seen.get(&to.value) {
@@ -168,7 +171,12 @@ fn ports(drafts: Vec<PortDraft>, report: &Report<'_>) -> Vec<Port> {
     ports
 }
 
-fn interfaces(drafts: Vec<InterfaceDraft>, ports: &[Option<String>], report: &Report<'_>) -> Vec<Interface> {
+fn interfaces(
+    drafts: Vec<InterfaceDraft>,
+    ports: &[Option<String>],
+    ports_known: bool,
+    report: &Report<'_>,
+) -> Vec<Interface> {
     let mut links = HashMap::new();
     let mut subnets: Vec<(usize, IpNet, Spot)> = Vec::new();
     let mut interfaces = Vec::new();
@@ -176,7 +184,7 @@ fn interfaces(drafts: Vec<InterfaceDraft>, ports: &[Option<String>], report: &Re
         let names: Vec<_> = ports.iter().flatten().map(String::as_str).collect();
         let port = draft.port.as_ref().and_then(|port| {
             let found = ports.iter().position(|name| name.as_ref() == Some(&port.value));
-            if found.is_none() && names.len() == ports.len() && !ports.is_empty() {
+            if found.is_none() && ports_known {
                 port.unknown("is not the name of a [[port]]", &names, report);
             }
             found
