@@ -10,7 +10,8 @@ use toml::de::DeTable;
 
 use super::globals::{self, Globals};
 use super::model::Port;
-use super::reader::{At, Fault, List, Report, Section, Spot};
+use super::reader::{List, Section};
+use super::report::{At, Fault, Report, Spot};
 use super::settings::Timeouts;
 use super::text;
 use super::values::{Mac, MacError, OnServerRemoved, Protocol, Scheduler};

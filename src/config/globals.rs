@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::reader::{At, Fault, Node, Section};
+use super::reader::{Node, Section};
+use super::report::{At, Fault};
 use super::settings::{Eal, Lcores, Limit, Limits, Steering, Tables, Tcp, Timeouts};
 use super::values::{HashKey, HashKeyError, Secs};
 

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use super::draft::{Draft, PoolDraft, PoolRef, RealDraft, ServiceDraft};
 use super::model::{LaddrPool, Model, PoolId, Real, Service};
 use super::owners::Owners;
-use super::reader::{List, Report, Spot};
+use super::reader::List;
+use super::report::{Report, Spot};
 use super::text::POOL_MAX;
 use super::topology::{Topology, unique};
 

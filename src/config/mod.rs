@@ -4,8 +4,8 @@
 //! It parses and does not validate: a model holds only typed values that fit each other. It never stops at the first
 //! problem, never panics on any text, and never opens a device, a socket or anything but the file.
 //!
-//! The way of a file: `reader` walks the tree and notes where everything stood; `globals` and `draft` read each field
-//! by itself with the help of `text`; `owners`, `topology` and `link` check one against the other.
+//! The way of a file: `globals` and `draft` read each field by itself with `reader` and `text`; `owners`, `topology` and
+//! `link` check one against the other; all of them note what they find in the `report`.
 
 mod change;
 mod diff;
@@ -16,6 +16,7 @@ mod model;
 mod owners;
 mod problem;
 mod reader;
+mod report;
 mod settings;
 mod syntax;
 mod text;
@@ -36,7 +37,7 @@ pub use values::{
     HashKey, HashKeyError, Idle, Mac, MacError, OnServerRemoved, Protocol, Scheduler, Secs, SynTimestamps,
 };
 
-use reader::Report;
+use report::Report;
 use toml::de::DeTable;
 
 /// Reads a configuration file.

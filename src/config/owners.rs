@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::draft::{InterfaceDraft, PoolDraft, ServiceDraft};
-use super::reader::{At, Report, Spot};
+use super::report::{At, Report, Spot};
 
 /// Every address that the gateway answers for, and whose it is, in words.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use std::string::FromUtf8Error;
 use toml::de::Error;
 
 use super::problem::{Problem, Problems};
-use super::reader::Report;
+use super::report::Report;
 
 /// The most syntax errors that are told; one mistake can make many.
 const MOST: usize = 20;

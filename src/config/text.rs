@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::reader::Fault;
+use super::report::Fault;
 
 /// The most addresses a pool may have.
 pub(super) const POOL_MAX: usize = 1024;

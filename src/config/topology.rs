@@ -10,7 +10,8 @@ use ipnet::IpNet;
 use super::draft::{InterfaceDraft, NeighborDraft, PortDraft, RouteDraft};
 use super::model::{Interface, InterfaceId, Neighbor, Port, PortId, Route, subnet_around, way};
 use super::owners::Owners;
-use super::reader::{At, Fault, List, Report, Spot};
+use super::reader::List;
+use super::report::{At, Fault, Report, Spot};
 use super::text::refuse_edge;
 
 /// The network side of the model.
