@@ -1,0 +1,245 @@
+use super::{TWO_ARM, model, problems};
+
+/// One mistake, or a few that belong together, and the edit that makes it: what is to be replaced, and by what.
+/// An empty first part puts the second at the top of the file; `+` puts it at the end.
+const EDITS: &[(&str, &str, &str)] = &[
+    // The file as a whole.
+    ("a table nobody knows", "+", "[sevice]\n"),
+    ("a field nobody knows", "name = \"lan\"\n[[interface]]", "name = \"lan\"\nspeed = 10\n[[interface]]"),
+    ("a table where tables belong", "[[laddr_pool]]", "[laddr_pool]"),
+    ("a port where ports belong", "[[port]]\nname = \"wan\"\n[[port]]\nname = \"lan\"", "[port]\nname = \"wan\""),
+    (
+        "an interface where interfaces belong",
+        "[[interface]]\nport = \"wan\"\naddresses = [\"198.18.1.254/24\"]\n[[interface]]",
+        "[interface]",
+    ),
+    ("tables where a table belongs", "", "[[tcp]]\n"),
+    ("a value where a table belongs", "", "eal = 3\n"),
+    ("a date", "", "[eal]\nmemory_mb = 1979-05-27\n"),
+    ("a number in quotes", "", "[tables]\nconnections = \"many\"\n"),
+    ("a field with blanks in its name", "", "[tcp]\n\"a b\" = { c = [1, \"two\"] }\n"),
+    ("a long value", "", "[eal]\nargz = \"0123456789012345678901234567890123456789012345678901234567890\"\n"),
+    // Whole settings.
+    ("eal", "", "[eal]\nno_huge = \"yes\"\nmemory_mb = 63\nargs = [\"--vdev=net_null0\", 1, \"\"]\n"),
+    ("no worker", "", "[lcores]\nworkers = []\n"),
+    ("workers on taken lcores", "", "[lcores]\nmaster = 3\nworkers = [1, 3, 1, 128]\n"),
+    ("a master on the default worker's lcore", "", "[lcores]\nmaster = 1\n"),
+    ("cpus of nobody", "", "[lcores]\ncpus = { 0 = 0, 2 = 2, x = 1, 1 = 1024 }\nidle = \"slep\"\n"),
+    (
+        "table sizes one past their bounds",
+        "",
+        "[tables]\nconnections = 268_435_457\nreals = 0\nneighbors = 65_537\nmbufs = 511\nmbuf_size = 65_408\n",
+    ),
+    ("more real servers than ids", "", "[tables]\nreals = 1\n"),
+    ("steering", "", "[steering]\nkey = \"6d5a\"\nseed = -1\n"),
+    ("words", "", "[tcp]\nsyn_timestamps = \"hott\"\non_server_removed = \"drop\"\nraise_sequence = 1\n"),
+    ("timeouts one past their bounds", "", "[timeouts]\nsyn = 0\nudp = 2_678_401\nfin_wiat = 3\n"),
+    ("limits", "", "[limits]\nicmp_echo = { rate = 1, burst = 0 }\nno_server = 4\nno_service = { rte = 5 }\n"),
+    // Ports and interfaces.
+    ("an empty file", TWO_ARM, ""),
+    ("a port without a name", "name = \"wan\"", ""),
+    ("a port's name with a blank", "name = \"wan\"", "name = \"w an\""),
+    ("ports of one name", "name = \"wan\"", "name = \"lan\""),
+    (
+        "ports of one device",
+        "name = \"wan\"\n[[port]]",
+        "name = \"wan\"\ndevice = \"0000:0A:00.0\"\n[[port]]\ndevice = \"0000:0a:00.0,x=1\"",
+    ),
+    (
+        "ports of one MAC",
+        "name = \"wan\"\n[[port]]",
+        "name = \"wan\"\nmac = \"02:00:00:00:00:01\"\n[[port]]\nmac = \"02:00:00:00:00:01\"",
+    ),
+    (
+        "MACs that are none",
+        "name = \"wan\"\n[[port]]",
+        "name = \"wan\"\nmac = \"02:00:00:00:00\"\n[[port]]\nmac = \"03:00:00:00:00:01\"",
+    ),
+    (
+        "MTUs one past their bounds",
+        "name = \"wan\"\n[[port]]",
+        "name = \"wan\"\nmtu = 575\n[[port]]\nmtu = 9217\nrx_desc = 63\ntx_desc = 32_769",
+    ),
+    ("an interface on no port", "port = \"wan\"", "port = \"wna\""),
+    ("an interface without port", "port = \"wan\"", ""),
+    ("VLANs one past their bounds", "port = \"wan\"", "port = \"wan\"\nvlan = 4095"),
+    ("VLAN 0", "port = \"wan\"", "port = \"wan\"\nvlan = 0"),
+    ("one interface twice", "port = \"wan\"", "port = \"lan\""),
+    (
+        "one VLAN twice",
+        "+",
+        "[[interface]]\nport = \"lan\"\nvlan = 7\naddresses = [\"10.0.0.1/24\"]\n[[interface]]\nport = \"lan\"\nvlan = 7\naddresses = [\"10.0.1.1/24\"]\n",
+    ),
+    ("an interface without addresses", "addresses = [\"198.18.1.254/24\"]", ""),
+    ("an interface with no addresses", "addresses = [\"198.18.1.254/24\"]", "addresses = []"),
+    (
+        "own addresses that are none",
+        "\"198.18.1.254/24\"",
+        "\"198.18.1.254\", \"198.18.1/24\", \"198.18.1.254/33\", \"198.18.1.254/+1\", \"198.18.1.254/0\", \"\"",
+    ),
+    (
+        "own addresses that no host has",
+        "\"198.18.1.254/24\"",
+        "\"0.1.2.3/24\", \"127.0.0.1/8\", \"224.0.0.1/24\", \"255.255.255.255/32\", \"240.0.0.1/24\", \"198.18.1.0/24\", \"198.18.1.255/24\"",
+    ),
+    ("an own address twice", "\"198.18.1.254/24\"", "\"198.18.1.254/24\", \"198.18.1.254/24\""),
+    ("subnets that overlap", "\"198.18.1.254/24\"", "\"198.18.1.254/24\", \"198.18.3.1/22\""),
+    // Routes and neighbours.
+    ("a route without its fields", "+", "[[route]]\n"),
+    ("a route with bits behind its prefix", "0.0.0.0/0", "10.1.2.3/8"),
+    ("a route of what is never forwarded", "0.0.0.0/0", "224.0.0.0/4"),
+    ("a route twice", "+", "[[route]]\nto = \"0.0.0.0/0\"\nvia = \"198.18.2.1\"\n"),
+    ("a route to a connected subnet", "0.0.0.0/0", "198.18.2.0/24"),
+    ("a next hop on no subnet", "via = \"198.18.1.1\"", "via = \"198.18.3.1\""),
+    ("a next hop that is the gateway", "via = \"198.18.1.1\"", "via = \"198.18.1.254\""),
+    ("a next hop that is a VIP", "via = \"198.18.1.1\"", "via = \"198.18.1.100\""),
+    ("a next hop that is the broadcast address", "via = \"198.18.1.1\"", "via = \"198.18.1.255\""),
+    ("a neighbour without MAC", "+", "[[neighbor]]\naddress = \"198.18.2.11\"\n"),
+    (
+        "a neighbour twice",
+        "+",
+        "[[neighbor]]\naddress = \"198.18.2.11\"\nmac = \"02:00:00:00:00:01\"\n[[neighbor]]\naddress = \"198.18.2.11\"\nmac = \"02:00:00:00:00:02\"\n",
+    ),
+    (
+        "neighbours that cannot be",
+        "+",
+        "[[neighbor]]\naddress = \"10.0.0.1\"\nmac = \"02:00:00:00:00:01\"\n[[neighbor]]\naddress = \"198.18.2.100\"\nmac = \"00:00:00:00:00:00\"\n",
+    ),
+    // Pools.
+    ("an empty pool", "\"198.18.2.100-198.18.2.101\"", ""),
+    (
+        "pool entries that are none",
+        "\"198.18.2.100-198.18.2.101\"",
+        "\"198.18.2.9-198.18.2.8\", \"198.18.2.1-9\", \"198.18.2.1/30\", \"here\", 5",
+    ),
+    (
+        "pool entries that no host has",
+        "\"198.18.2.100-198.18.2.101\"",
+        "\"0.0.0.0-0.0.0.9\", \"239.255.255.255-240.0.0.0\", \"127.0.0.0/30\", \"198.18.2.255\"",
+    ),
+    ("a subnet of local addresses one past the most", "198.18.2.100-198.18.2.101", "10.0.0.0-10.0.4.0"),
+    ("many local addresses one past the most", "198.18.2.100-198.18.2.101", "10.0.0.0/22\", \"10.1.0.1"),
+    ("every address there is", "198.18.2.100-198.18.2.101", "0.0.0.0/0"),
+    ("pools of one name", "+", "[[laddr_pool]]\nname = \"lan\"\naddresses = [\"198.18.2.3\"]\n"),
+    ("local addresses in two pools", "+", "[[laddr_pool]]\nname = \"b\"\naddresses = [\"198.18.2.96/28\"]\n"),
+    ("a local address that is the gateway's own", "198.18.2.100-198.18.2.101", "198.18.2.254"),
+    ("a pool that holds the whole subnet", "198.18.2.100-198.18.2.101", "198.18.2.0/24"),
+    // Services.
+    ("a service without its fields", "+", "[[service]]\n"),
+    ("service addresses that are none", "198.18.1.100:80", "198.18.1.100"),
+    ("a service on port 0", "198.18.1.100:80", "198.18.1.100:0"),
+    ("a service on port 65536", "198.18.1.100:80", "198.18.1.100:65536"),
+    ("a service that is multicast", "198.18.1.100:80", "224.0.0.1:80"),
+    ("a VIP that is the gateway's own address", "198.18.1.100:80", "198.18.1.254:80"),
+    ("a VIP that is a local address", "198.18.1.100:80", "198.18.2.100:80"),
+    ("a VIP that is the broadcast address", "198.18.1.100:80", "198.18.1.255:80"),
+    ("a service twice", "+", "[[service]]\nprotocol = \"tcp\"\naddress = \"198.18.1.100:80\"\n"),
+    (
+        "services of one name",
+        "+",
+        "[[service]]\nname = \"tcp 198.18.1.100:80\"\nprotocol = \"tcp\"\naddress = \"198.18.1.100:81\"\n",
+    ),
+    (
+        "service words",
+        "protocol = \"tcp\"",
+        "protocol = \"sctp\"\nscheduler = \"wcl\"\non_server_removed = \"rest\"\nname = \" \"",
+    ),
+    ("a pool that is not there", "protocol = \"tcp\"", "protocol = \"tcp\"\nladdr_pool = \"lna\""),
+    ("no pool at all", "[[laddr_pool]]\nname = \"lan\"\naddresses = [\"198.18.2.100-198.18.2.101\"]\n", ""),
+    ("a choice of pools", "+", "[[laddr_pool]]\nname = \"b\"\naddresses = [\"198.18.2.3\"]\n"),
+    ("an MSS one past its bound", "protocol = \"tcp\"", "protocol = \"tcp\"\nmss_clamp = 535"),
+    ("an MSS of UDP", "protocol = \"tcp\"", "protocol = \"udp\"\nmss_clamp = 1440"),
+    ("a service's own timeouts", "protocol = \"tcp\"", "protocol = \"tcp\"\ntimeouts = { established = 0, idle = 5 }"),
+    // Real servers.
+    ("a server without address", "address = \"198.18.2.11:80\"", "weight = 2"),
+    ("a field of a server that nobody knows", "address = \"198.18.2.11:80\"", "adress = \"198.18.2.11:80\""),
+    ("a server twice", "198.18.2.11:80", "198.18.2.12:80"),
+    ("a weight one past its bound", "weight = 3", "weight = 65_536"),
+    ("a weight below nothing", "weight = 3", "weight = -1"),
+    ("a server that is the VIP", "198.18.2.11:80", "198.18.1.100:80"),
+    ("a server that is a local address", "198.18.2.11:80", "198.18.2.101:80"),
+    ("a server that is the gateway", "198.18.2.11:80", "198.18.2.254:80"),
+    ("a server that is a network", "198.18.2.11:80", "198.18.2.0:80"),
+    (
+        "a server that nothing leads to",
+        "0.0.0.0/0\"\nvia = \"198.18.1.1\"",
+        "10.0.0.0/8\"\nvia = \"198.18.1.1\"\n[[service]]\nprotocol = \"udp\"\naddress = \"198.18.1.100:53\"\nreal = [{ address = \"192.0.2.1:53\" }]",
+    ),
+    // IPv6, everywhere an address can stand.
+    ("an own address of IPv6", "198.18.1.254/24", "2001:db8::1/64"),
+    ("a route of IPv6", "to = \"0.0.0.0/0\"\nvia = \"198.18.1.1\"", "to = \"::/0\"\nvia = \"fe80::1%wan\""),
+    ("a neighbour of IPv6", "+", "[[neighbor]]\naddress = \"fe80::1\"\nmac = \"02:00:00:00:00:01\"\n"),
+    (
+        "local addresses of IPv6",
+        "\"198.18.2.100-198.18.2.101\"",
+        "\"2001:db8::1\", \"2001:db8::1-2001:db8::2\", \"2001:db8::/120\"",
+    ),
+    ("a VIP of IPv6", "198.18.1.100:80", "[2001:db8::1]:80"),
+    ("a server of IPv6", "198.18.2.11:80", "[2001:db8::1]:80"),
+    // Not TOML.
+    ("a value without quotes", "protocol = \"tcp\"", "protocol = tcp"),
+    ("a field without value", "protocol = \"tcp\"", "protocol ="),
+    ("quotes left open", "protocol = \"tcp\"", "protocol = \"tcp"),
+    ("a field twice", "protocol = \"tcp\"", "protocol = \"tcp\"\nprotocol = \"udp\""),
+    ("a table twice", "", "[tcp]\n[tcp]\n"),
+    ("a header left open", "[[service]]", "[[service]"),
+    ("an array left open", "\"198.18.2.100-198.18.2.101\"]", "\"198.18.2.100-198.18.2.101\""),
+    ("a comma left out", "80\" }, {", "80\" } {"),
+    ("two lines that are no TOML", "port = \"wan\"", "port = wan\nvlan 7"),
+    ("a number with zeros before it", "weight = 3", "weight = 03"),
+];
+
+#[test]
+fn every_mistake_has_its_sentence() {
+    let mut told = String::new();
+    for (name, from, to) in EDITS {
+        let text = match *from {
+            "" => format!("{to}{TWO_ARM}"),
+            "+" => format!("{TWO_ARM}{to}"),
+            from => {
+                assert!(TWO_ARM.contains(from), "{name}: nothing to replace");
+                TWO_ARM.replacen(from, to, 1)
+            }
+        };
+        told.push_str(&format!("# {name}\n{}\n\n", problems(&text)));
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn many_mistakes_are_told_at_once_in_the_order_of_the_lines() {
+    let text = EDITS.iter().filter(|(_, from, to)| from.is_empty() && to.starts_with("[timeouts]"));
+    let text: String = text.map(|(_, _, to)| *to).collect();
+    let text = format!("{text}{}", TWO_ARM.replace("198.18.2.1", "198.18.7.1").replace("weight", "wait"));
+    insta::assert_snapshot!(problems(&text));
+}
+
+/// The values on both sides of each bound: the last that is right is right.
+#[test]
+fn the_first_and_last_of_each_range_are_right() {
+    for (from, to) in [
+        ("name = \"wan\"", "name = \"wan\"\nmtu = 576\nrx_desc = 64\ntx_desc = 32_768"),
+        ("name = \"wan\"", "name = \"wan\"\nmtu = 9216"),
+        ("name = \"wan\"", "name = \"abcdefghijklmnopqrstuvwxyz-_.123\"\n[[port]]\nname = \"wan\""),
+        ("port = \"wan\"", "port = \"wan\"\nvlan = 1"),
+        ("port = \"wan\"", "port = \"wan\"\nvlan = 4094"),
+        ("weight = 3", "weight = 0"),
+        ("weight = 3", "weight = 65_535"),
+        ("", "[timeouts]\nsyn = 1\nudp = 2_678_400\n"),
+        ("", "[tables]\nconnections = 1\nreals = 2\nneighbors = 65_536\n"),
+        ("", "[tables]\nconnections = 268_435_456\n"),
+        ("", "[lcores]\nmaster = 127\nworkers = [0, 126]\n"),
+        ("", "[limits]\nicmp_echo = { rate = 0 }\nno_server = { rate = 0, burst = 0 }\n"),
+        ("198.18.1.100:80", "198.18.1.100:1"),
+        ("198.18.1.100:80", "198.18.1.100:65535"),
+        ("198.18.2.100-198.18.2.101", "10.0.0.0/22"),
+        ("198.18.2.100-198.18.2.101", "10.0.0.9-10.0.0.9"),
+        ("198.18.2.100-198.18.2.101", "198.18.2.1-198.18.2.10"),
+        ("protocol = \"tcp\"", "protocol = \"tcp\"\nmss_clamp = 536"),
+        ("real = [{ address = \"198.18.2.11:80\" }, { address = \"198.18.2.12:80\", weight = 3 }]", "real = []"),
+    ] {
+        let text = if from.is_empty() { format!("{to}{TWO_ARM}") } else { TWO_ARM.replacen(from, to, 1) };
+        assert_ne!(text, TWO_ARM);
+        model(&text);
+    }
+}

@@ -1,0 +1,7 @@
+//! gatun, a FULLNAT gateway and layer 4 load balancer on DPDK: the programs around the engine.
+//!
+//! [`config`] reads the file into a model.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
