@@ -1,1 +1,11 @@
-//! Stub.
+//! Tools for tests and for `gatun replay`: frames that are written as a sentence ([`build`]) and read as one ([`text`]),
+//! capture files ([`pcap`]), and an independent opinion on checksums ([`check`]).
+//!
+//! Compiled only for tests and with the feature `testkit`; it may use `std` and allocate. The path never calls it.
+
+pub mod build;
+pub mod check;
+pub mod pcap;
+pub mod text;
+
+pub use build::Packet;

@@ -33,12 +33,17 @@ impl Sum {
             let word = u64::from_ne_bytes(*eight);
             sum += (word & 0xffff_ffff) + (word >> 32);
         }
-        let mut last = [0; 8];
-        for (to, from) in last.iter_mut().zip(rest) {
-            *to = *from;
+        let (fours, rest) = rest.as_chunks::<4>();
+        for four in fours {
+            sum += u64::from(u32::from_ne_bytes(*four));
         }
-        let word = u64::from_ne_bytes(last);
-        Sum(sum + (word & 0xffff_ffff) + (word >> 32))
+        let last = match *rest {
+            [] => return Sum(sum),
+            [a] => [a, 0, 0, 0],
+            [a, b] => [a, b, 0, 0],
+            [a, b, c, ..] => [a, b, c, 0],
+        };
+        Sum(sum + u64::from(u32::from_ne_bytes(last)))
     }
 
     /// Adds a word.
