@@ -8,6 +8,7 @@
 //! `link` check one against the other; all of them note what they find in the `report`.
 
 mod change;
+pub mod compile;
 mod diff;
 mod draft;
 mod globals;

@@ -195,6 +195,11 @@ impl Routes {
     }
 }
 
+/// The addresses of ours.
+pub type LocalMap = HashMap<Be32, Local>;
+/// The services by protocol, VIP and port.
+pub type ServiceMap = HashMap<(Proto, Be32, Be16), Arc<Service>>;
+
 /// The whole of it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -203,9 +208,9 @@ pub struct Snapshot {
     /// By [`IfaceId`].
     pub ifaces: Vec<Iface>,
     /// The addresses of ours.
-    pub locals: HashMap<Be32, Local>,
+    pub locals: LocalMap,
     /// The services by protocol, VIP and port.
-    pub services: HashMap<(Proto, Be32, Be16), Arc<Service>>,
+    pub services: ServiceMap,
     /// By [`RealId`].
     pub reals: Vec<RealState>,
     /// Where packets go.
