@@ -87,7 +87,7 @@ bitflags! {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RssConfig {
     /// The Toeplitz key; empty for the driver's own. Its length must be [`PortInfo::rss_key_size`](super::PortInfo), mostly
-    /// 40 or 52 bytes, unless that is 0.
+    /// 40 or 52 bytes.
     pub key: Vec<u8>,
     /// What to hash. Types that the port does not support are left out; see [`Granted::rss_types`].
     pub types: RssTypes,

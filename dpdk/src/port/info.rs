@@ -6,6 +6,7 @@ use dpdk_sys as sys;
 
 use super::config::{RssTypes, RxOffloads, TxOffloads};
 use super::error::{PortError, check};
+use super::rss::key_size;
 use crate::errno::owned;
 
 /// What a port is and can do, as its driver claims.
@@ -23,7 +24,7 @@ pub struct PortInfo {
     pub max_tx_queues: u16,
     /// Entries of the redirection table; 0 when there is none.
     pub reta_size: u16,
-    /// Bytes of the RSS key; 0 when the driver does not say.
+    /// Bytes of the RSS key: what the driver says, or else DPDK's usual 40.
     pub rss_key_size: usize,
     /// What RSS can hash.
     pub rss_types: RssTypes,
@@ -54,7 +55,7 @@ pub(super) fn port_info(id: u16) -> Result<PortInfo, PortError> {
         max_rx_queues: raw.max_rx_queues,
         max_tx_queues: raw.max_tx_queues,
         reta_size: raw.reta_size,
-        rss_key_size: usize::from(raw.hash_key_size),
+        rss_key_size: key_size(&raw),
         rss_types: RssTypes::from_bits_retain(raw.flow_type_rss_offloads),
         rx_offloads: RxOffloads::from_bits_retain(raw.rx_offload_capa),
         tx_offloads: TxOffloads::from_bits_retain(raw.tx_offload_capa),

@@ -61,14 +61,12 @@ impl Port {
     /// [`PortError::Unsupported`] when there is no RSS, or [`PortError::Failed`].
     pub fn rss_hash(&self) -> Result<RssConfig, PortError> {
         let _control = self.control();
-        let wanted = usize::from(dev_info(self.id())?.hash_key_size);
-        let mut key = vec![0; if wanted == 0 { 52 } else { wanted }];
+        let mut key = vec![0; key_size(&dev_info(self.id())?)];
         let mut conf = conf(&mut key, RssTypes::empty());
         // SAFETY: the port exists as long as self; the key has the length that `conf` says.
         let result = unsafe { sys::rte_eth_dev_rss_hash_conf_get(self.id(), &mut conf) };
         check(self.id(), "tell its RSS hash", result)?;
-        let (types, len) = (RssTypes::from_bits_retain(conf.rss_hf), usize::from(conf.rss_key_len));
-        key.truncate(len);
+        let types = RssTypes::from_bits_retain(conf.rss_hf);
         Ok(RssConfig { key, types })
     }
 
@@ -78,11 +76,8 @@ impl Port {
     /// [`PortError::RssKey`] for a key of the wrong length, [`PortError::Unsupported`], or [`PortError::Failed`].
     pub fn rss_hash_update(&self, rss: &RssConfig) -> Result<(), PortError> {
         let _control = self.control();
-        let wanted = usize::from(dev_info(self.id())?.hash_key_size);
+        check_key(&self.inner.claim.name, &rss.key, &dev_info(self.id())?)?;
         let mut key = rss.key.clone();
-        if !key.is_empty() && (wanted != 0 && key.len() != wanted || key.len() > usize::from(u8::MAX)) {
-            return Err(PortError::RssKey { device: self.inner.claim.name.clone(), given: key.len(), wanted });
-        }
         let mut conf = conf(&mut key, rss.types);
         // SAFETY: the port exists as long as self; the key has the length that `conf` says and lives through the call.
         let result = unsafe { sys::rte_eth_dev_rss_hash_update(self.id(), &mut conf) };
@@ -95,6 +90,20 @@ impl Port {
             size => Ok(usize::from(size)),
         }
     }
+}
+
+/// Bytes of the port's RSS key. Drivers that do not say (net_null) take 40 without a look at the length they are given.
+pub(super) fn key_size(info: &sys::rte_eth_dev_info) -> usize {
+    if info.hash_key_size == 0 { 40 } else { usize::from(info.hash_key_size) }
+}
+
+/// A key must be empty, for the driver's own, or of exactly the right length: drivers read that many bytes.
+pub(super) fn check_key(device: &str, key: &[u8], info: &sys::rte_eth_dev_info) -> Result<(), PortError> {
+    let wanted = key_size(info);
+    if key.is_empty() || key.len() == wanted {
+        return Ok(());
+    }
+    Err(PortError::RssKey { device: device.to_owned(), given: key.len(), wanted })
 }
 
 fn conf(key: &mut [u8], types: RssTypes) -> sys::rte_eth_rss_conf {

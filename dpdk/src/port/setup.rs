@@ -6,6 +6,7 @@ use super::Port;
 use super::config::{Granted, PortConfig, RssTypes, RxOffloads, TxOffloads};
 use super::error::{PortError, check};
 use super::info::dev_info;
+use super::rss::check_key;
 
 /// Configures the port and sets up its queues.
 pub(super) fn configure(id: u16, device: &str, config: &PortConfig) -> Result<Granted, PortError> {
@@ -25,10 +26,7 @@ pub(super) fn configure(id: u16, device: &str, config: &PortConfig) -> Result<Gr
     conf.txmode.offloads = granted.tx_offloads.bits();
     let mut key = config.rss.as_ref().map(|rss| rss.key.clone()).unwrap_or_default();
     if !granted.rss_types.is_empty() {
-        let wanted = usize::from(info.hash_key_size);
-        if !key.is_empty() && (wanted != 0 && key.len() != wanted || key.len() > usize::from(u8::MAX)) {
-            return Err(PortError::RssKey { device: device.to_owned(), given: key.len(), wanted });
-        }
+        check_key(device, &key, &info)?;
         conf.rxmode.mq_mode = sys::RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf.rss_hf = granted.rss_types.bits();
         if !key.is_empty() {
@@ -82,7 +80,10 @@ fn grant(info: &sys::rte_eth_dev_info, config: &PortConfig) -> Granted {
     let fast_free = TxOffloads::from_bits_retain(sys::DPDK_ETH_TX_OFFLOAD_MBUF_FAST_FREE);
     Granted {
         rx_offloads: rx_offloads & RxOffloads::from_bits_retain(info.rx_offload_capa),
-        tx_offloads: config.tx_offloads & TxOffloads::from_bits_retain(info.tx_offload_capa) - fast_free,
+        tx_offloads: config
+            .tx_offloads
+            .intersection(TxOffloads::from_bits_retain(info.tx_offload_capa))
+            .difference(fast_free),
         rss_types,
         ..Granted::default()
     }
