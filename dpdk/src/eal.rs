@@ -53,10 +53,8 @@ pub enum EalError {
     #[error("the EAL argument {0:?} contains a NUL byte: remove it")]
     NulByte(String),
     /// Another primary process runs with the same file prefix.
-    #[error(
-        "another DPDK program runs with the same name prefix: stop it, or give this one its own --file-prefix: {0}"
-    )]
-    Busy(Errno),
+    #[error("another DPDK program seems to run under the same name: stop it, or give this one its own --file-prefix")]
+    Busy,
     /// Any other reason.
     #[error("the EAL did not start: its log above says which part failed: {0}")]
     Failed(Errno),
@@ -107,6 +105,7 @@ impl Eal {
         let inner = EalInner {
             affinity,
             open_devices: Mutex::new(Vec::new()),
+            launching: Mutex::new(()),
             registered: AtomicUsize::new(0),
             retired: Mutex::new(Vec::new()),
         };
@@ -140,6 +139,8 @@ pub(crate) struct EalInner {
     affinity: Option<CpuSet>,
     /// Devices that a `Port` of this process has open, by the name that DPDK gives them.
     pub(crate) open_devices: Mutex<Vec<String>>,
+    /// Taken while a function is launched: DPDK expects only one thread to launch.
+    pub(crate) launching: Mutex<()>,
     /// Threads that are registered and are no EAL lcores.
     pub(crate) registered: AtomicUsize,
     /// Pools whose last handle went while another thread may have been returning an mbuf.
@@ -194,7 +195,9 @@ fn explain(errno: Errno, args: &[String]) -> EalError {
         libc::ENOMEM => EalError::OutOfMemory(errno),
         libc::EACCES | libc::EPERM => EalError::Permission(errno),
         libc::EINVAL | libc::EFAULT | libc::ENODEV => EalError::Arguments { arguments: args.join(" "), errno },
-        libc::EAGAIN | libc::EBUSY => EalError::Busy(errno),
+        libc::EAGAIN | libc::EBUSY => EalError::Busy,
+        // DPDK sets no errno when it fails to lock its shared configuration, and fails this early for little else.
+        0 if !has("--no-shconf") && !has("--in-memory") => EalError::Busy,
         _ => EalError::Failed(errno),
     }
 }

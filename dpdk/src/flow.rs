@@ -133,7 +133,7 @@ impl Port {
     }
 }
 
-/// A rule in a NIC. Dropping it takes it out.
+/// A rule in a NIC. Dropping it takes it out; while it lives, the port stays open.
 #[derive(Debug)]
 pub struct FlowRule {
     port: Port,

@@ -96,8 +96,10 @@ impl Eal {
         let outcome = Arc::new(Outcome { result: Mutex::new(None), done: Condvar::new() });
         let task = Box::new(Task { run: Box::new(run), outcome: outcome.clone(), eal: self.inner.clone() });
         let argument = Box::into_raw(task);
-        // SAFETY: the lcore exists and is not the main one; `trampoline` takes the box over if the launch succeeds.
+        let launching = self.inner.launching.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the lcore exists and is not the main one, nobody else launches; `trampoline` takes the box over if the launch succeeds.
         let result = unsafe { sys::rte_eal_remote_launch(Some(trampoline), argument.cast(), lcore.0) };
+        drop(launching);
         if let Err(errno) = Errno::check(result) {
             // SAFETY: the launch failed, so the box that into_raw gave out is still ours alone.
             drop(unsafe { Box::from_raw(argument) });

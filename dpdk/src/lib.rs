@@ -10,6 +10,11 @@
 //! - Between a receive burst and a transmit burst nothing here allocates, locks, panics or calls the system (a virtual
 //!   device's PMD may call the system in its burst).
 //!
+//! # Virtual devices
+//!
+//! net_af_xdp keeps the mbufs of its fill queue when it is closed, so its pool stays allocated and the device cannot be
+//! opened again in the same process; give each such port a pool of its own, and its link a second to settle.
+//!
 //! # What is absent
 //!
 //! Cloned and indirect mbufs, transmit-side segmentation, receive interrupts, and everything that knows what a packet means.
@@ -30,6 +35,7 @@ mod softrss;
 
 pub use clock::{rdtsc, tsc_hz};
 pub use eal::{Eal, EalError};
+pub use errno::Errno;
 pub use flow::{FlowError, FlowMatch, FlowRule};
 pub use lcore::{LaunchError, LaunchHandle, Lcore, LcoreId, RegisteredThread, current_lcore};
 pub use mbuf::{HEADROOM, Mbuf};

@@ -73,6 +73,9 @@ pub struct TxChecksums {
 #[repr(transparent)]
 pub struct Mbuf(NonNull<sys::rte_mbuf>);
 
+// A burst of Mbufs is what DPDK takes: an array of pointers.
+const _: () = assert!(size_of::<Mbuf>() == size_of::<*mut sys::rte_mbuf>());
+
 // SAFETY: the only pointer to its rte_mbuf; mempools take mbufs back from every thread.
 unsafe impl Send for Mbuf {}
 // SAFETY: `&self` only reads.
@@ -96,6 +99,18 @@ impl Mbuf {
     fn raw_mut(&mut self) -> &mut sys::rte_mbuf {
         // SAFETY: the pointer is valid for as long as self owns it, and nobody else has one.
         unsafe { self.0.as_mut() }
+    }
+
+    /// Asks the CPU to bring the start of the data into its cache. Reads the mbuf itself, so prefetch a few packets ahead.
+    #[inline]
+    pub fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let start = self.data().as_ptr().cast();
+            // SAFETY: a hint, which no address can make fault.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start) };
+        }
     }
 
     /// The bytes of the first segment: the whole packet if [`Mbuf::is_contiguous`].

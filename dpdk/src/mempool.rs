@@ -94,7 +94,7 @@ impl Mempool {
             return Err(match errno.0 {
                 libc::EEXIST => MempoolError::NameInUse(name),
                 libc::ENAMETOOLONG => bad_name(),
-                libc::ENOMEM => {
+                libc::ENOMEM | libc::ENOBUFS => {
                     MempoolError::OutOfMemory { name, count, bytes: u64::from(count) * (u64::from(room) + 192) }
                 }
                 libc::EINVAL => MempoolError::BadSize { name, count, cache },

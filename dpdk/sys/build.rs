@@ -11,8 +11,7 @@ const PACKAGES: &str = "libdpdk-dev libclang-dev pkg-config";
 
 /// The libraries that hold what is bound. PMDs are not among them: libdpdk loads those as plugins when EAL starts. The one
 /// exception is net_ring, of which a function is called.
-const LIBRARIES: &[&str] =
-    &["rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_net", "rte_hash", "rte_net_ring"];
+const LIBRARIES: &[&str] = &["rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_net", "rte_net_ring"];
 
 /// Functions, as bindgen's regular expressions; each must match a whole name.
 const FUNCTIONS: &[&str] = &[
@@ -50,19 +49,25 @@ const CONSTANTS: &[&str] = &[
 fn main() {
     println!("cargo::rerun-if-changed=wrapper.h");
     println!("cargo::rerun-if-changed=build.rs");
-    let library =
-        pkg_config::Config::new().range_version("22.11".."23").cargo_metadata(false).probe("libdpdk").unwrap_or_else(
-            |error| {
-                fail(&format!(
-                    "DPDK 22.11 was not found. On Debian 12: apt-get install {PACKAGES}. pkg-config says: {error}"
-                ))
-            },
-        );
+    let library = find();
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let flags = compiler_flags();
     bind(&flags, &out);
     compile_shim(&flags, &out);
     link(&library);
+}
+
+fn find() -> pkg_config::Library {
+    match pkg_config::Config::new().cargo_metadata(false).probe("libdpdk") {
+        Ok(library) if library.version.starts_with("22.11") => library,
+        Ok(library) => fail(&format!(
+            "libdpdk is version {}, but 22.11 is needed. Debian 12 has it: apt-get install {PACKAGES}",
+            library.version
+        )),
+        Err(_) => fail(&format!(
+            "libdpdk was not found by pkg-config. On Debian 12: apt-get install {PACKAGES}. Elsewhere: set PKG_CONFIG_PATH to the directory of libdpdk.pc"
+        )),
+    }
 }
 
 /// `pkg-config --cflags` as it is: the pkg-config crate drops `-include rte_config.h` and `-march=`.
@@ -85,7 +90,6 @@ fn bind(flags: &[String], out: &Path) {
         .wrap_static_fns(true)
         .wrap_static_fns_path(out.join("shim"))
         .generate_comments(false)
-        .layout_tests(env::var_os("CARGO_FEATURE_LAYOUT_TESTS").is_some())
         .derive_default(true)
         .prepend_enum_name(false)
         .default_enum_style(bindgen::EnumVariation::Consts)
@@ -107,7 +111,9 @@ fn bind(flags: &[String], out: &Path) {
         builder = builder.allowlist_var(name);
     }
     // A libclang that cannot be loaded is a panic in clang-sys, not an error.
+    panic::set_hook(Box::new(|_| ()));
     let bindings = panic::catch_unwind(panic::AssertUnwindSafe(move || builder.generate()));
+    drop(panic::take_hook());
     match bindings {
         Ok(Ok(bindings)) => {
             bindings.write_to_file(out.join("bindings.rs")).expect("OUT_DIR is writable");
@@ -134,8 +140,6 @@ fn compile_shim(flags: &[String], out: &Path) {
 }
 
 fn link(library: &pkg_config::Library) {
-    let default = library.link_paths.is_empty();
-    let libdir = pkg_config::get_variable("libdpdk", "libdir").unwrap_or_default();
     for path in &library.link_paths {
         println!("cargo::rustc-link-search=native={}", path.display());
     }
@@ -143,13 +147,16 @@ fn link(library: &pkg_config::Library) {
         println!("cargo::rustc-link-lib=dylib={name}");
     }
     // A libdpdk outside of the loader's directories is found at run time only by a run path, which a dependency cannot set.
-    let rpath: Vec<String> = library.link_paths.iter().map(|path| format!("-Wl,-rpath,{}", path.display())).collect();
+    let foreign = library.link_paths.iter().filter(|path| !path.starts_with("/usr/lib") && !path.starts_with("/lib"));
+    let link_args: Vec<String> = foreign.map(|path| format!("-Wl,-rpath,{}", path.display())).collect();
+    let libdir = pkg_config::get_variable("libdpdk", "libdir").unwrap_or_default();
     println!("cargo::metadata=version={}", library.version);
     println!("cargo::metadata=libdir={libdir}");
-    println!("cargo::metadata=link_args={}", if default { String::new() } else { rpath.join(" ") });
+    println!("cargo::metadata=link_args={}", link_args.join(" "));
 }
 
 fn fail(reason: &str) -> ! {
-    println!("cargo::error={reason}");
+    // One line: cargo shows no more of an error.
+    println!("cargo::error={}", reason.lines().map(str::trim).collect::<Vec<_>>().join(" "));
     exit(1)
 }

@@ -139,5 +139,6 @@ fn impossible_pools_are_refused_with_the_reason() {
     assert!(matches!(try_pool("none", 0, 0, 512), Some(MempoolError::BadSize { .. })));
     assert!(matches!(try_pool("cache", 63, 513, 512), Some(MempoolError::BadSize { .. })));
     assert!(matches!(try_pool("room", 63, 0, u16::MAX), Some(MempoolError::DataRoom { .. })));
-    assert!(matches!(try_pool("huge", 10_000_000, 0, 2048), Some(MempoolError::OutOfMemory { .. })));
+    let huge = try_pool("huge", 10_000_000, 0, 2048);
+    assert!(matches!(huge, Some(MempoolError::OutOfMemory { .. })), "{huge:?}");
 }

@@ -6,7 +6,7 @@ use dpdk_sys as sys;
 use crate::mempool::Mempool;
 
 bitflags! {
-    /// What a port does to received packets, or can do.
+    /// What a port does to received packets, or can do. A driver may report more than is named here; no more is granted.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct RxOffloads: u64 {
         /// Takes the VLAN tag off; see [`Mbuf::stripped_vlan`](crate::Mbuf::stripped_vlan).
@@ -21,14 +21,12 @@ bitflags! {
         const SCATTER = sys::DPDK_ETH_RX_OFFLOAD_SCATTER;
         /// Hands over the RSS hash; see [`Mbuf::rss_hash`](crate::Mbuf::rss_hash). Asked for with [`PortConfig::rss`] anyway.
         const RSS_HASH = sys::DPDK_ETH_RX_OFFLOAD_RSS_HASH;
-        /// Others that the driver may report.
-        const _ = !0;
     }
 }
 
 bitflags! {
-    /// What a port does to packets that it sends, or can do. Fast free is not among them: it breaks mempools when mbufs of
-    /// several meet in one queue.
+    /// What a port does to packets that it sends, or can do. A driver may report more than is named here; no more is granted.
+    /// Fast free is left out on purpose: it breaks mempools when mbufs of several meet in one queue.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct TxOffloads: u64 {
         /// Puts a VLAN tag in; see [`Mbuf::insert_vlan`](crate::Mbuf::insert_vlan).
@@ -41,8 +39,6 @@ bitflags! {
         const TCP_CHECKSUM = sys::DPDK_ETH_TX_OFFLOAD_TCP_CKSUM;
         /// Sends packets of several mbufs.
         const MULTI_SEGMENT = sys::DPDK_ETH_TX_OFFLOAD_MULTI_SEGS;
-        /// Others that the driver may report.
-        const _ = !0;
     }
 }
 
@@ -78,8 +74,6 @@ bitflags! {
         const L4_SRC_ONLY = sys::DPDK_ETH_RSS_L4_SRC_ONLY;
         /// Only the destination port.
         const L4_DST_ONLY = sys::DPDK_ETH_RSS_L4_DST_ONLY;
-        /// Others that the driver may report.
-        const _ = !0;
     }
 }
 

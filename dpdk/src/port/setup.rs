@@ -77,13 +77,9 @@ fn grant(info: &sys::rte_eth_dev_info, config: &PortConfig) -> Granted {
     let rss_types = config.rss.as_ref().map_or(RssTypes::empty(), |rss| rss.types & supported);
     let mut rx_offloads = config.rx_offloads;
     rx_offloads.set(RxOffloads::RSS_HASH, !rss_types.is_empty());
-    let fast_free = TxOffloads::from_bits_retain(sys::DPDK_ETH_TX_OFFLOAD_MBUF_FAST_FREE);
     Granted {
-        rx_offloads: rx_offloads & RxOffloads::from_bits_retain(info.rx_offload_capa),
-        tx_offloads: config
-            .tx_offloads
-            .intersection(TxOffloads::from_bits_retain(info.tx_offload_capa))
-            .difference(fast_free),
+        rx_offloads: rx_offloads & RxOffloads::from_bits_truncate(info.rx_offload_capa),
+        tx_offloads: config.tx_offloads & TxOffloads::from_bits_truncate(info.tx_offload_capa),
         rss_types,
         ..Granted::default()
     }
