@@ -137,8 +137,8 @@ impl std::fmt::Debug for Eal {
 /// What everything that needs the EAL refers to.
 pub(crate) struct EalInner {
     affinity: Option<CpuSet>,
-    /// Devices that a `Port` of this process has open, by the name that DPDK gives them.
-    pub(crate) open_devices: Mutex<Vec<String>>,
+    /// Devices that a `Port` of this process has open, by the name that DPDK gives them, and their ports' ids once known.
+    pub(crate) open_devices: Mutex<Vec<(String, Option<u16>)>>,
     /// Taken while a function is launched: DPDK expects only one thread to launch.
     pub(crate) launching: Mutex<()>,
     /// Threads that are registered and are no EAL lcores.

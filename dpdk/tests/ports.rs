@@ -112,13 +112,15 @@ fn a_refused_configuration_leaves_the_device_free() {
 }
 
 #[test]
-fn a_device_is_open_once_and_can_be_opened_again_after_it_was_closed() {
+fn a_device_is_opened_once_and_again_after_it_was_closed() {
     let turn = eal();
     let pool = pool(&turn, "again");
     let config = PortConfig::new("net_null5,size=70", pool.clone());
     let (port, queues) = Port::open(&turn.eal, &config).expect("net_null opens");
     let twice = Port::open(&turn.eal, &PortConfig::new("net_null5,size=80", pool.clone()));
     assert!(matches!(twice, Err(PortError::InUse(device)) if device == "net_null5"));
+    let twice = Port::open(&turn.eal, &PortConfig::new("vdev:net_null5", pool.clone()));
+    assert!(matches!(twice, Err(PortError::InUse(_))), "nor under another name");
     drop(port);
     assert!(matches!(Port::open(&turn.eal, &config), Err(PortError::InUse(_))), "its queues are still there");
     drop(queues);
@@ -143,7 +145,7 @@ fn unknown_devices_and_drivers_have_errors_of_their_own() {
     assert!(matches!(open("net_null\0"), PortError::BadName(_)));
 }
 
-/// Each of these fails for want of its other end, which only a driver that was found can say.
+/// Each of these fails for want of its other end or for its arguments, which only a driver that was found can say.
 #[test]
 fn the_drivers_for_virtual_devices_are_found_without_flags() {
     let turn = eal();
@@ -154,6 +156,10 @@ fn the_drivers_for_virtual_devices_are_found_without_flags() {
         "net_tap0,iface=a_name_that_is_too_long_for_an_interface",
         "net_virtio_user0,path=/nonexistent/socket",
         "net_af_xdp0,iface=nosuchinterface",
+        "net_af_packet0",
+        "net_af_packet0,iface=lo,nosuchargument=1",
+        "net_null8,nosuchargument=1",
+        "net_virtio_user0",
     ] {
         let error = Port::open(&turn.eal, &PortConfig::new(device, pool.clone())).expect_err(device);
         assert!(matches!(&error, PortError::Refused { device: named, .. } if named == device), "{device}: {error}");

@@ -18,20 +18,32 @@ pub(super) struct Claim {
 impl Claim {
     /// Claims the device that `spec`, a PCI address or a virtual device with arguments, names.
     pub(super) fn new(eal: &Arc<EalInner>, spec: &str, port_index: usize) -> Result<Self, PortError> {
-        let device = spec.split(',').next().unwrap_or_default();
-        let name = if port_index == 0 { device.to_owned() } else { format!("{device}/{port_index}") };
+        let device = canonical(spec);
+        let name = if port_index == 0 { device } else { format!("{device}/{port_index}") };
         let mut open = eal.open_devices.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.contains(&name) {
+        if open.iter().any(|(taken, _)| *taken == name) {
             return Err(PortError::InUse(name));
         }
-        open.push(name.clone());
+        open.push((name.clone(), None));
         Ok(Self { name, eal: eal.clone() })
+    }
+
+    /// Claims the port that the device turned out to have. No two claims may mean one port: its queues must exist once.
+    pub(super) fn hold(&self, port: u16) -> Result<(), PortError> {
+        let mut open = self.eal.open_devices.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.iter().any(|&(_, taken)| taken == Some(port)) {
+            return Err(PortError::InUse(self.name.clone()));
+        }
+        if let Some(entry) = open.iter_mut().find(|(name, _)| *name == self.name) {
+            entry.1 = Some(port);
+        }
+        Ok(())
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.eal.open_devices.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| *name != self.name);
+        self.eal.open_devices.lock().unwrap_or_else(PoisonError::into_inner).retain(|(name, _)| *name != self.name);
     }
 }
 
@@ -43,7 +55,10 @@ pub(super) fn hotplug() -> MutexGuard<'static, ()> {
 
 /// Plugs the device in, if it is not yet, and gives the id of its port. For a caller that holds [`hotplug`].
 pub(super) fn plug(spec: &str, port_index: usize) -> Result<u16, PortError> {
-    let device = spec.split(',').next().unwrap_or_default();
+    let device = &canonical(spec);
+    if device.is_empty() {
+        return Err(PortError::UnknownDriver(spec.to_owned()));
+    }
     let c_spec = c_name(spec).ok_or_else(|| PortError::BadName(spec.to_owned()))?;
     // SAFETY: a NUL-terminated string that DPDK copies; the EAL runs, because a Claim was made first.
     let result = unsafe { sys::rte_dev_probe(c_spec.as_ptr()) };
@@ -82,8 +97,20 @@ fn explain(spec: &str, device: &str, errno: Errno) -> PortError {
     match (is_pci(&device), errno.0) {
         (true, libc::ENOTSUP) => PortError::Unbound(device),
         (true, libc::ENODEV | libc::ENOENT | libc::EFAULT) => PortError::UnknownDevice(device),
-        (false, libc::EFAULT | libc::EINVAL | libc::ENODEV) => PortError::UnknownDriver(device),
+        // No bus and no driver could make anything of the name; what a driver itself reports is another number.
+        (false, libc::EFAULT) => PortError::UnknownDriver(device),
         _ => PortError::Refused { device: spec.to_owned(), errno },
+    }
+}
+
+/// The device's name as DPDK gives it: without arguments and bus, a PCI address with its domain and in lower case.
+fn canonical(spec: &str) -> String {
+    let device = spec.split(',').next().unwrap_or_default();
+    let device = device.strip_prefix("pci:").or(device.strip_prefix("vdev:")).unwrap_or(device);
+    match (is_pci(device), device.matches(':').count()) {
+        (true, 1) => format!("0000:{}", device.to_ascii_lowercase()),
+        (true, _) => device.to_ascii_lowercase(),
+        (false, _) => device.to_owned(),
     }
 }
 
@@ -97,7 +124,7 @@ fn is_pci(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_pci;
+    use super::{canonical, is_pci};
 
     #[test]
     fn pci_addresses_are_told_from_virtual_devices() {
@@ -105,6 +132,16 @@ mod tests {
         assert!(is_pci("af:00.1"));
         for name in ["net_null0", "net_af_packet0", "eth0.1", "0000:01:00", ":.", ""] {
             assert!(!is_pci(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_device_has_one_name() {
+        for spec in ["0000:AF:00.1", "af:00.1", "pci:0000:af:00.1,arg=1"] {
+            assert_eq!(canonical(spec), "0000:af:00.1");
+        }
+        for spec in ["net_null0", "vdev:net_null0", "net_null0,size=64"] {
+            assert_eq!(canonical(spec), "net_null0");
         }
     }
 }

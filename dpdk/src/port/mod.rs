@@ -69,6 +69,7 @@ impl Port {
         config: &PortConfig,
         backing: Box<dyn Any + Send + Sync>,
     ) -> Result<(Self, Queues), PortError> {
+        claim.hold(id)?;
         // From here on dropping the inner object closes the port and unplugs the device.
         let mut inner = PortInner {
             id,
