@@ -1,0 +1,386 @@
+//! Mbufs: one packet each, in a buffer of a mempool, with headroom in front and tailroom behind.
+//!
+//! ```text
+//! |<- headroom ->|<----- data ----->|<- tailroom ->|
+//! buffer         head               head + len     buffer's end
+//! ```
+//!
+//! An [`Mbuf`] is a pointer, and the only one to its `rte_mbuf`: DPDK hands out mbufs with one reference, and nothing here adds
+//! a second. A packet may continue in further segments; all access is to the first, and the segments are freed together.
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+use arrayvec::ArrayVec;
+use dpdk_sys as sys;
+use thiserror::Error;
+
+/// Bytes in front of the data of a fresh mbuf, and of most received ones.
+pub const HEADROOM: u16 = sys::RTE_PKTMBUF_HEADROOM as u16;
+
+/// The flags that [`Mbuf::request_checksums`] sets. They make a PMD read as far as the headers' lengths say, so they must not
+/// outlive a change of the window.
+const TX_CHECKSUM_FLAGS: u64 =
+    sys::DPDK_MBUF_F_TX_L4_MASK | sys::DPDK_MBUF_F_TX_IP_CKSUM | sys::DPDK_MBUF_F_TX_IPV4 | sys::DPDK_MBUF_F_TX_IPV6;
+
+/// The window asked for reaches outside of the mbuf's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the window reaches outside of the mbuf's buffer: make room by choosing a larger mbuf size")]
+pub struct OutOfBuffer;
+
+/// What the NIC says about a checksum of a received packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// It did not look.
+    Unknown,
+    /// It is wrong.
+    Bad,
+    /// It is right.
+    Good,
+    /// It is not filled in, but the data is intact: a packet of a local sender (virtio, tap) that left the sum to the NIC.
+    Unfinished,
+}
+
+/// The L4 checksum that a NIC is to fill in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum L4Checksum {
+    /// None.
+    No,
+    /// That of the TCP header.
+    Tcp,
+    /// That of the UDP header.
+    Udp,
+}
+
+/// Checksums that the port is to fill in when it sends a packet. The port must have been granted them, and the packet's L4
+/// checksum field must hold the sum of the pseudo header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TxChecksums {
+    /// Bytes up to the IP header, at most 127.
+    pub l2_len: u8,
+    /// Bytes of the IP header with its options or extension headers, at most 511.
+    pub l3_len: u16,
+    /// Whether it is IPv6.
+    pub ipv6: bool,
+    /// Whether to fill in the IPv4 header's checksum; its field must be 0.
+    pub ip: bool,
+    /// The L4 checksum to fill in.
+    pub l4: L4Checksum,
+}
+
+/// A packet, owned. Dropping it returns it to its mempool.
+#[repr(transparent)]
+pub struct Mbuf(NonNull<sys::rte_mbuf>);
+
+// A burst of Mbufs is what DPDK takes: an array of pointers.
+const _: () = assert!(size_of::<Mbuf>() == size_of::<*mut sys::rte_mbuf>());
+
+// SAFETY: the only pointer to its rte_mbuf; mempools take mbufs back from every thread.
+unsafe impl Send for Mbuf {}
+// SAFETY: `&self` only reads.
+unsafe impl Sync for Mbuf {}
+
+impl Mbuf {
+    /// # Safety
+    /// `mbuf` is a whole mbuf chain with one reference, which the caller hands over.
+    #[inline]
+    pub(crate) unsafe fn from_raw(mbuf: NonNull<sys::rte_mbuf>) -> Self {
+        Self(mbuf)
+    }
+
+    #[inline]
+    fn raw(&self) -> &sys::rte_mbuf {
+        // SAFETY: the pointer is valid for as long as self owns it, and nobody else writes there.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    fn raw_mut(&mut self) -> &mut sys::rte_mbuf {
+        // SAFETY: the pointer is valid for as long as self owns it, and nobody else has one.
+        unsafe { self.0.as_mut() }
+    }
+
+    /// Asks the CPU to bring the start of the data into its cache. Reads the mbuf itself, so prefetch a few packets ahead.
+    #[inline]
+    pub fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let start = self.data().as_ptr().cast();
+            // SAFETY: a hint, which no address can make fault.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start) };
+        }
+    }
+
+    /// The bytes of the first segment: the whole packet if [`Mbuf::is_contiguous`].
+    #[inline]
+    pub fn data(&self) -> &[u8] {
+        let raw = self.raw();
+        let start = raw.buf_addr.cast::<u8>().wrapping_add(usize::from(raw.data_off));
+        // SAFETY: DPDK and `set_window` keep data_off + data_len within the buffer, which is initialised memory that self owns.
+        unsafe { std::slice::from_raw_parts(start, usize::from(raw.data_len)) }
+    }
+
+    /// As [`Mbuf::data`], to write.
+    #[inline]
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        let raw = self.raw();
+        let start = raw.buf_addr.cast::<u8>().wrapping_add(usize::from(raw.data_off));
+        // SAFETY: as in `data`; the buffer has one owner, which is borrowed for as long as the slice.
+        unsafe { std::slice::from_raw_parts_mut(start, usize::from(raw.data_len)) }
+    }
+
+    /// The whole buffer of the first segment, headroom and tailroom included, with the place and length of the data in it.
+    /// Follow with [`Mbuf::set_window`] when the data has moved.
+    #[inline]
+    pub fn buf_and_head(&mut self) -> (&mut [u8], u16, u16) {
+        let raw = self.raw();
+        let (start, len, head, data) =
+            (raw.buf_addr.cast::<u8>(), usize::from(raw.buf_len), raw.data_off, raw.data_len);
+        // SAFETY: buf_addr and buf_len are the buffer of this segment, initialised memory that self owns and that is borrowed
+        // for as long as the slice.
+        (unsafe { std::slice::from_raw_parts_mut(start, len) }, head, data)
+    }
+
+    /// Says where in the first segment's buffer the data is now, `head` bytes from its start and `len` bytes long. The
+    /// packet's length changes by as much as the segment's. Takes back [`Mbuf::request_checksums`], whose offsets it changes.
+    ///
+    /// # Errors
+    /// [`OutOfBuffer`]; the mbuf is then as it was.
+    #[inline]
+    pub fn set_window(&mut self, head: u16, len: u16) -> Result<(), OutOfBuffer> {
+        let raw = self.raw_mut();
+        if u32::from(head) + u32::from(len) > u32::from(raw.buf_len) {
+            return Err(OutOfBuffer);
+        }
+        let rest = raw.pkt_len.saturating_sub(u32::from(raw.data_len));
+        raw.data_off = head;
+        raw.data_len = len;
+        raw.pkt_len = rest.saturating_add(u32::from(len));
+        raw.ol_flags &= !TX_CHECKSUM_FLAGS;
+        Ok(())
+    }
+
+    /// Lengthens a packet of one segment by `len` bytes, and gives these (their content is left over from earlier packets).
+    /// `None` when the tailroom is too short or there are more segments.
+    #[inline]
+    pub fn append(&mut self, len: u16) -> Option<&mut [u8]> {
+        let raw = self.raw();
+        let (head, old) = (raw.data_off, raw.data_len);
+        if raw.nb_segs != 1 {
+            return None;
+        }
+        self.set_window(head, old.checked_add(len)?).ok()?;
+        self.data_mut().get_mut(usize::from(old)..)
+    }
+
+    /// Empties the first segment and forgets everything about the packet: flags, VLAN, port. Further segments are dropped.
+    #[inline]
+    pub fn reset(&mut self) {
+        let rest = NonNull::new(std::mem::replace(&mut self.raw_mut().next, std::ptr::null_mut()));
+        if let Some(rest) = rest {
+            // SAFETY: the segments behind the first belonged to self alone and are now unlinked: a chain of their own.
+            let rest = unsafe { Self::from_raw(rest) };
+            self.raw_mut().nb_segs = 1;
+            drop(rest);
+        }
+        // SAFETY: self is a valid mbuf of one segment with one reference.
+        unsafe { sys::rte_pktmbuf_reset(self.0.as_ptr()) };
+    }
+
+    /// Bytes of the packet, over all segments.
+    #[inline]
+    pub fn pkt_len(&self) -> u32 {
+        self.raw().pkt_len
+    }
+
+    /// Bytes of the first segment.
+    #[inline]
+    pub fn data_len(&self) -> u16 {
+        self.raw().data_len
+    }
+
+    /// Bytes in front of the data.
+    #[inline]
+    pub fn headroom(&self) -> u16 {
+        self.raw().data_off
+    }
+
+    /// Bytes behind the data of the first segment.
+    #[inline]
+    pub fn tailroom(&self) -> u16 {
+        let raw = self.raw();
+        raw.buf_len.saturating_sub(raw.data_off).saturating_sub(raw.data_len)
+    }
+
+    /// How many segments there are.
+    #[inline]
+    pub fn nb_segs(&self) -> u16 {
+        self.raw().nb_segs
+    }
+
+    /// Whether the packet is all in one segment.
+    #[inline]
+    pub fn is_contiguous(&self) -> bool {
+        self.raw().nb_segs == 1
+    }
+
+    /// References to the mbuf: 1, unless a PMD breaks its contract. A packet with more must not be written to.
+    #[inline]
+    pub fn refcnt(&self) -> u16 {
+        self.raw().refcnt
+    }
+
+    /// The port that received it, or what [`Mbuf::set_port`] said.
+    #[inline]
+    pub fn port(&self) -> u16 {
+        self.raw().port
+    }
+
+    /// Notes a port.
+    #[inline]
+    pub fn set_port(&mut self, port: u16) {
+        self.raw_mut().port = port;
+    }
+
+    /// DPDK's flags (`RTE_MBUF_F_*`).
+    #[inline]
+    pub fn ol_flags(&self) -> u64 {
+        self.raw().ol_flags
+    }
+
+    /// The hash that the NIC computed for RSS, if it did.
+    #[inline]
+    pub fn rss_hash(&self) -> Option<u32> {
+        let raw = self.raw();
+        if raw.ol_flags & sys::DPDK_MBUF_F_RX_RSS_HASH == 0 {
+            return None;
+        }
+        // SAFETY: all members of this union are integers: every content is a value.
+        let anonymous = unsafe { raw.__bindgen_anon_2.hash };
+        // SAFETY: as above.
+        Some(unsafe { anonymous.rss })
+    }
+
+    /// What the NIC says of the IP header's checksum.
+    #[inline]
+    pub fn ip_checksum(&self) -> Checksum {
+        match self.raw().ol_flags & sys::DPDK_MBUF_F_RX_IP_CKSUM_MASK {
+            sys::DPDK_MBUF_F_RX_IP_CKSUM_BAD => Checksum::Bad,
+            sys::DPDK_MBUF_F_RX_IP_CKSUM_GOOD => Checksum::Good,
+            sys::DPDK_MBUF_F_RX_IP_CKSUM_NONE => Checksum::Unfinished,
+            _ => Checksum::Unknown,
+        }
+    }
+
+    /// What the NIC says of the TCP or UDP checksum.
+    #[inline]
+    pub fn l4_checksum(&self) -> Checksum {
+        match self.raw().ol_flags & sys::DPDK_MBUF_F_RX_L4_CKSUM_MASK {
+            sys::DPDK_MBUF_F_RX_L4_CKSUM_BAD => Checksum::Bad,
+            sys::DPDK_MBUF_F_RX_L4_CKSUM_GOOD => Checksum::Good,
+            sys::DPDK_MBUF_F_RX_L4_CKSUM_NONE => Checksum::Unfinished,
+            _ => Checksum::Unknown,
+        }
+    }
+
+    /// The VLAN tag's control information (priority and id, in host order) if the NIC took the tag off the packet.
+    #[inline]
+    pub fn stripped_vlan(&self) -> Option<u16> {
+        let raw = self.raw();
+        (raw.ol_flags & sys::DPDK_MBUF_F_RX_VLAN_STRIPPED != 0).then_some(raw.vlan_tci)
+    }
+
+    /// Asks the sending port to put a VLAN tag with this control information (host order) into the packet. The port must have
+    /// been granted [`TxOffloads::VLAN_INSERT`](crate::port::TxOffloads::VLAN_INSERT).
+    #[inline]
+    pub fn insert_vlan(&mut self, tci: u16) {
+        let raw = self.raw_mut();
+        raw.vlan_tci = tci;
+        raw.ol_flags |= sys::DPDK_MBUF_F_TX_VLAN;
+    }
+
+    /// Asks the sending port to fill in checksums; replaces an earlier request.
+    ///
+    /// # Errors
+    /// [`OutOfBuffer`] when the headers do not lie within the first segment, or a length is over its limit.
+    #[inline]
+    pub fn request_checksums(&mut self, wanted: TxChecksums) -> Result<(), OutOfBuffer> {
+        // The NIC or PMD reads and writes as far as the end of the checksum field behind these headers.
+        let l4_len: u32 = match wanted.l4 {
+            L4Checksum::No => 0,
+            L4Checksum::Tcp => 20,
+            L4Checksum::Udp => 8,
+        };
+        let l3_min = if wanted.ipv6 { 40 } else { 20 };
+        let headers = u32::from(wanted.l2_len) + u32::from(wanted.l3_len) + l4_len;
+        let raw = self.raw_mut();
+        if wanted.l2_len > 127 || wanted.l3_len > 511 || wanted.l3_len < l3_min || headers > u32::from(raw.data_len) {
+            return Err(OutOfBuffer);
+        }
+        let family = if wanted.ipv6 { sys::DPDK_MBUF_F_TX_IPV6 } else { sys::DPDK_MBUF_F_TX_IPV4 };
+        let ip = if wanted.ip && !wanted.ipv6 { sys::DPDK_MBUF_F_TX_IP_CKSUM } else { 0 };
+        let l4 = match wanted.l4 {
+            L4Checksum::No => 0,
+            L4Checksum::Tcp => sys::DPDK_MBUF_F_TX_TCP_CKSUM,
+            L4Checksum::Udp => sys::DPDK_MBUF_F_TX_UDP_CKSUM,
+        };
+        raw.ol_flags = raw.ol_flags & !TX_CHECKSUM_FLAGS | family | ip | l4;
+        // l2_len is bits 0 to 6 and l3_len bits 7 to 15 of this word; the lengths of other offloads are 0.
+        raw.__bindgen_anon_3.tx_offload = u64::from(wanted.l2_len) | u64::from(wanted.l3_len) << 7;
+        Ok(())
+    }
+}
+
+impl Drop for Mbuf {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: self owns the mbuf's one reference and is not used again.
+        unsafe { sys::rte_pktmbuf_free(self.0.as_ptr()) };
+    }
+}
+
+impl fmt::Debug for Mbuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let raw = self.raw();
+        f.debug_struct("Mbuf")
+            .field("port", &raw.port)
+            .field("pkt_len", &raw.pkt_len)
+            .field("nb_segs", &raw.nb_segs)
+            .field("head", &raw.data_off)
+            .field("ol_flags", &format_args!("{:#x}", raw.ol_flags))
+            .finish()
+    }
+}
+
+/// Frees all mbufs of a burst at once: cheaper than dropping them one by one.
+#[inline]
+pub fn free_burst<const N: usize>(burst: &mut ArrayVec<Mbuf, N>) {
+    let count = burst.len();
+    // SAFETY: no place is dropped twice: from here on the elements belong to the call below.
+    unsafe { burst.set_len(0) };
+    // SAFETY: the first `count` places hold pointers to mbufs with one reference each, which are handed over.
+    unsafe { sys::rte_pktmbuf_free_bulk(raw_burst(burst), count as u32) };
+}
+
+/// The places of a burst as DPDK sees them: an array of pointers.
+#[inline]
+pub(crate) fn raw_burst<const N: usize>(burst: &mut ArrayVec<Mbuf, N>) -> *mut *mut sys::rte_mbuf {
+    burst.as_mut_ptr().cast()
+}
+
+/// Takes the first `count` mbufs out of the burst without freeing them: somebody else owns them now. The others move up.
+///
+/// # Safety
+/// The first `count` elements were handed over.
+#[inline]
+pub(crate) unsafe fn forget_front<const N: usize>(burst: &mut ArrayVec<Mbuf, N>, count: usize) {
+    let count = count.min(burst.len());
+    let rest = burst.len() - count;
+    let start = burst.as_mut_ptr().cast::<ManuallyDrop<Mbuf>>();
+    // SAFETY: both ranges lie within the elements; an Mbuf is a plain pointer.
+    unsafe { std::ptr::copy(start.wrapping_add(count), start, rest) };
+    // SAFETY: the first `rest` places hold what was moved there; behind them is nothing that anybody owns here.
+    unsafe { burst.set_len(rest) };
+}
