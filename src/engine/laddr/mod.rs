@@ -1,11 +1,36 @@
-//! Local ports of one shard. (Signatures; the inside follows.)
+//! Local addresses and ports of one shard.
+//!
+//! It owns which (LIP, lport) is in use towards which endpoint, by class, and lets a port that was given back rest before
+//! it is used again. The slow path takes a port for a new connection and gives it back when the connection ends; a
+//! restart adopts ports of connections that it restores.
+//!
+//! A reply has to come home by itself, so a port is taken from the 504 that bring the tuple (rip, lip, rport, lport)
+//! into the class of the client's tuple: [`Steer::lport`] knows them by number, and a chunk is a bitmap over these
+//! numbers. Within its chunk a port is searched from a hashed position on (RFC 6056, section 3.3.3).
+//!
+//! A LIP is filled before the next one is opened. In what order ports are taken: free ones of the wanted class, free ones of
+//! another class of the same lcore, then the same two again for ports in quarantine. [`NoPort::Exhausted`] is exact:
+//! every port towards the endpoint is in use, or was refused by the caller. However long it stays so, a call costs a
+//! few look-ups, not one for each class and LIP (see `spent`).
+//!
+//! All memory is taken at start. It knows no connection and no service, and never looks at a clock.
 
+mod bits;
+mod directory;
+mod hunt;
+mod slab;
+mod spent;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use self::hunt::Hunt;
+use self::store::{Ring, Store};
 use crate::addr::*;
 use crate::mem::{Memory, OutOfMemory};
 use crate::snapshot::{Lip, Pool};
-use crate::steer::Steer;
+use crate::steer::{CLASSES, PORTS, RESERVED, Steer};
 use crate::time::Tick;
-use core::marker::PhantomData;
 
 /// A taken port: `chunk << 9 | index in the class`. 0 is never that of a port.
 #[derive(
@@ -116,52 +141,172 @@ pub struct PortStats {
 
 /// The local ports of one shard.
 pub struct Ports<M: Memory> {
-    _m: PhantomData<fn() -> M>,
+    lcore: LcoreId,
+    store: Store<M>,
+    /// The class whose ports were last offered to be pressed out for a class that has none.
+    hand: u8,
+    bad_release: u64,
 }
 
 impl<M: Memory> Ports<M> {
     /// Room for `chunks` triples of endpoint, LIP and class, `quarantines` of which may have ports in quarantine.
-    pub fn new(_memory: &M, _chunks: usize, _quarantines: usize, _lcore: LcoreId) -> Result<Self, OutOfMemory> {
-        Ok(Ports { _m: PhantomData })
+    /// About 150 bytes a chunk and 140 a quarantine; at most 2^23 chunks.
+    pub fn new(memory: &M, chunks: usize, quarantines: usize, lcore: LcoreId) -> Result<Self, OutOfMemory> {
+        if chunks > (u32::MAX / u32::from(PORTS)) as usize + 1 {
+            return Err(OutOfMemory { bytes: chunks.saturating_mul(150) });
+        }
+        Ok(Ports { lcore, store: Store::new(memory, chunks, quarantines)?, hand: 0, bad_release: 0 })
     }
-    /// Takes a port.
+
+    /// Takes a port. `free` is asked last, for each one that could be taken: false when its tuple exists or it is
+    /// reserved (the port of a VIP), then the next one is tried.
     pub fn take(
         &mut self,
-        _: &Steer,
-        _: &Want<'_>,
-        _now: Tick,
-        _free: impl FnMut(Lip, Be16) -> bool,
+        steer: &Steer,
+        want: &Want<'_>,
+        now: Tick,
+        free: impl FnMut(Lip, Be16) -> bool,
     ) -> Result<Lease, NoPort> {
-        Err(NoPort::Exhausted)
+        let mut hunt = Hunt { steer, want, now, good: free, print: None, no_memory: false };
+        let at_home = steer.owner(want.class) == self.lcore;
+        if at_home && let Some(lease) = self.free_in(&mut hunt, want.class) {
+            return Ok(lease);
+        }
+        let others = self.classes(steer) & !bit(want.class);
+        let may = self.store.spent.may_have_free(want.endpoint, hunt.print());
+        if let Some(lease) = from(others & may, want.class).find_map(|class| self.free_in(&mut hunt, class)) {
+            return Ok(lease);
+        }
+        if at_home && let Some(lease) = self.resting_in(&mut hunt, want.class) {
+            return Ok(lease);
+        }
+        let may = self.store.spent.may_have_resting(want.endpoint);
+        if let Some(lease) = from(others & may, want.class).find_map(|class| self.resting_in(&mut hunt, class)) {
+            return Ok(lease);
+        }
+        Err(if hunt.no_memory { NoPort::NoMemory } else { NoPort::Exhausted })
     }
-    /// Gives a port back.
-    pub fn give_back(&mut self, _id: LeaseId, _how: Release, _now: Tick) {}
-    /// Takes exactly this port.
+
+    /// Takes exactly this port, for a connection that is restored; also out of quarantine. Its class is that of its
+    /// reply tuple.
     #[allow(clippy::too_many_arguments)]
     pub fn adopt(
         &mut self,
-        _steer: &Steer,
-        _endpoint: EndpointId,
-        _rip: Be32,
-        _rport: Be16,
-        _lip: Lip,
-        _lport: Be16,
-        _now: Tick,
+        steer: &Steer,
+        endpoint: EndpointId,
+        rip: Be32,
+        rport: Be16,
+        lip: Lip,
+        lport: Be16,
+        now: Tick,
     ) -> Result<LeaseId, AdoptError> {
-        Err(AdoptError::NoMemory)
+        let (class, i) = steer.place(base(steer, rip, rport, lip), lport.host());
+        if i < RESERVED {
+            return Err(AdoptError::Reserved);
+        }
+        if steer.owner(class) != self.lcore {
+            return Err(AdoptError::Elsewhere);
+        }
+        let found = self.store.find(endpoint, lip.id, class);
+        let c = found.or_else(|| self.store.open(endpoint, lip.id, u16::MAX, class)).ok_or(AdoptError::NoMemory)?;
+        self.store.rotate(c, now);
+        let taken = self.store.in_use(c).has(i);
+        if !taken {
+            self.store.claim(c, i);
+        }
+        self.store.settle(c);
+        if taken { Err(AdoptError::Taken) } else { Ok(lease_id(c, i)) }
     }
-    /// The taken ports of one chunk.
+
+    /// Gives a port back. One that is not taken is ignored and counted: it is a bug of the caller.
+    pub fn give_back(&mut self, id: LeaseId, how: Release, now: Tick) {
+        let (c, i) = (id.0 / u32::from(PORTS), (id.0 % u32::from(PORTS)) as u16);
+        let taken =
+            self.store.chunks.get(c).is_some_and(|chunk| chunk.ring != Ring::Nowhere) && self.store.in_use(c).has(i);
+        debug_assert!(taken, "{id:?} was given back and is not taken");
+        if !taken {
+            self.bad_release += 1;
+            return;
+        }
+        self.store.rotate(c, now);
+        self.store.release(c, i, how == Release::Quarantine, now);
+        self.store.settle(c);
+    }
+
+    /// All ports in use of one chunk, for a caller who looks for a connection that can give up its own. Successive calls
+    /// go around the LIPs of the pool. When the wanted class has none in use, those of another class of this lcore.
     pub fn taken<'a>(
         &'a mut self,
-        _steer: &'a Steer,
-        _want: &Want<'_>,
+        steer: &'a Steer,
+        want: &Want<'_>,
     ) -> impl Iterator<Item = (LeaseId, Lip, Be16)> + use<'a, M> {
-        core::iter::empty()
+        let mine = self.classes(steer);
+        let others = from(mine & !bit(want.class), Class(self.hand));
+        let found = core::iter::once(want.class)
+            .filter(|class| mine & bit(*class) != 0)
+            .chain(others)
+            .find_map(|class| self.next_in_use(want, class).map(|(c, lip)| (class, c, lip)));
+        if let Some((class, ..)) = found
+            && class != want.class
+        {
+            self.hand = class.0;
+        }
+        let (rip, rport) = (want.rip, want.rport);
+        found.into_iter().flat_map(move |(class, c, lip)| {
+            let (ports, base) = (self.store.in_use(c), base(steer, rip, rport, lip));
+            (RESERVED..PORTS)
+                .filter(move |i| ports.has(*i))
+                .map(move |i| (lease_id(c, i), lip, Be16::new(steer.lport(base, class, i))))
+        })
     }
-    /// The numbers.
+
+    /// Ends the quarantines whose time is up, looking at no more than `budget` of them, and frees chunks that become
+    /// empty by it. To be called so often that all are looked at within a minute.
+    pub fn sweep(&mut self, now: Tick, budget: usize) {
+        self.store.sweep(now, budget);
+    }
+
+    /// The numbers. Cheap.
     pub fn stats(&self) -> PortStats {
-        PortStats::default()
+        let (quarantines, quarantines_total) = self.store.quarantines();
+        PortStats {
+            in_use: self.store.in_use,
+            quarantined: self.store.quarantined,
+            chunks: self.store.chunks.used(),
+            chunks_total: self.store.chunks.total(),
+            quarantines,
+            quarantines_total,
+            spent_endpoints: self.store.spent.len(),
+            quarantine_skipped: self.store.skipped,
+            bad_release: self.bad_release,
+        }
     }
-    /// Rotates quarantines and frees empty chunks.
-    pub fn sweep(&mut self, _now: Tick, _budget: usize) {}
+
+    fn classes(&self, steer: &Steer) -> u128 {
+        steer.classes_of(self.lcore).fold(0, |set, class| set | bit(class))
+    }
+}
+
+/// The hash of a reply tuple but for its local port.
+fn base(steer: &Steer, rip: Be32, rport: Be16, lip: Lip) -> u32 {
+    steer.hash4(rip, lip.addr, rport, Be16::new(0))
+}
+
+fn lease_id(c: u32, i: u16) -> LeaseId {
+    LeaseId(c * u32::from(PORTS) + u32::from(i))
+}
+
+fn bit(class: Class) -> u128 {
+    1 << (class.index() % CLASSES)
+}
+
+/// The classes of a set, from the one after `class` on and around.
+fn from(set: u128, class: Class) -> impl Iterator<Item = Class> {
+    let turn = (u32::from(class.0) + 1) % CLASSES as u32;
+    let mut left = set.rotate_right(turn);
+    core::iter::from_fn(move || {
+        let n = left.trailing_zeros();
+        left &= left.checked_sub(1)?;
+        Some(Class(((n + turn) % CLASSES as u32) as u8))
+    })
 }
