@@ -47,8 +47,8 @@ impl fmt::Display for KeyError {
         match self {
             KeyError::Weak { rank } => write!(
                 f,
-                "with this RSS key the local ports reach only {} of {CLASSES} classes: leave the key out and gatun makes one, \
-                 or change its bytes 13 to 15, counted from 0",
+                "with this RSS key the local ports reach only {} of {CLASSES} classes: leave the key out and gatun \
+                 makes one, or change its bytes 13 to 15, counted from 0",
                 1u32 << rank
             ),
             KeyError::Lcores(n) => write!(f, "{n} workers cannot share {CLASSES} classes: configure 1 to {CLASSES}"),

@@ -1,8 +1,8 @@
 //! The timer wheel of one shard.
 //!
 //! 4096 slots of one tick, so that a timer is filed at most 64 s ahead; whoever has a longer one files it again when it
-//! fires. A slot is a chain of 64-byte blocks from a slab that is sized at start. It is not intrusive: a connection whose
-//! deadline comes nearer is filed a second time, and the caller ignores the popped entry that is not the one it
+//! fires. A slot is a chain of 64-byte blocks from a slab that is sized at start. It is not intrusive: a connection
+//! whose deadline comes nearer is filed a second time, and the caller ignores the popped entry that is not the one it
 //! remembers. Packets that only prolong a connection never come here.
 //!
 //! The shard files at transitions and pops in its turn, as many as its budget allows. The wheel reads no clock, knows
@@ -71,9 +71,9 @@ impl<M: Memory> Wheel<M> {
         Ok(Wheel { slots: memory.zeroed(SLOTS as usize)?, blocks, free: 1, pending: 0, done: now, now })
     }
 
-    /// Files `id` to be popped at `at`, or as near to it as can be: after the latest `now` of [`Wheel::pop`] and at most
-    /// [`HORIZON`] ahead of it. Only for a worker that is more than a second late the entry may come nearer than that.
-    /// Returns the tick that it is really filed at, and popped with.
+    /// Files `id` to be popped at `at`, or as near to it as can be: after the latest `now` of [`Wheel::pop`] and at
+    /// most [`HORIZON`] ahead of it. Only for a worker that is more than a second late the entry may come nearer than
+    /// that. Returns the tick that it is really filed at, and popped with.
     pub fn file(&mut self, id: ConnId, at: Tick) -> Result<Tick, Full> {
         let ahead = at.since(self.now).0.clamp(1, HORIZON.0);
         // Never a whole turn ahead of a slot that is not yet empty.
@@ -96,9 +96,9 @@ impl<M: Memory> Wheel<M> {
         Ok(at)
     }
 
-    /// An entry whose tick is `now` or earlier, and that tick. Slots come in the order of their ticks, none is left before
-    /// it is empty, and however long the gap since the last call none is passed over. The caller may file between two
-    /// calls: what it files comes after `now`. It calls until `None` or until its budget is used up.
+    /// An entry whose tick is `now` or earlier, and that tick. Slots come in the order of their ticks, none is left
+    /// before it is empty, and however long the gap since the last call none is passed over. The caller may file
+    /// between two calls: what it files comes after `now`. It calls until `None` or until its budget is used up.
     pub fn pop(&mut self, now: Tick) -> Option<(ConnId, Tick)> {
         if now.reached(self.now) {
             self.now = now;
@@ -129,8 +129,8 @@ impl<M: Memory> Wheel<M> {
         }
     }
 
-    /// What the next calls of [`Wheel::pop`] return, the next first, as far as that can be told without looking further:
-    /// after a pop, the rest of its block. For prefetching, nothing else.
+    /// What the next calls of [`Wheel::pop`] return, the next first, as far as that can be told without looking
+    /// further: after a pop, the rest of its block. For prefetching, nothing else.
     pub fn upcoming(&self) -> impl Iterator<Item = ConnId> + '_ {
         let slot = self.slots[((self.done + Ticks(1)).0 % SLOTS) as usize];
         let fill = if slot.first == 0 { 0 } else { slot.fill as usize };
@@ -172,7 +172,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_entry_fires_once_and_not_before_its_tick(
-            start in prop_oneof![any::<u32>(), u32::MAX - 6000..=u32::MAX], ops in proptest::collection::vec(op(), 1..300),
+            start in prop_oneof![any::<u32>(), u32::MAX - 6000..=u32::MAX],
+            ops in proptest::collection::vec(op(), 1..300),
         ) {
             let mut wheel = wheel(300, Tick(start));
             let mut model: HashMap<ConnId, Tick> = HashMap::new();

@@ -1,17 +1,17 @@
 //! Local addresses and ports of one shard.
 //!
-//! It owns which (LIP, lport) is in use towards which endpoint, by class, and lets a port that was given back rest before
-//! it is used again. The slow path takes a port for a new connection and gives it back when the connection ends; a
-//! restart adopts ports of connections that it restores.
+//! It owns which (LIP, lport) is in use towards which endpoint, by class, and lets a port that was given back rest
+//! before it is used again. The slow path takes a port for a new connection and gives it back when the connection ends;
+//! a restart adopts ports of connections that it restores.
 //!
 //! A reply has to come home by itself, so a port is taken from the 504 that bring the tuple (rip, lip, rport, lport)
 //! into the class of the client's tuple: [`Steer::lport`] knows them by number, and a chunk is a bitmap over these
 //! numbers. Within its chunk a port is searched from a hashed position on (RFC 6056, section 3.3.3).
 //!
-//! A LIP is filled before the next one is opened. In what order ports are taken: free ones of the wanted class, free ones of
-//! another class of the same lcore, then the same two again for ports in quarantine. [`NoPort::Exhausted`] is exact:
-//! every port towards the endpoint is in use, or was refused by the caller. However long it stays so, a call costs a
-//! few look-ups, not one for each class and LIP (see `spent`).
+//! A LIP is filled before the next one is opened. In what order ports are taken: free ones of the wanted class, free
+//! ones of another class of the same lcore, then the same two again for ports in quarantine. [`NoPort::Exhausted`] is
+//! exact: every port towards the endpoint is in use, or was refused by the caller. However long it stays so, a call
+//! costs a few look-ups, not one for each class and LIP (see `spent`).
 //!
 //! All memory is taken at start. It knows no connection and no service, and never looks at a clock.
 
@@ -233,8 +233,9 @@ impl<M: Memory> Ports<M> {
         self.store.settle(c);
     }
 
-    /// All ports in use of one chunk, for a caller who looks for a connection that can give up its own. Successive calls
-    /// go around the LIPs of the pool. When the wanted class has none in use, those of another class of this lcore.
+    /// All ports in use of one chunk, for a caller who looks for a connection that can give up its own. Successive
+    /// calls go around the LIPs of the pool. When the wanted class has none in use, those of another class of this
+    /// lcore.
     pub fn taken<'a>(
         &'a mut self,
         steer: &'a Steer,

@@ -4,8 +4,8 @@
 //! keeps its chunks in two rings: *open* ones have a free port, *resting* ones have none but some in quarantine. So a
 //! port is found without a search, whatever the number of LIPs. Chunks whose ports are all in use are in no ring.
 //!
-//! After any change to a chunk comes [`Store::settle`], which puts it into the ring that it belongs to, or frees it when
-//! it is empty. Nothing here decides which port to take: that is the parent module's.
+//! After any change to a chunk comes [`Store::settle`], which puts it into the ring that it belongs to, or frees it
+//! when it is empty. Nothing here decides which port to take: that is the parent module's.
 
 use super::bits::Bits;
 use super::directory::{Directory, hash};

@@ -126,6 +126,33 @@ fn a_full_endpoint_with_many_lips_costs_a_few_look_ups_a_call() {
 }
 
 #[test]
+fn more_full_endpoints_than_records_are_still_exact() {
+    let (steer, pool) = (steer(64), pool(1));
+    let mut ports = ports(80, 80, 0);
+    let mut leases = Vec::new();
+    let take = |ports: &mut Ports<Heap>, endpoint, class| {
+        let want = Want { endpoint: EndpointId(endpoint), ..want(&pool, Class(class), endpoint) };
+        ports.take(&steer, &want, NOW, any_port)
+    };
+    for endpoint in 0..40 {
+        for _ in 0..1008 {
+            leases.push((endpoint, take(&mut ports, endpoint, 0).unwrap()));
+        }
+        for class in [0, 64] {
+            assert_eq!(take(&mut ports, endpoint, class), Err(NoPort::Exhausted));
+        }
+    }
+    let records = ports.stats().spent_endpoints;
+    assert!(records < 40, "there are fewer records than full endpoints");
+    for (n, (endpoint, lease)) in leases.iter().enumerate().step_by(101) {
+        let how = if n % 2 == 0 { Release::Free } else { Release::Quarantine };
+        ports.give_back(lease.id, how, NOW);
+        assert_eq!(take(&mut ports, *endpoint, (n % 2) as u8 * 64).unwrap().id, lease.id);
+        assert_eq!(take(&mut ports, *endpoint, 0), Err(NoPort::Exhausted));
+    }
+}
+
+#[test]
 fn the_order_is_free_then_another_class_then_quarantine_then_that_of_another_class() {
     let (steer, pool) = (steer(64), pool(1));
     let mut ports = ports(2, 2, 0);
@@ -529,7 +556,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn no_port_is_leased_twice_and_all_come_back_when_few_are_liked(
-        ops in proptest::collection::vec(op(), 1..500), modulus in prop_oneof![Just(199u16), Just(499)], quarantines in 0usize..17,
+        ops in proptest::collection::vec(op(), 1..500),
+        modulus in prop_oneof![Just(199u16), Just(499)],
+        quarantines in 0usize..17,
     ) {
         run(ops, modulus, false, quarantines)?;
     }
