@@ -57,11 +57,6 @@ impl<M: Memory> Index<M> {
         self.len == 0
     }
 
-    /// Bytes of memory.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&self.buckets[..])
-    }
-
     #[inline(always)]
     fn first(&self, hash: u64) -> usize {
         scale(hash as u32, self.buckets.len())
