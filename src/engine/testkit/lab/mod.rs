@@ -14,7 +14,7 @@ mod wires;
 use crate::addr::{Be32, IfaceId, LcoreId, Mac, NeighborId, PortId};
 use crate::conn::record::{Cursor, Event, EventKind, Record};
 use crate::frame::Meta;
-use crate::lcore::{Batch, Lcore, Limits, Punt, Source};
+use crate::lcore::{self, Batch, Limits, Punt, Source};
 use crate::local::{Local, Out};
 use crate::mem::{Heap, OutOfMemory};
 use crate::neighbor::{Cell, Neighbors, NudState};
@@ -28,6 +28,9 @@ use crate::wire::{FromBytes, arp, ethernet, vlan};
 use alloc::sync::Arc;
 use std::collections::HashMap;
 use wires::{Happened, Wires};
+
+/// An lcore of the laboratory.
+pub type Lcore = lcore::Lcore<Heap, Buf>;
 
 pub use nic::Arrival;
 pub use wires::{Buf, Sent};
@@ -84,7 +87,7 @@ pub struct Step {
 /// See the module.
 pub struct Lab {
     plan: Plan,
-    lcores: Vec<Lcore<Heap, Buf>>,
+    lcores: Vec<Lcore>,
     local: Local,
     wires: Wires,
     now: Tick,
@@ -124,7 +127,7 @@ impl Lab {
         Ok(lab)
     }
 
-    fn lcore(&self, id: u8, seed: u64) -> Result<Lcore<Heap, Buf>, OutOfMemory> {
+    fn lcore(&self, id: u8, seed: u64) -> Result<Lcore, OutOfMemory> {
         let plan = &self.plan;
         let stats = Arc::new(Stats::new(plan.reals));
         let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(id));
@@ -190,21 +193,22 @@ impl Lab {
         self.configure();
     }
 
-    /// Lets time pass, and gives what left meanwhile. A time in the past changes nothing.
+    /// Lets time pass until `nanos`, or until something leaves, which it gives: call it again until it gives nothing.
+    /// A time in the past changes nothing.
     pub fn advance(&mut self, nanos: u64) -> Vec<Sent> {
         while self.nanos / TICK_NANOS < nanos / TICK_NANOS {
-            if self.idle() {
-                self.nanos = nanos / TICK_NANOS * TICK_NANOS;
-            } else {
-                self.nanos = (self.nanos / TICK_NANOS + 1) * TICK_NANOS;
-            }
+            let next = if self.idle() { nanos / TICK_NANOS } else { self.nanos / TICK_NANOS + 1 };
+            self.nanos = next * TICK_NANOS;
             self.now = Tick::from_nanos(self.nanos);
             self.wires.nanos = self.nanos;
             self.tick();
+            if !self.wires.sent.is_empty() {
+                return self.take();
+            }
         }
         self.nanos = self.nanos.max(nanos);
         self.wires.nanos = self.nanos;
-        self.take()
+        Vec::new()
     }
 
     /// Nothing can be due: there is no connection, and nobody asks for neighbours.
@@ -223,11 +227,8 @@ impl Lab {
         self.settle();
     }
 
-    /// A frame comes in by a port. Time has come to `nanos` first; what left until then is given by [`Lab::advance`],
-    /// which is called before.
-    pub fn input(&mut self, nanos: u64, port: PortId, frame: &[u8]) -> Step {
-        let waited = self.advance(nanos);
-        debug_assert!(waited.is_empty(), "call advance() first: {} frames would be lost", waited.len());
+    /// A frame comes in by a port, now.
+    pub fn input(&mut self, port: PortId, frame: &[u8]) -> Step {
         self.frame(Buf::new(frame, Meta { port, ..Meta::default() }))
     }
 
@@ -373,12 +374,12 @@ impl Lab {
     }
 
     /// The lcores, to look at.
-    pub fn lcores(&self) -> &[Lcore<Heap, Buf>] {
+    pub fn lcores(&self) -> &[Lcore] {
         &self.lcores
     }
 
     /// The lcores, to do with as one likes.
-    pub fn lcores_mut(&mut self) -> &mut [Lcore<Heap, Buf>] {
+    pub fn lcores_mut(&mut self) -> &mut [Lcore] {
         &mut self.lcores
     }
 
