@@ -1,7 +1,8 @@
 //! From the model to what a worker may know: [`Snapshot`].
 //!
 //! Ids are given here and stay stable over reloads: a connection refers to its server by [`RealId`] for as long as it
-//! lives, also after the server is gone from the file. An id is used again only after every shard reports no reference.
+//! lives, also after the server is gone from the file. An id is used again only after every worker runs without it
+//! and no shard refers to it, and only when there is no fresh one.
 
 use super::{self as model, Model, OnServerRemoved, Protocol};
 use gatun_engine::addr::{Be16, Be32, EndpointId, IfaceId, LipId, Mac, NeighborId, PortId, Proto, RealId, ServiceId};
@@ -45,6 +46,25 @@ type RealKey = (ServiceKey, Be32, Be16);
 struct RealSeat {
     id: RealId,
     state: RealState,
+    /// The first generation without it.
+    removed: Option<u64>,
+}
+
+/// What the shards say of a moment.
+pub struct Shards<'a> {
+    /// The generation that every worker runs, or a later one.
+    pub generation: u64,
+    /// Whether any shard has a connection to a server.
+    pub in_use: &'a dyn Fn(RealId) -> bool,
+}
+
+impl Shards<'_> {
+    /// No worker runs yet.
+    pub const NONE: Shards<'static> = Shards { generation: 0, in_use: &|_| false };
+
+    fn keep(&self, seat: &RealSeat) -> bool {
+        seat.removed.is_none_or(|at| at > self.generation) || (self.in_use)(seat.id)
+    }
 }
 
 /// Gives ids and remembers them from one model to the next.
@@ -83,9 +103,9 @@ impl Compiler {
         }
     }
 
-    /// The next snapshot. `in_use` says whether any shard has a connection to a server.
-    pub fn compile(&mut self, model: &Model, in_use: &dyn Fn(RealId) -> bool) -> Result<Snapshot, CompileError> {
-        self.check(model, in_use)?;
+    /// The next snapshot.
+    pub fn compile(&mut self, model: &Model, shards: &Shards<'_>) -> Result<Snapshot, CompileError> {
+        self.check(model, shards)?;
         self.generation += 1;
         let default = timeouts(&model.timeouts);
         match self.profiles.first_mut() {
@@ -95,7 +115,7 @@ impl Compiler {
         let ifaces = self.ifaces(model)?;
         let mut locals = own_addresses(model)?;
         let pools = self.pools(model, &mut locals)?;
-        self.retire(model, in_use);
+        self.retire(model, shards);
         let mut services = gatun_engine::snapshot::ServiceMap::default();
         for s in &model.services {
             let service = self.service(s, &pools)?;
@@ -120,9 +140,9 @@ impl Compiler {
     }
 
     /// Everything that can fail for want of room, before anything is changed.
-    fn check(&mut self, model: &Model, in_use: &dyn Fn(RealId) -> bool) -> Result<(), CompileError> {
+    fn check(&mut self, model: &Model, shards: &Shards<'_>) -> Result<(), CompileError> {
         let present = wanted_reals(model);
-        let kept = self.reals.iter().filter(|(key, seat)| !present.contains(*key) && in_use(seat.id)).count();
+        let kept = self.reals.iter().filter(|(key, seat)| !present.contains(*key) && shards.keep(seat)).count();
         let wanted = model.services.iter().map(|s| s.reals.len()).sum::<usize>();
         let remedy = "raise tables.reals and restart gatun, or wait until the connections to removed servers end";
         if kept + wanted >= self.room {
@@ -182,7 +202,7 @@ impl Compiler {
     }
 
     /// Marks the servers that the model no longer has, and frees the ids of those that nobody refers to.
-    fn retire(&mut self, model: &Model, in_use: &dyn Fn(RealId) -> bool) {
+    fn retire(&mut self, model: &Model, shards: &Shards<'_>) {
         let wanted = wanted_reals(model);
         let silent: HashMap<ServiceKey, OnRemoved> = self
             .services
@@ -191,6 +211,7 @@ impl Compiler {
             .map(|s| ((s.proto, s.vip, s.vport), s.on_removed))
             .chain(model.services.iter().filter_map(|s| Some((service_key(s).ok()?, on_removed(s.on_server_removed)))))
             .collect();
+        let generation = self.generation;
         let free = &mut self.free_reals;
         self.reals.retain(|key, seat| {
             if wanted.contains(key) {
@@ -200,7 +221,8 @@ impl Compiler {
                 Some(OnRemoved::Silent) => RealState::RemovedSilent,
                 Some(OnRemoved::Reset) | None => RealState::RemovedReset,
             };
-            let keep = in_use(seat.id);
+            seat.removed = seat.removed.or(Some(generation));
+            let keep = shards.keep(seat);
             if !keep {
                 free.push(seat.id);
             }
@@ -264,13 +286,12 @@ impl Compiler {
     fn real(&mut self, service: ServiceKey, r: &model::Real) -> Result<Real, CompileError> {
         let (addr, port) = (v4(r.address.ip())?, Be16::new(r.address.port()));
         let seat = self.reals.entry((service, addr, port)).or_insert_with(|| {
-            let id = self.free_reals.pop().unwrap_or_else(|| {
-                self.fresh_real += 1;
-                RealId(self.fresh_real - 1)
-            });
-            RealSeat { id, state: RealState::Present }
+            let fresh = (self.fresh_real as usize) < self.room;
+            let id = if fresh { RealId(self.fresh_real) } else { self.free_reals.pop().unwrap_or_default() };
+            self.fresh_real += u32::from(fresh);
+            RealSeat { id, state: RealState::Present, removed: None }
         });
-        seat.state = RealState::Present;
+        (seat.state, seat.removed) = (RealState::Present, None);
         let next = EndpointId(self.endpoints.len() as u32);
         let endpoint = *self.endpoints.entry((service.0, addr, port)).or_insert(next);
         Ok(Real { id: seat.id, endpoint, addr, port, weight: u32::from(r.weight) })
