@@ -1,7 +1,7 @@
 //! `gatun run`.
 
 use crate::config;
-use crate::master::{Signals, start, status};
+use crate::master::{Signals, socket, start};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,7 +55,7 @@ pub fn main(args: &Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (server, requests) = match status::listen(&args.socket) {
+    let (server, requests) = match socket::listen(&args.socket) {
         Ok(listening) => listening,
         Err(e) => {
             error!("the status socket {}: {e}", args.socket.display());

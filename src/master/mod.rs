@@ -3,6 +3,7 @@
 //! A turn of its loop is bounded; between turns with nothing to do it sleeps for a fraction of a millisecond.
 
 mod reload;
+pub mod socket;
 pub mod start;
 pub mod status;
 
