@@ -6,7 +6,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// Where the running gateway answers `gatun status`.
 pub const SOCKET: &str = "/run/gatun/gatun.sock";
@@ -79,7 +79,10 @@ pub fn main(args: &Args) -> ExitCode {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     });
     let status = master.status();
-    drop(master);
+    let kept = master.end();
+    if kept > 0 {
+        warn!("{kept} packet buffers did not come back from the ports");
+    }
     drop(server);
     eprintln!("{}", super::status::counters(&status));
     if status.lcores.iter().all(|l| l.balance == 0) {

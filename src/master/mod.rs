@@ -282,9 +282,13 @@ impl Master {
         }
     }
 
-    /// The ports, by name.
-    pub fn ports(&self) -> impl Iterator<Item = (&str, &Port)> {
-        self.model.ports.iter().map(|p| p.name.as_str()).zip(&self.ports)
+    /// Closes the ports and frees the rings. Gives the packet buffers that did not come back: none, unless a driver keeps
+    /// some.
+    pub fn end(self) -> u32 {
+        let Master { seats, ports, pool, .. } = self;
+        drop(seats);
+        drop(ports);
+        pool.in_use()
     }
 }
 
