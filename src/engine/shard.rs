@@ -337,7 +337,7 @@ impl<M: Memory> Shard<M> {
         for done in 0..budget {
             let Some((id, at)) = self.wheel.pop(now) else {
                 self.ports.sweep(now, budget - done);
-                self.stats.lcore.ports_now.set(self.ports.stats().in_use as u64);
+                self.stats.lcore.ports_now.set(self.ports.stats().in_use);
                 return done;
             };
             let conn = self.conns.conn_mut(id);

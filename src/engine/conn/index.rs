@@ -37,7 +37,7 @@ fn tag(hash: u64) -> u16 {
 
 #[inline(always)]
 fn scale(x: u32, n: usize) -> usize {
-    (u64::from(x) * n as u64 >> 32) as usize
+    ((u64::from(x) * n as u64) >> 32) as usize
 }
 
 impl<M: Memory> Index<M> {

@@ -33,7 +33,7 @@ impl<M: Memory> Recent<M> {
     }
 
     fn seat(&self, lease: LeaseId) -> usize {
-        (lease.0.wrapping_mul(0x9E37_79B1) as u64 * self.entries.len() as u64 >> 32) as usize
+        ((u64::from(lease.0.wrapping_mul(0x9E37_79B1)) * self.entries.len() as u64) >> 32) as usize
     }
 
     /// The connection of this lease has ended; its server expects `next_seq` from the client.
