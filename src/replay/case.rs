@@ -3,7 +3,7 @@
 //! `case.toml` says what it shows and how it runs; `in.PORT.pcap` comes in; `out.PORT.pcap` is what leaves, byte for
 //! byte, on one shard; `counters.toml` has every counter that is not zero.
 
-use super::counters::Counters;
+use super::counters::{self, Counters};
 use super::input::{self, Sources};
 use super::player::Input;
 use super::{Error, Gateway, Observer, Options, Player};
@@ -42,6 +42,9 @@ pub struct Settings {
     pub until: f64,
     /// Why it can run on one shard only.
     pub one_shard_because: Option<String>,
+    /// Checksums that leave wrong because they came in wrong.
+    #[serde(default)]
+    pub wrong_checksums: Vec<String>,
     /// Changes of the configuration.
     #[serde(default)]
     reload: Vec<Reload>,
@@ -162,6 +165,11 @@ impl Case {
         self.model.ports.iter().enumerate().map(file).filter(|(_, path)| path.exists()).collect()
     }
 
+    /// The port whose capture was recorded with the leases of one shard: all but the first that has one.
+    pub fn recorded(&self) -> Option<PortId> {
+        self.inputs().into_iter().map(|(port, _)| port).find(|p| p.0 > 0)
+    }
+
     /// Runs it. `map`: the port whose capture was recorded with other leases than these will be.
     ///
     /// # Errors
@@ -213,7 +221,10 @@ impl Case {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(e) => return Err(CaseError::File(path, e)),
         };
-        diff += &counters(&expected, &outcome.counters.to_toml());
+        let counters = counters::diff(&expected, &outcome.counters.to_toml());
+        if !counters.is_empty() {
+            diff += &format!("counters.toml: - expected, + counted\n{counters}");
+        }
         Ok(diff)
     }
 
@@ -312,24 +323,4 @@ fn frames(file: &str, expected: &[(u64, Vec<u8>)], got: &[(u64, Vec<u8>)]) -> St
         }
     }
     diff
-}
-
-fn counters(expected: &str, got: &str) -> String {
-    let lines = |text: &str| {
-        let mut table = String::new();
-        let mut lines = Vec::new();
-        for line in text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
-            if line.starts_with('[') {
-                table = line.to_owned();
-            } else {
-                lines.push(format!("{table} {line}"));
-            }
-        }
-        lines
-    };
-    let (expected, got) = (lines(expected), lines(got));
-    let mut diff = String::new();
-    diff.extend(expected.iter().filter(|l| !got.contains(l)).map(|l| format!("  - {l}\n")));
-    diff.extend(got.iter().filter(|l| !expected.contains(l)).map(|l| format!("  + {l}\n")));
-    if diff.is_empty() { diff } else { format!("counters.toml: - expected, + counted\n{diff}") }
 }

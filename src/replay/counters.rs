@@ -119,3 +119,24 @@ fn local(gateway: &mut Gateway) -> Vec<(String, u64)> {
     .map(|(name, counter)| (name.to_owned(), counter.value()))
     .to_vec()
 }
+
+/// The lines of two files that are not in the other; empty when they say the same.
+pub fn diff(expected: &str, got: &str) -> String {
+    let lines = |text: &str| {
+        let mut table = String::new();
+        let mut lines = Vec::new();
+        for line in text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+            if line.starts_with('[') {
+                table = line.to_owned();
+            } else {
+                lines.push(format!("{table} {line}"));
+            }
+        }
+        lines
+    };
+    let (expected, got) = (lines(expected), lines(got));
+    let mut diff = String::new();
+    diff.extend(expected.iter().filter(|l| !got.contains(l)).map(|l| format!("  - {l}\n")));
+    diff.extend(got.iter().filter(|l| !expected.contains(l)).map(|l| format!("  + {l}\n")));
+    diff
+}

@@ -1,9 +1,12 @@
 //! A packet in one line: when, where, what came in, what became of it and why, what went out.
 //!
 //! ```text
-//! 0.000000  wan  tcp 198.18.1.1:40000 > 198.18.1.100:80 [S] seq 1000 …  =>  lan  tcp 198.18.2.100:3012 > 198.18.2.11:80 [S] seq 1000 …
-//!                opened: client 198.18.1.1:40000 > VIP 198.18.1.100:80  becomes  local 198.18.2.100:3012 > server 198.18.2.11:80
+//! 0.000000 wan  tcp 198.18.1.1:40000 > 198.18.1.100:80 [S] … => lan  tcp 198.18.2.100:3012 > 198.18.2.11:80 [S] …
+//!          opened: client 198.18.1.1:40000 > VIP 198.18.1.100:80     becomes  local 198.18.2.100:3012 > server 198.18.2.11:80
+//!          back:   server 198.18.2.11:80 > local 198.18.2.100:3012  becomes  VIP 198.18.1.100:80 > client 198.18.1.1:40000
 //! ```
+//!
+//! On a terminal what goes out stands in a line of its own, below what came in.
 
 use super::Gateway;
 use super::packet::socket;
@@ -22,14 +25,22 @@ pub struct Style {
     note: &'static str,
     dim: &'static str,
     end: &'static str,
+    /// Between what came in and what became of it.
+    then: &'static str,
 }
 
 impl Style {
     /// No colours.
-    pub const PLAIN: Style = Style { drop: "", good: "", note: "", dim: "", end: "" };
+    pub const PLAIN: Style = Style { drop: "", good: "", note: "", dim: "", end: "", then: "  " };
     /// Of a terminal.
-    pub const COLOUR: Style =
-        Style { drop: "\x1b[31m", good: "\x1b[32m", note: "\x1b[36m", dim: "\x1b[2m", end: "\x1b[0m" };
+    pub const COLOUR: Style = Style {
+        drop: "\x1b[31m",
+        good: "\x1b[32m",
+        note: "\x1b[36m",
+        dim: "\x1b[2m",
+        end: "\x1b[0m",
+        then: "\n         ",
+    };
 }
 
 fn time(nanos: u64) -> String {
@@ -46,7 +57,7 @@ fn punt(reason: PuntReason) -> &'static str {
 
 /// The line of a frame that came in, and one more for a connection that it opened.
 pub fn step(gateway: &Gateway, input: &Input, step: &Step, style: Style) -> String {
-    let Style { drop, good, note, dim, end } = style;
+    let Style { drop, good, note, dim, end, then } = style;
     let port = gateway.port_name(input.port);
     let by = if input.answer { "*" } else { " " };
     let mut line = format!("{dim}{:>12}{end} {port}{by} {}", time(input.nanos), text::frame(&input.frame));
@@ -55,21 +66,21 @@ pub fn step(gateway: &Gateway, input: &Input, step: &Step, style: Style) -> Stri
     }
     match step.verdict {
         Verdict::Tx(_) => {}
-        Verdict::Hold(_) => line += &format!("  {note}=> waits for the MAC address of its next hop{end}"),
+        Verdict::Hold(_) => line += &format!("{then}{note}=> waits for the MAC address of its next hop{end}"),
         Verdict::Drop(reason) => {
-            line += &format!("  {drop}=> drop {}{end}: {}", reason.label(), reason.help());
+            line += &format!("{then}{drop}=> drop {}{end}: {}", reason.label(), reason.help());
         }
         Verdict::Punt(reason) => {
-            line += &format!("  {note}=> {} {}{end}: {}", punt(reason), reason.label(), reason.help())
+            line += &format!("{then}{note}=> {} {}{end}: {}", punt(reason), reason.label(), reason.help())
         }
-        Verdict::Redirect(to) => line += &format!("  {drop}=> lost on the way to lcore {to}{end}"),
+        Verdict::Redirect(to) => line += &format!("{then}{drop}=> lost on the way to lcore {to}{end}"),
     }
     for sent in &step.sent {
-        line += &format!("  {good}=> {}{end}  {}", gateway.port_name(sent.port), text::frame(&sent.frame));
+        line += &format!("{then}{good}=> {}{end}  {}", gateway.port_name(sent.port), text::frame(&sent.frame));
     }
-    for event in &step.events {
-        if event.kind == EventKind::Established {
-            line += &format!("\n{:>12}  {note}{}{end}", "", opened(event));
+    for event in step.events.iter().filter(|e| e.kind == EventKind::Established) {
+        for tuples in opened(event) {
+            line += &format!("\n{:>12} {note}{tuples}{end}", "");
         }
     }
     line
@@ -83,15 +94,17 @@ pub fn left(gateway: &Gateway, sent: &Sent, style: Style) -> String {
 }
 
 /// The four tuples of a new connection.
-fn opened(event: &Event) -> String {
+fn opened(event: &Event) -> [String; 2] {
     let (client, vip) =
         (socket(event.client.src(), event.client.sport()), socket(event.client.dst(), event.client.dport()));
     let (server, local) =
         (socket(event.reply.src(), event.reply.sport()), socket(event.reply.dst(), event.reply.dport()));
-    format!(
-        "opened: client {client} > VIP {vip}  becomes  local {local} > server {server}; \
-         back: server {server} > local {local}  becomes  VIP {vip} > client {client}"
-    )
+    let (there, here) = (format!("client {client} > VIP {vip}"), format!("server {server} > local {local}"));
+    let width = there.len().max(here.len());
+    [
+        format!("opened: {there:width$}  becomes  local {local} > server {server}"),
+        format!("back:   {here:width$}  becomes  VIP {vip} > client {client}"),
+    ]
 }
 
 /// The same for a program.

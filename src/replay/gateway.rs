@@ -1,6 +1,6 @@
 //! A configuration, running in the laboratory: what `gatun run` is with network cards, this is without.
 
-use crate::config::compile::{self, CompileError, Compiler};
+use crate::config::compile::{self, CompileError, Compiler, Shards};
 use crate::config::{Model, Problems, diff};
 use gatun_engine::addr::{Mac, PortId, RealId};
 use gatun_engine::mem::OutOfMemory;
@@ -54,9 +54,6 @@ pub struct Gateway {
     compiler: Compiler,
 }
 
-/// Room for services that a reload adds.
-const SPARE_SERVICES: usize = 1_024;
-
 impl Gateway {
     /// A gateway at time 0.
     ///
@@ -70,7 +67,7 @@ impl Gateway {
         let macs = (0..model.ports.len()).map(|port| mac(&model, port)).collect();
         let reals = model.tables.reals as usize;
         let mut compiler = Compiler::new(neighbors.clone(), macs, reals);
-        let snapshot = Arc::new(compiler.compile(&model, &|_| false)?);
+        let snapshot = Arc::new(compiler.compile(&model, &Shards::NONE)?);
         let (hops, fixed) = compile::hops(&model);
         let mut links = options.links.clone();
         links.resize(model.ports.len(), Link::default());
@@ -79,7 +76,7 @@ impl Gateway {
             hops,
             fixed,
             limits: compile::limits(&model),
-            sizes: Sizes::of(model.tables.connections as usize, model.services.len() + SPARE_SERVICES),
+            sizes: Sizes::of(model.tables.connections as usize, reals),
             reals,
             links,
             arrival: options.arrival,
@@ -94,7 +91,7 @@ impl Gateway {
     /// # Errors
     /// When it changes what only a restart can change; then nothing has changed.
     pub fn reload(&mut self, model: Model) -> Result<(), Error> {
-        diff(&self.model, &model).map_err(Error::Reload)?;
+        diff(&self.model, &model).map_err(|p| Error::Reload(Problems(p)))?;
         let lcores = self.lab.lcores();
         let in_use = |id: RealId| {
             let of = |l: &gatun_engine::testkit::lab::Lcore| {
@@ -103,7 +100,9 @@ impl Gateway {
             };
             lcores.iter().any(|l| of(l) > 0)
         };
-        let snapshot = Arc::new(self.compiler.compile(&model, &in_use)?);
+        let snapshot = Arc::new(
+            self.compiler.compile(&model, &Shards { generation: self.lab.snapshot().generation, in_use: &in_use })?,
+        );
         let (hops, fixed) = compile::hops(&model);
         self.lab.publish(snapshot, hops, fixed, compile::limits(&model));
         self.model = model;

@@ -35,7 +35,7 @@ pub trait Observer {
 }
 
 /// See the module.
-pub struct Player<'a> {
+pub struct Player<'a, O: Observer + ?Sized> {
     /// What it plays to.
     pub gateway: Gateway,
     /// By port: who answers there.
@@ -43,16 +43,21 @@ pub struct Player<'a> {
     map: Option<Mapper>,
     answers: BinaryHeap<Reverse<(u64, u64, Input)>>,
     count: u64,
-    observer: &'a mut dyn Observer,
+    observer: &'a mut O,
 }
 
-impl<'a> Player<'a> {
+impl<'a, O: Observer + ?Sized> Player<'a, O> {
     /// `answer`: the ports whose servers are models. `map`: the port of a recorded server side.
-    pub fn new(gateway: Gateway, answer: &[PortId], map: Option<PortId>, observer: &'a mut dyn Observer) -> Player<'a> {
+    pub fn new(gateway: Gateway, answer: &[PortId], map: Option<PortId>, observer: &'a mut O) -> Player<'a, O> {
         let ports = gateway.model().ports.len();
         let servers = (0..ports).map(|p| answer.contains(&PortId(p as u8)).then(Servers::default)).collect();
         let map = map.map(|port| Mapper::new(port, gateway.lab.snapshot()));
         Player { gateway, servers, map, answers: BinaryHeap::new(), count: 0, observer }
+    }
+
+    /// Who looks on.
+    pub fn observer(&mut self) -> &mut O {
+        self.observer
     }
 
     /// Gratuitous ARP for every address of the gateway, on the links that speak ARP.
