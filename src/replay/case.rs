@@ -42,7 +42,7 @@ pub struct Settings {
     pub until: f64,
     /// Why it can run on one shard only.
     pub one_shard_because: Option<String>,
-    /// Checksums that leave wrong because they came in wrong.
+    /// Frames that leave with a wrong checksum, because they came in so: `"lan 3"` is the third of out.lan.pcap.
     #[serde(default)]
     pub wrong_checksums: Vec<String>,
     /// Changes of the configuration.
