@@ -4,12 +4,18 @@
 //! that the scripts here write. Read every new expectation as a person before you commit it: `git diff`, and
 //! `gatun replay tests/pcap/CASE --explain`.
 
+#[path = "cases/icmp.rs"]
+mod icmp;
+#[path = "cases/link.rs"]
+mod link;
 #[path = "cases/script.rs"]
 mod script;
 #[path = "cases/servers.rs"]
 mod servers;
 #[path = "cases/tcp.rs"]
 mod tcp;
+#[path = "cases/udp.rs"]
+mod udp;
 
 use gatun::replay::case::{Case, Outcome, Silent};
 use gatun_engine::testkit::check;
@@ -21,7 +27,7 @@ type Write = fn(&mut Script);
 
 /// Who writes the input of each case.
 fn scripts() -> BTreeMap<&'static str, Write> {
-    [tcp::CASES, servers::CASES].concat().into_iter().collect()
+    [tcp::CASES, udp::CASES, servers::CASES, icmp::CASES, link::CASES].concat().into_iter().collect()
 }
 
 fn tree() -> PathBuf {
@@ -50,34 +56,46 @@ fn every_case_has_its_script_and_every_script_its_case() {
     assert_eq!(folders, scripts);
 }
 
-#[test]
-fn every_input_is_what_its_script_writes() {
+/// With `REGENERATE=1` and `BLESS=1` the inputs are written first, once, whichever test comes first.
+fn regenerated() -> Vec<Case> {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    if asked("BLESS") || asked("REGENERATE") {
+        ONCE.call_once(|| {
+            for (path, bytes) in inputs() {
+                std::fs::write(path, bytes).unwrap();
+            }
+        });
+    }
+    cases()
+}
+
+/// What the scripts write.
+fn inputs() -> Vec<(PathBuf, Vec<u8>)> {
     let scripts = scripts();
-    let mut wrong = Vec::new();
+    let mut files = Vec::new();
     for case in cases() {
         let Some(write) = scripts.get(case.name().as_str()) else { continue };
         let mut script = Script::new(&case);
         write(&mut script);
-        let folder = tree().join(case.name());
-        for (port, bytes) in script.finish() {
-            let path = folder.join(format!("in.{port}.pcap"));
-            if asked("BLESS") || asked("REGENERATE") {
-                std::fs::write(&path, bytes).unwrap();
-            } else if std::fs::read(&path).ok() != Some(bytes) {
-                wrong.push(path);
-            }
-        }
+        let path = |port| tree().join(case.name()).join(format!("in.{port}.pcap"));
+        files.extend(script.finish().into_iter().map(|(port, bytes)| (path(port), bytes)));
     }
+    files
+}
+
+#[test]
+fn every_input_is_what_its_script_writes() {
+    regenerated();
+    let wrong: Vec<_> =
+        inputs().into_iter().filter(|(path, bytes)| std::fs::read(path).ok().as_ref() != Some(bytes)).collect();
+    let wrong: Vec<_> = wrong.into_iter().map(|(path, _)| path).collect();
     assert!(wrong.is_empty(), "not what the scripts write; REGENERATE=1 writes them: {wrong:#?}");
 }
 
 #[test]
 fn every_case_gives_exactly_what_is_expected() {
-    if asked("BLESS") || asked("REGENERATE") {
-        every_input_is_what_its_script_writes();
-    }
     let mut wrong = String::new();
-    for case in cases() {
+    for case in regenerated() {
         let outcome = run(&case);
         assert_eq!(outcome, run(&case), "{}: not the same twice", case.name());
         if asked("BLESS") {
@@ -94,7 +112,7 @@ fn every_case_gives_exactly_what_is_expected() {
 /// But for those whose checksum is wrong because it came in so: `wrong-checksums` names them.
 #[test]
 fn every_frame_that_leaves_has_right_checksums() {
-    for case in cases() {
+    for case in regenerated() {
         let mut wrong = Vec::new();
         for (port, sent) in run(&case).sent {
             for (n, sent) in sent.iter().enumerate() {
