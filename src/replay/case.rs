@@ -165,9 +165,9 @@ impl Case {
         self.model.ports.iter().enumerate().map(file).filter(|(_, path)| path.exists()).collect()
     }
 
-    /// The port whose capture was recorded with the leases of one shard: all but the first that has one.
+    /// The port of the recorded server side: the last one that has a capture.
     pub fn recorded(&self) -> Option<PortId> {
-        self.inputs().into_iter().map(|(port, _)| port).find(|p| p.0 > 0)
+        self.inputs().into_iter().map(|(port, _)| port).next_back()
     }
 
     /// Runs it. `map`: the port whose capture was recorded with other leases than these will be.

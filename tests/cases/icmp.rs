@@ -64,6 +64,8 @@ fn from_the_client_side(s: &mut Script) {
 
 fn about_nothing(s: &mut Script) {
     let sent = s.wan(Packet::udp(CLIENT, DNS).payload(b"a question"))[0].frame.clone();
+    let (server, local) = s.ends(CLIENT, DNS, Proto::Udp);
+    s.lan(Packet::udp(&server, &local).payload(b"an answer"));
     let error = |quoted: &[u8]| Packet::icmp_error(ROUTER, "198.18.2.100", 3, 3, 0, quoted);
     let other = Packet::udp("198.18.2.100:2000", "198.18.2.11:53").payload(b"nobody's").build();
     s.lan(error(&quote(&other, 8)));

@@ -1,7 +1,7 @@
 //! The link: ARP, next hops that do not answer, and frames that are malformed by the dozen.
 
 use super::Write;
-use super::script::{CLIENT_ISN, LAN, Script, WAN};
+use super::script::{LAN, Script, WAN, isn};
 use gatun_engine::addr::Mac;
 use gatun_engine::testkit::Packet;
 use gatun_engine::testkit::lab::mac_of;
@@ -62,7 +62,8 @@ fn conflict(s: &mut Script) {
 }
 
 fn syn(n: u16) -> Packet {
-    Packet::tcp(&format!("198.18.1.1:{}", 40_000 + n), WEB).flags("S").seq(CLIENT_ISN).mss(1460)
+    let client = format!("198.18.1.1:{}", 40_000 + n);
+    Packet::tcp(&client, WEB).flags("S").seq(isn(&client)).mss(1460)
 }
 
 fn pending(s: &mut Script) {
@@ -81,7 +82,7 @@ fn pending(s: &mut Script) {
     s.after(0.05);
     s.raw(WAN, Packet::arp_reply(CLIENT_MAC, "198.18.1.1", wan, "198.18.1.254").build());
     // A client on our link that nobody answers for: what waits is given up.
-    s.wan(Packet::tcp("198.18.1.9:40000", WEB).flags("S").seq(CLIENT_ISN));
+    s.wan(Packet::tcp("198.18.1.9:40000", WEB).flags("S").seq(isn("198.18.1.9:40000")));
     let mut c = s.tcp("198.18.1.9:40000", WEB);
     c.seq += 1;
     c.syn_ack();

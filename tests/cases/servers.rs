@@ -1,7 +1,7 @@
 //! Services and their servers: who is chosen, who drains, who is gone, and what there is no service for.
 
 use super::Write;
-use super::script::{CLIENT_ISN, Script};
+use super::script::{Script, isn};
 use gatun_engine::addr::Proto;
 use gatun_engine::testkit::Packet;
 
@@ -20,7 +20,7 @@ const WEB: &str = "198.18.1.100:80";
 const DNS: &str = "198.18.1.100:53";
 
 fn syn(client: &str, vip: &str) -> Packet {
-    Packet::tcp(client, vip).flags("S").seq(CLIENT_ISN).df()
+    Packet::tcp(client, vip).flags("S").seq(isn(client)).df()
 }
 
 fn schedulers(s: &mut Script) {

@@ -1,7 +1,7 @@
 //! TCP: the life of a connection, and who may begin one.
 
 use super::Write;
-use super::script::{CLIENT_ISN, SERVER_ISN, Script, Tcp};
+use super::script::{SERVER_ISN, Script, Tcp, isn};
 use gatun_engine::testkit::Packet;
 
 pub(crate) const CASES: &[(&str, Write)] = &[
@@ -143,22 +143,21 @@ fn every_state(s: &mut Script) {
 }
 
 fn only_a_plain_syn(s: &mut Script) {
+    let plain = |client: &str, flags: &str| Packet::tcp(client, WEB).flags(flags).seq(isn(client));
     for (n, flags) in ["", "A", "SA", "SF", "SR", "F", "FA", "R", "RA", "PA", "SFA", "FPU"].iter().enumerate() {
-        let c = s.tcp(CLIENT, WEB);
-        let packet = Packet::tcp(&format!("198.18.1.1:{}", 40_000 + n), WEB).flags(flags).seq(c.seq);
-        s.wan(packet);
+        s.wan(plain(&format!("198.18.1.1:{}", 40_000 + n), flags));
     }
     // With ECN and with data a SYN is plain.
-    s.wan(Packet::tcp("198.18.1.1:41000", WEB).flags("SEW").seq(CLIENT_ISN));
-    s.wan(Packet::tcp("198.18.1.1:41001", WEB).flags("S").seq(CLIENT_ISN).payload(b"fast open"));
-    s.wan(Packet::tcp("198.18.1.1:41002", WEB).flags("SPU").seq(CLIENT_ISN));
+    s.wan(plain("198.18.1.1:41000", "SEW"));
+    s.wan(plain("198.18.1.1:41001", "S").payload(b"fast open"));
+    s.wan(plain("198.18.1.1:41002", "SPU"));
 }
 
 fn syn_twice(s: &mut Script) {
     let mut c = s.tcp(CLIENT, WEB);
     c.syn();
     c.script.after(1.0);
-    c.seq = CLIENT_ISN;
+    c.seq = isn(CLIENT);
     c.syn();
     c.syn_ack();
     c.server_seq = SERVER_ISN;
@@ -254,7 +253,7 @@ fn model_servers(s: &mut Script) {
         let client = format!("198.18.1.{}:40000", n + 1);
         let mut c = s.tcp(&client, WEB);
         c.syn();
-        c.server_seq = CLIENT_ISN + gatun::replay::servers::ISN + 1;
+        c.server_seq = isn(&client) + gatun::replay::servers::ISN + 1;
         c.ack();
         c.send(b"echo this");
         c.server_seq += 9;

@@ -1,7 +1,7 @@
 //! UDP, and what is the same for every protocol over IPv4: options, TTL, MTU, VLAN, routes.
 
 use super::Write;
-use super::script::{CLIENT_ISN, LAN, Script, WAN};
+use super::script::{LAN, Script, WAN, isn};
 use gatun_engine::addr::Proto;
 use gatun_engine::testkit::Packet;
 use gatun_engine::testkit::lab::mac_of;
@@ -100,7 +100,7 @@ fn options(s: &mut Script) {
 fn ttl(s: &mut Script) {
     // None of these makes an entry.
     s.wan(ask(b"one").ttl(1).id(9).tos(0x20));
-    s.wan(Packet::tcp(CLIENT, WEB).flags("S").seq(CLIENT_ISN).ttl(1));
+    s.wan(Packet::tcp(CLIENT, WEB).flags("S").seq(isn(CLIENT)).ttl(1));
     s.wan(ask(b"none").ttl(0));
     s.wan(ask(b"two").ttl(2));
     s.wan(ask(b"most").ttl(255));
@@ -189,10 +189,10 @@ fn routes(s: &mut Script) {
         [("192.0.2.7:4000", "198.18.1.253"), ("203.0.113.7:4000", "198.18.1.252"), ("198.18.1.7:4000", "198.18.1.7")]
     {
         let router: std::net::Ipv4Addr = router.parse().unwrap();
-        let syn = Packet::tcp(client, WEB).flags("S").seq(CLIENT_ISN).macs(mac_of(router.into()), s.mac(WAN));
+        let syn = Packet::tcp(client, WEB).flags("S").seq(isn(client)).macs(mac_of(router.into()), s.mac(WAN));
         s.raw(WAN, syn.build());
         let (server, local) = s.ends(client, WEB, Proto::Tcp);
-        let back = Packet::tcp(&server, &local).flags("SA").seq(7).ack(CLIENT_ISN + 1);
+        let back = Packet::tcp(&server, &local).flags("SA").seq(7).ack(isn(client) + 1);
         let router: std::net::Ipv4Addr = "198.18.2.1".parse().unwrap();
         let frame = back.macs(mac_of(router.into()), s.mac(LAN)).build();
         s.raw(LAN, frame);
