@@ -164,6 +164,12 @@ impl<M: Memory> Conns<M> {
         }
     }
 
+    /// The connection that is most likely the one; its line should be in the cache.
+    #[inline(always)]
+    pub fn likely(&self, hash: u64) -> Option<&Conn> {
+        self.index.likely(hash).and_then(|e| self.slab.get((e & !DIR_BIT) as usize))
+    }
+
     /// The connection of a packet with this key, and the packet's direction.
     #[inline(always)]
     pub fn find(&self, hash: u64, key: &Key4) -> Option<(ConnId, Dir)> {

@@ -11,7 +11,7 @@ use crate::time::Tick;
 use crate::verdict::{DropReason, Exit};
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 
-/// Loads the buckets of a burst, then its connections.
+/// Loads the buckets of a burst, then its connections, then the counters of their servers.
 pub(super) fn warm<M: Memory>(shard: &Shard<M>, burst: &Burst<'_>) {
     for head in &burst.heads {
         if head.kind == Kind::Flow {
@@ -21,6 +21,13 @@ pub(super) fn warm<M: Memory>(shard: &Shard<M>, burst: &Burst<'_>) {
     for head in &burst.heads {
         if head.kind == Kind::Flow {
             shard.conns.prefetch_conn(head.hash);
+        }
+    }
+    for head in &burst.heads {
+        if head.kind == Kind::Flow
+            && let Some(conn) = shard.conns.likely(head.hash)
+        {
+            shard.stats.prefetch(conn.real);
         }
     }
 }
