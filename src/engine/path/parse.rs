@@ -77,16 +77,8 @@ pub fn headers<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
     }
 }
 
-const EMPTY: Head = Head {
-    kind: Kind::Flow,
-    iface: IfaceId(0),
-    l3: 0,
-    ihl: 0,
-    flags: 0,
-    ip_len: 0,
-    key: Key4::EMPTY,
-    hash: 0,
-};
+const EMPTY: Head =
+    Head { kind: Kind::Flow, iface: IfaceId(0), l3: 0, ihl: 0, flags: 0, ip_len: 0, key: Key4::EMPTY, hash: 0 };
 
 #[inline(always)]
 fn parse(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> Result<Kind, Exit> {
