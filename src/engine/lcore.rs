@@ -216,11 +216,15 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         let mut punts = done.punts.iter();
         for ((i, buf), finished) in input.drain(..).enumerate().zip(&done.received) {
             let of_this = |e: &&Emitted| usize::from(e.cause) == i;
-            while let Some((e, buf)) = next.next_if(|e| of_this(e) && e.before).zip(spares.next()) {
+            while let Some(e) = next.next_if(|e| of_this(e) && e.before)
+                && let Some(buf) = spares.next()
+            {
                 self.carry_out(now, io, buf, e.verdict, None);
             }
             self.finish_one(now, io, buf, finished, &mut punts);
-            while let Some((e, buf)) = next.next_if(of_this).zip(spares.next()) {
+            while let Some(e) = next.next_if(of_this)
+                && let Some(buf) = spares.next()
+            {
                 self.carry_out(now, io, buf, e.verdict, None);
             }
         }
