@@ -74,10 +74,11 @@ fn removed<M: Memory>(
     match (head.key.proto(), dir) {
         (Proto::Tcp, _) if head.flags & RST != 0 => Ok(Some((id, dir))),
         (Proto::Tcp, _) => {
-            let told = reset::both_sides(shard, id, dir, frame, head, emit);
-            shard.close(now, id);
             // A client that wants a new connection gets one, from a server that is there.
-            if dir == Dir::In && opens(head.flags) {
+            let anew = dir == Dir::In && opens(head.flags);
+            let told = reset::both_sides(shard, id, dir, frame, head, anew, emit);
+            shard.close(now, id);
+            if anew {
                 return Ok(None);
             }
             Err(if told { DropReason::RealRemovedReset } else { DropReason::NoSpareFrame }.into())

@@ -219,7 +219,11 @@ pub fn icmp_ok(message: &[u8]) -> bool {
 /// Writes the checksum of an ICMP message; below 4 bytes nothing is written.
 #[inline]
 pub fn icmp_fill(message: &mut [u8]) {
-    fill(message, 2, Sum::new());
+    // The field really holds 0 first: the rest of an echo reply may be nothing but zeros, too, and then 0 for the sum and
+    // its complement are not the same.
+    write(message, 2, 0);
+    let raw = of(message);
+    write(message, 2, raw);
 }
 
 /// The checksum that belongs in a TCP segment or UDP datagram, raw, whatever its field holds now; never 0 for UDP.
@@ -302,6 +306,14 @@ mod tests {
     /// Equal in one's complement, where 0 and 0xffff are the same.
     fn same(a: u16, b: u16) -> bool {
         a == b || (a ^ b == 0xffff && (a == 0 || b == 0))
+    }
+
+    #[test]
+    fn a_message_of_nothing_but_zeros_has_a_checksum_too() {
+        let mut reply = [0; 8];
+        icmp_fill(&mut reply);
+        assert_eq!(reply, [0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+        assert!(icmp_ok(&reply));
     }
 
     #[test]
