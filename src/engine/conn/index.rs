@@ -102,11 +102,28 @@ impl<M: Memory> Index<M> {
         prefetch(&self.buckets, self.first(hash));
     }
 
-    /// The first entry with this tag in the first bucket: most likely the one, good for a prefetch.
+    /// Loads the second bucket of a hash.
+    #[inline(always)]
+    pub fn prefetch_other(&self, hash: u64) {
+        prefetch(&self.buckets, self.other(self.first(hash), tag(hash)));
+    }
+
+    /// The first entry with this tag in the first bucket: most likely the one.
     #[inline(always)]
     pub fn likely(&self, hash: u64) -> Option<u32> {
-        let b = &self.buckets[self.first(hash)];
-        let hits = b.matches(tag(hash));
+        self.likely_in(self.first(hash), tag(hash))
+    }
+
+    /// The first entry with this tag in the second bucket.
+    #[inline(always)]
+    pub fn likely_other(&self, hash: u64) -> Option<u32> {
+        self.likely_in(self.other(self.first(hash), tag(hash)), tag(hash))
+    }
+
+    #[inline(always)]
+    fn likely_in(&self, bucket: usize, tag: u16) -> Option<u32> {
+        let b = &self.buckets[bucket];
+        let hits = b.matches(tag);
         (hits != 0).then(|| b.entries[way(hits)])
     }
 

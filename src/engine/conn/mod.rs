@@ -170,10 +170,22 @@ impl<M: Memory> Conns<M> {
         self.index.prefetch(hash);
     }
 
-    /// Looks for the connection that is most likely the one, and loads it; the bucket should be in the cache.
+    /// Looks in the first bucket for the connection that is most likely the one, and loads it, or else the second bucket.
+    /// The first bucket should be in the cache.
     #[inline(always)]
     pub fn candidate(&self, hash: u64) -> Candidate {
-        let Some(e) = self.index.likely(hash) else { return Candidate::NONE };
+        let Some(e) = self.index.likely(hash) else {
+            self.index.prefetch_other(hash);
+            return Candidate::NONE;
+        };
+        prefetch(&self.slab, (e & !DIR_BIT) as usize);
+        Candidate(e)
+    }
+
+    /// Looks in the second bucket, which should be in the cache, and loads the connection.
+    #[inline(always)]
+    pub fn second_candidate(&self, hash: u64) -> Candidate {
+        let Some(e) = self.index.likely_other(hash) else { return Candidate::NONE };
         prefetch(&self.slab, (e & !DIR_BIT) as usize);
         Candidate(e)
     }

@@ -20,9 +20,10 @@ pub(super) fn warm<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
     for head in burst.heads.iter_mut().filter(|h| h.kind == Kind::Flow) {
         head.candidate = shard.conns.candidate(head.hash);
     }
-    for head in &burst.heads {
-        if let Some(real) = shard.conns.real_of(head.candidate) {
-            shard.stats.prefetch(real);
+    for head in burst.heads.iter_mut().filter(|h| h.kind == Kind::Flow) {
+        match shard.conns.real_of(head.candidate) {
+            Some(real) => shard.stats.prefetch(real),
+            None => head.candidate = shard.conns.second_candidate(head.hash),
         }
     }
 }
