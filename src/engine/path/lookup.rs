@@ -12,22 +12,18 @@ use crate::verdict::{DropReason, Exit};
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 
 /// Loads the buckets of a burst, then its connections, then the counters of their servers.
-pub(super) fn warm<M: Memory>(shard: &Shard<M>, burst: &Burst<'_>) {
-    for head in &burst.heads {
-        if head.kind == Kind::Flow {
-            shard.conns.prefetch_bucket(head.hash);
-        }
+#[inline(always)]
+pub(super) fn warm<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
+    for head in burst.heads.iter().filter(|h| h.kind == Kind::Flow) {
+        shard.conns.prefetch_bucket(head.hash);
     }
-    for head in &burst.heads {
-        if head.kind == Kind::Flow {
-            shard.conns.prefetch_conn(head.hash);
-        }
+    for head in burst.heads.iter_mut().filter(|h| h.kind == Kind::Flow) {
+        head.candidate = shard.conns.candidate(head.hash);
     }
-    for head in &burst.heads {
-        if head.kind == Kind::Flow
-            && let Some(conn) = shard.conns.likely(head.hash)
-        {
-            shard.stats.prefetch(conn.real);
+    for head in burst.heads.iter_mut().filter(|h| h.kind == Kind::Flow) {
+        match shard.conns.real_of(head.candidate) {
+            Some(real) => shard.stats.prefetch(real),
+            None => head.candidate = shard.conns.second_candidate(head.hash),
         }
     }
 }
@@ -47,7 +43,7 @@ pub(super) fn connection<M: Memory>(
     head: &Head,
     emit: &mut Emit<'_>,
 ) -> Result<Option<(ConnId, Dir)>, Exit> {
-    let Some((id, dir)) = shard.conns.find(head.hash, &head.key) else { return Ok(None) };
+    let Some((id, dir)) = shard.conns.find_from(head.candidate, head.hash, &head.key) else { return Ok(None) };
     let conn = shard.conns.conn(id);
     if now.reached(shard.deadline(conn)) {
         shard.close(now, id);

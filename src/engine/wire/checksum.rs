@@ -193,9 +193,15 @@ pub const fn ttl_down(header: &mut ipv4::Header) {
 }
 
 /// True when the checksum of an IPv4 header is right. `header` is all of it with its options, and nothing more.
-#[inline]
+#[inline(always)]
 pub fn ipv4_header_ok(header: &[u8]) -> bool {
-    of(header) == 0
+    // Nearly all have no options: five additions.
+    match header.as_chunks::<4>() {
+        ([a, b, c, d, e], []) => {
+            fold([a, b, c, d, e].into_iter().map(|w| u64::from(u32::from_ne_bytes(*w))).sum()) == 0xffff
+        }
+        _ => of(header) == 0,
+    }
 }
 
 /// Writes the checksum of an IPv4 header. `header` is all of it with its options; below 20 bytes nothing is written.
