@@ -46,7 +46,7 @@ pub struct Conn {
     pub last_seen: Tick,
     /// Its server.
     pub real: RealId,
-    state: u8,
+    state: State,
     /// See [`flags`].
     pub flags: u8,
     /// The seat of its timeouts.
@@ -68,12 +68,12 @@ impl Conn {
     /// Its state; `State::None` for a free seat.
     #[inline(always)]
     pub fn state(&self) -> State {
-        State::from_u8(self.state)
+        self.state
     }
     /// Changes its state.
     #[inline(always)]
     pub fn set_state(&mut self, state: State) {
-        self.state = state as u8;
+        self.state = state;
     }
     /// The key of the packets of a direction.
     #[inline(always)]
@@ -281,6 +281,6 @@ impl<M: Memory> Conns<M> {
 
     /// The first connection in a seat from `from` on.
     pub fn next_live(&self, from: usize) -> Option<ConnId> {
-        (from..self.fresh as usize).find(|i| self.slab[*i].state != State::None as u8).map(|i| ConnId(i as u32))
+        (from..self.fresh as usize).find(|i| self.slab[*i].state != State::None).map(|i| ConnId(i as u32))
     }
 }

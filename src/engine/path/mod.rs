@@ -55,6 +55,9 @@ fn serve<M: Memory>(shard: &mut Shard<M>, now: Tick, burst: &mut Burst<'_>, i: u
     };
     let way = output::way(shard, frame, head, shard.conns.conn(conn).next_hops[dir as usize])?;
     observe::packet(shard, now, conn, dir, frame, head);
+    if rewrite::plain(shard.conns.conn(conn), dir, frame, head, &way) {
+        return Ok(way.verdict());
+    }
     rewrite::apply(shard, conn, dir, frame, head);
     output::send(frame, head, &way, emit)
 }
