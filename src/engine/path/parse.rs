@@ -99,7 +99,7 @@ fn plain(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> bool {
     let ip_len = ip.total_len.host();
     let l4_len = ip_len.wrapping_sub(ipv4::LEN as u16);
     let l4_right = match ip.proto {
-        ipv4::UDP => (u.udp.len.host() >= udp::LEN as u16) & (u.udp.len.host() <= l4_len),
+        ipv4::UDP => u.udp.len.host() >= udp::LEN as u16 && u.udp.len.host() <= l4_len,
         ipv4::TCP => {
             // From the acknowledgement number on.
             let Some([_, _, _, _, offset, flags, ..]) = rest.first_chunk::<{ tcp::LEN - udp::LEN }>() else {
@@ -107,28 +107,28 @@ fn plain(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> bool {
             };
             head.flags = *flags;
             let header_len = u16::from(offset >> 4) * 4;
-            (header_len >= tcp::LEN as u16) & (header_len <= l4_len)
+            header_len >= tcp::LEN as u16 && header_len <= l4_len
         }
         _ => return false,
     };
-    let Some(iface) = snapshot.ifaces.iter().position(|i| (i.port == frame.meta.port) & (i.vlan == 0)) else {
+    let Some(iface) = snapshot.ifaces.iter().position(|i| i.port == frame.meta.port && i.vlan == 0) else {
         return false;
     };
     let right = l4_right
-        & (u.eth.ether_type == ethernet::IPV4)
-        & (u.eth.dst == snapshot.ifaces[iface].mac)
-        & (ip.ver_ihl == 0x45)
-        & (ip.frag.host() & !ipv4::DF == 0)
-        & (ip_len >= ipv4::LEN as u16)
-        & (usize::from(ip_len) <= bytes.len() - ethernet::LEN)
-        & (bytes.len() == frame.pkt_len as usize)
-        & checksum::ipv4_header_ok(ip.as_bytes())
-        & !is_martian(ip.src)
-        & !is_martian(ip.dst)
-        & (u.udp.sport.raw() != 0)
-        & (u.udp.dport.raw() != 0)
-        & !((ip.src == ip.dst) & (u.udp.sport == u.udp.dport))
-        & !frame.meta.bad_form;
+        && u.eth.ether_type == ethernet::IPV4
+        && u.eth.dst == snapshot.ifaces[iface].mac
+        && ip.ver_ihl == 0x45
+        && ip.frag.host() & !ipv4::DF == 0
+        && ip_len >= ipv4::LEN as u16
+        && usize::from(ip_len) <= bytes.len() - ethernet::LEN
+        && bytes.len() == frame.pkt_len as usize
+        && checksum::ipv4_header_ok(ip.as_bytes())
+        && !is_martian(ip.src)
+        && !is_martian(ip.dst)
+        && u.udp.sport.raw() != 0
+        && u.udp.dport.raw() != 0
+        && !(ip.src == ip.dst && u.udp.sport == u.udp.dport)
+        && !frame.meta.bad_form;
     if !right {
         return false;
     }
@@ -310,5 +310,5 @@ fn quoted(quote: &[u8]) -> Option<Key4> {
 #[inline(always)]
 pub fn is_martian(addr: Be32) -> bool {
     let first = addr.bytes()[0];
-    (first.wrapping_sub(1) >= 223) | (first == 127)
+    first.wrapping_sub(1) >= 223 || first == 127
 }
