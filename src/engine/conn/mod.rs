@@ -196,6 +196,13 @@ impl<M: Memory> Conns<M> {
         self.slab.get((candidate.0 & !DIR_BIT) as usize).map(|c| c.real)
     }
 
+    /// The candidate, if it is the connection of a packet with this key, and the packet's direction.
+    #[inline(always)]
+    pub fn confirm(&mut self, candidate: Candidate, key: &Key4) -> Option<(&mut Conn, Dir)> {
+        let (seat, dir) = candidate.parts();
+        self.slab.get_mut(seat.index()).filter(|conn| *conn.key(dir) == *key).map(|conn| (conn, dir))
+    }
+
     /// The connection of a packet with this key, and the packet's direction: the candidate, if it is the one.
     #[inline(always)]
     pub fn find_from(&self, candidate: Candidate, hash: u64, key: &Key4) -> Option<(ConnId, Dir)> {

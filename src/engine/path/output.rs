@@ -67,18 +67,7 @@ fn hop_of<M: Memory>(shard: &Shard<M>, hop: NeighborId) -> Result<Way, Exit> {
 }
 
 impl Way {
-    /// Nothing but the link header's addresses has to be written for this packet.
-    #[inline(always)]
-    pub(super) fn takes(&self, head: &Head) -> bool {
-        (self.vlan == 0) & (head.ip_len <= self.mtu)
-    }
-    /// The link header's addresses: destination, source.
-    #[inline(always)]
-    pub(super) fn macs(&self) -> (Mac, Mac) {
-        (self.dst, self.src)
-    }
-    #[inline(always)]
-    pub(super) fn verdict(&self) -> Verdict {
+    fn verdict(&self) -> Verdict {
         if self.known { Verdict::Tx(self.port) } else { Verdict::Hold(self.hop) }
     }
     fn l2(&self) -> L2 {

@@ -1,7 +1,6 @@
 //! The rewrite: the connection's stored deltas, applied. Checksums are only ever updated (RFC 1624), so a corrupt packet
 //! stays corrupt; all lengths were checked by the parser.
 
-use super::output::Way;
 use super::parse::Head;
 use crate::addr::{Be16, Be32, ConnId, Dir, Proto};
 use crate::conn::key::Key4;
@@ -11,43 +10,7 @@ use crate::mem::Memory;
 use crate::shard::Shard;
 use crate::wire::checksum::{self, Delta, DeltaSum};
 use crate::wire::tcp::{self, ACK, SYN};
-use crate::wire::{FromBytes, ethernet, ipv4, plain, udp};
-
-/// The same for a plain frame on a plain way, link header included. False, and nothing is done, when packet, connection
-/// or way ask for more.
-#[inline(always)]
-pub(super) fn plain(conn: &Conn, dir: Dir, frame: &mut Frame<'_>, head: &Head, way: &Way) -> bool {
-    let syn = head.flags & SYN != 0;
-    let special = conn.has(flags::EXT) | (syn & conn.has(flags::CLAMP | flags::HIDE_TS));
-    if !head.plain | special | frame.meta.csum_unfinished | !way.takes(head) {
-        return false;
-    }
-    let new = conn.rewritten(dir);
-    let (ip_delta, l4_delta) = match dir {
-        Dir::In => (conn.ip_delta, conn.l4_delta),
-        Dir::Out => (conn.ip_delta.inverse(), conn.l4_delta.inverse()),
-    };
-    let len = ethernet::LEN as u16 + head.ip_len;
-    match new.proto() {
-        Proto::Tcp => {
-            let Ok((f, _)) = plain::Tcp::mut_from_prefix(frame.bytes_mut()) else { return false };
-            (f.eth.dst, f.eth.src) = way.macs();
-            header(&mut f.ip, &new, ip_delta);
-            (f.tcp.sport, f.tcp.dport) = (new.sport(), new.dport());
-            checksum::apply(&mut f.tcp.checksum, l4_delta);
-        }
-        Proto::Udp => {
-            let Ok((f, _)) = plain::Udp::mut_from_prefix(frame.bytes_mut()) else { return false };
-            (f.eth.dst, f.eth.src) = way.macs();
-            header(&mut f.ip, &new, ip_delta);
-            (f.udp.sport, f.udp.dport) = (new.sport(), new.dport());
-            checksum::apply_udp(&mut f.udp.checksum, l4_delta);
-        }
-    }
-    // Padding ends here, as in `output::send`.
-    (frame.len, frame.pkt_len) = (len, u32::from(len));
-    true
-}
+use crate::wire::{FromBytes, ipv4, udp};
 
 /// Turns a packet into the one that goes on: addresses, ports, TTL less one, and for the few connections that need it
 /// sequence numbers and the options of a SYN.
