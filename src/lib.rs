@@ -1,8 +1,13 @@
 //! gatun, a FULLNAT gateway and layer 4 load balancer on DPDK: the programs around the engine.
 //!
-//! [`config`] reads the file into a model.
+//! [`config`] reads the file into a model and compiles it for the engine. With feature `dpdk`, `worker` polls and `master`
+//! answers, watches and publishes. [`commands`] is what the command line calls.
 
 #![forbid(unsafe_code)]
 
 pub mod commands;
 pub mod config;
+#[cfg(feature = "dpdk")]
+pub mod master;
+#[cfg(feature = "dpdk")]
+pub mod worker;

@@ -28,7 +28,7 @@ pub mod flow;
 mod lcore;
 pub mod mbuf;
 pub mod mem;
-mod mempool;
+pub mod mempool;
 pub mod port;
 pub mod ring;
 mod softrss;

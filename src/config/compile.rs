@@ -1,21 +1,25 @@
 //! From the model to what a worker may know: [`Snapshot`].
 //!
 //! Ids are given here and stay stable over reloads: a connection refers to its server by [`RealId`] for as long as it
-//! lives, also after the server is gone from the file. An id is used again only after every shard reports no reference.
+//! lives, also after the server is gone from the file. An id is used again only after every worker runs without it
+//! and no shard refers to it, and only when there is no fresh one.
 
-use super::{self as model, Model, OnServerRemoved, Protocol};
+mod convert;
+
+pub use convert::{Fixed, Hop, hops, limits, socket, v4};
+
+use super::{self as model, Model};
+use convert::{on_removed, own_addresses, service_key, settings, timeouts, wanted_reals};
 use gatun_engine::addr::{Be16, Be32, EndpointId, IfaceId, LipId, Mac, NeighborId, PortId, Proto, RealId, ServiceId};
-use gatun_engine::conn::state::{State, Timeouts};
-use gatun_engine::lcore::{DEFAULT_LIMITS, Limit, Limits};
+use gatun_engine::conn::state::Timeouts;
 use gatun_engine::neighbor::Neighbors;
 use gatun_engine::sched::Scheduler;
 use gatun_engine::snapshot::{
-    Iface, Lip, Local, LocalKind, OnRemoved, Pool, Real, RealState, Route, RouteTo, Routes, Service, Settings,
-    Snapshot, SynTimestamps,
+    Iface, Lip, Local, LocalKind, LocalMap, OnRemoved, Pool, Real, RealState, Route, RouteTo, Routes, Service,
+    ServiceMap, Snapshot,
 };
-use gatun_engine::verdict::PuntReason;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Why a model can not be made into a snapshot.
@@ -45,6 +49,25 @@ type RealKey = (ServiceKey, Be32, Be16);
 struct RealSeat {
     id: RealId,
     state: RealState,
+    /// The first generation without it.
+    removed: Option<u64>,
+}
+
+/// What the shards say of a moment.
+pub struct Shards<'a> {
+    /// The generation that every worker runs, or a later one.
+    pub generation: u64,
+    /// Whether any shard has a connection to a server.
+    pub in_use: &'a dyn Fn(RealId) -> bool,
+}
+
+impl Shards<'_> {
+    /// No worker runs yet.
+    pub const NONE: Shards<'static> = Shards { generation: 0, in_use: &|_| false };
+
+    fn keep(&self, seat: &RealSeat) -> bool {
+        seat.removed.is_none_or(|at| at > self.generation) || (self.in_use)(seat.id)
+    }
 }
 
 /// Gives ids and remembers them from one model to the next.
@@ -54,7 +77,9 @@ pub struct Compiler {
     room: usize,
     generation: u64,
     version: u32,
-    services: BTreeMap<(u8, u32, u16), (ServiceId, Option<Arc<Service>>)>,
+    services: HashMap<ServiceKey, Arc<Service>>,
+    free_services: Vec<ServiceId>,
+    fresh_service: u32,
     reals: HashMap<RealKey, RealSeat>,
     free_reals: Vec<RealId>,
     fresh_real: u32,
@@ -72,7 +97,9 @@ impl Compiler {
             room,
             generation: 0,
             version: 0,
-            services: BTreeMap::new(),
+            services: HashMap::new(),
+            free_services: Vec::new(),
+            fresh_service: 0,
             reals: HashMap::new(),
             free_reals: Vec::new(),
             // Seat 0 is nobody's: statistics of ids out of bounds go there.
@@ -83,9 +110,9 @@ impl Compiler {
         }
     }
 
-    /// The next snapshot. `in_use` says whether any shard has a connection to a server.
-    pub fn compile(&mut self, model: &Model, in_use: &dyn Fn(RealId) -> bool) -> Result<Snapshot, CompileError> {
-        self.check(model, in_use)?;
+    /// The next snapshot.
+    pub fn compile(&mut self, model: &Model, shards: &Shards<'_>) -> Result<Snapshot, CompileError> {
+        self.check(model, shards)?;
         self.generation += 1;
         let default = timeouts(&model.timeouts);
         match self.profiles.first_mut() {
@@ -95,8 +122,8 @@ impl Compiler {
         let ifaces = self.ifaces(model)?;
         let mut locals = own_addresses(model)?;
         let pools = self.pools(model, &mut locals)?;
-        self.retire(model, in_use);
-        let mut services = gatun_engine::snapshot::ServiceMap::default();
+        self.retire(model, shards);
+        let mut services = ServiceMap::default();
         for s in &model.services {
             let service = self.service(s, &pools)?;
             let iface = model.interface_of(s.address.ip()).map(|i| IfaceId(i.0 as u8));
@@ -120,9 +147,9 @@ impl Compiler {
     }
 
     /// Everything that can fail for want of room, before anything is changed.
-    fn check(&mut self, model: &Model, in_use: &dyn Fn(RealId) -> bool) -> Result<(), CompileError> {
+    fn check(&mut self, model: &Model, shards: &Shards<'_>) -> Result<(), CompileError> {
         let present = wanted_reals(model);
-        let kept = self.reals.iter().filter(|(key, seat)| !present.contains(*key) && in_use(seat.id)).count();
+        let kept = self.reals.iter().filter(|(key, seat)| !present.contains(*key) && shards.keep(seat)).count();
         let wanted = model.services.iter().map(|s| s.reals.len()).sum::<usize>();
         let remedy = "raise tables.reals and restart gatun, or wait until the connections to removed servers end";
         if kept + wanted >= self.room {
@@ -132,6 +159,11 @@ impl Compiler {
                 room: self.room - 1,
                 remedy,
             });
+        }
+        let services = model.services.len();
+        if services > self.room {
+            let remedy = "raise tables.reals, which is the room for services too, and restart gatun";
+            return Err(CompileError::TooMany { what: "services", wanted: services, room: self.room, remedy });
         }
         let mut profiles: Vec<_> = model.services.iter().map(|s| timeouts(&s.timeouts)).collect();
         profiles.sort_by_key(|t| t.0.map(|t| t.0));
@@ -160,11 +192,7 @@ impl Compiler {
         model.interfaces.iter().map(iface).collect()
     }
 
-    fn pools(
-        &mut self,
-        model: &Model,
-        locals: &mut gatun_engine::snapshot::LocalMap,
-    ) -> Result<Vec<Arc<Pool>>, CompileError> {
+    fn pools(&mut self, model: &Model, locals: &mut LocalMap) -> Result<Vec<Arc<Pool>>, CompileError> {
         let mut pools = Vec::new();
         for pool in &model.laddr_pools {
             let mut lips = Vec::new();
@@ -182,15 +210,15 @@ impl Compiler {
     }
 
     /// Marks the servers that the model no longer has, and frees the ids of those that nobody refers to.
-    fn retire(&mut self, model: &Model, in_use: &dyn Fn(RealId) -> bool) {
+    fn retire(&mut self, model: &Model, shards: &Shards<'_>) {
         let wanted = wanted_reals(model);
         let silent: HashMap<ServiceKey, OnRemoved> = self
             .services
             .values()
-            .filter_map(|(_, s)| s.as_ref())
             .map(|s| ((s.proto, s.vip, s.vport), s.on_removed))
             .chain(model.services.iter().filter_map(|s| Some((service_key(s).ok()?, on_removed(s.on_server_removed)))))
             .collect();
+        let generation = self.generation;
         let free = &mut self.free_reals;
         self.reals.retain(|key, seat| {
             if wanted.contains(key) {
@@ -200,28 +228,32 @@ impl Compiler {
                 Some(OnRemoved::Silent) => RealState::RemovedSilent,
                 Some(OnRemoved::Reset) | None => RealState::RemovedReset,
             };
-            let keep = in_use(seat.id);
+            seat.removed = seat.removed.or(Some(generation));
+            let keep = shards.keep(seat);
             if !keep {
                 free.push(seat.id);
             }
             keep
         });
-        for ((proto, vip, vport), (_, service)) in &mut self.services {
-            let there = |s: &model::Service| {
-                service_key(s).is_ok_and(|k| (k.0 as u8, k.1.host(), k.2.host()) == (*proto, *vip, *vport))
-            };
-            if !model.services.iter().any(there) {
-                *service = None;
+        let there: HashSet<_> = model.services.iter().filter_map(|s| service_key(s).ok()).collect();
+        let free = &mut self.free_services;
+        self.services.retain(|key, service| {
+            let stays = there.contains(key);
+            if !stays {
+                free.push(service.id);
             }
-        }
+            stays
+        });
     }
 
     fn service(&mut self, s: &model::Service, pools: &[Arc<Pool>]) -> Result<Arc<Service>, CompileError> {
         let key = service_key(s)?;
         let (proto, vip, vport) = key;
-        let next = ServiceId(self.services.len() as u32);
-        let slot = (proto as u8, vip.host(), vport.host());
-        let (id, before) = self.services.get(&slot).cloned().unwrap_or((next, None));
+        let before = self.services.get(&key).cloned();
+        let id = before.as_ref().map(|s| s.id).or_else(|| self.free_services.pop()).unwrap_or_else(|| {
+            self.fresh_service += 1;
+            ServiceId(self.fresh_service - 1)
+        });
         let mut reals = Vec::new();
         for r in &s.reals {
             reals.push(self.real(key, r)?);
@@ -245,7 +277,6 @@ impl Compiler {
         if let Some(before) = before {
             service.version = before.version;
             if service == *before {
-                self.services.insert(slot, (id, Some(before.clone())));
                 return Ok(before);
             }
             if service.reals != before.reals || service.scheduler != before.scheduler {
@@ -257,20 +288,19 @@ impl Compiler {
             service.version = self.version;
         }
         let service = Arc::new(service);
-        self.services.insert(slot, (id, Some(service.clone())));
+        self.services.insert(key, service.clone());
         Ok(service)
     }
 
     fn real(&mut self, service: ServiceKey, r: &model::Real) -> Result<Real, CompileError> {
         let (addr, port) = (v4(r.address.ip())?, Be16::new(r.address.port()));
         let seat = self.reals.entry((service, addr, port)).or_insert_with(|| {
-            let id = self.free_reals.pop().unwrap_or_else(|| {
-                self.fresh_real += 1;
-                RealId(self.fresh_real - 1)
-            });
-            RealSeat { id, state: RealState::Present }
+            let fresh = (self.fresh_real as usize) < self.room;
+            let id = if fresh { RealId(self.fresh_real) } else { self.free_reals.pop().unwrap_or_default() };
+            self.fresh_real += u32::from(fresh);
+            RealSeat { id, state: RealState::Present, removed: None }
         });
-        seat.state = RealState::Present;
+        (seat.state, seat.removed) = (RealState::Present, None);
         let next = EndpointId(self.endpoints.len() as u32);
         let endpoint = *self.endpoints.entry((service.0, addr, port)).or_insert(next);
         Ok(Real { id: seat.id, endpoint, addr, port, weight: u32::from(r.weight) })
@@ -310,103 +340,89 @@ impl Compiler {
     }
 }
 
-/// The next hops that are asked from the start, and the static entries.
-pub fn hops(model: &Model) -> (Vec<(IfaceId, Be32)>, Vec<(IfaceId, Be32, Mac)>) {
-    let hop = |(i, a): (model::InterfaceId, IpAddr)| Some((IfaceId(i.0 as u8), v4(a).ok()?));
-    let fixed = |n: &model::Neighbor| Some((IfaceId(n.interface.0 as u8), v4(n.address).ok()?, Mac(n.mac.0)));
-    (model.next_hops().into_iter().filter_map(hop).collect(), model.neighbors.iter().filter_map(fixed).collect())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gatun_engine::snapshot::RealState::{Absent, Present, RemovedReset, RemovedSilent};
 
-/// The rate limits of the punts.
-pub fn limits(model: &Model) -> Limits {
-    let mut limits = DEFAULT_LIMITS;
-    let l = &model.limits;
-    for (reason, limit) in [
-        (PuntReason::Echo, l.icmp_echo),
-        (PuntReason::TtlExceeded, l.ttl_exceeded),
-        (PuntReason::FragNeeded, l.frag_needed),
-        (PuntReason::NoService, l.no_service),
-        (PuntReason::NoServer, l.no_server),
-    ] {
-        limits[reason as usize] = Limit { rate: limit.rate, burst: limit.burst };
+    const FILE: &str = include_str!("../../conf/demo.toml");
+
+    fn compiler() -> Compiler {
+        Compiler::new(Arc::new(Neighbors::new(1_024)), vec![Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2])], 1_024)
     }
-    limits
-}
 
-fn own_addresses(model: &Model) -> Result<gatun_engine::snapshot::LocalMap, CompileError> {
-    let mut locals = gatun_engine::snapshot::LocalMap::default();
-    for (i, iface) in model.interfaces.iter().enumerate() {
-        for net in &iface.addresses {
-            let local = Local { kind: LocalKind::Own, iface: Some(IfaceId(i as u8)) };
-            locals.insert(v4(net.addr())?, local);
+    fn model(edit: impl Fn(&str) -> String) -> Model {
+        crate::config::parse(&edit(FILE), "test.toml").unwrap()
+    }
+
+    fn web(s: &Snapshot) -> &Service {
+        s.services.values().find(|s| s.proto == Proto::Tcp).unwrap()
+    }
+
+    fn without_rs2(text: &str) -> String {
+        text.replacen("    { address = \"198.18.2.12:80\" },\n", "", 1)
+    }
+
+    #[test]
+    fn servers_stand_in_the_order_of_lvs_the_newest_first() {
+        let s = compiler().compile(&model(str::to_owned), &Shards::NONE).unwrap();
+        let addrs: Vec<_> = web(&s).reals.iter().map(|r| socket(r.addr, r.port).to_string()).collect();
+        assert_eq!(addrs, ["198.18.2.12:80", "198.18.2.11:80"]);
+        assert_eq!(s.generation, 1);
+        assert!(web(&s).reals.iter().all(|r| s.real(r.id) == Present));
+    }
+
+    #[test]
+    fn ids_stay_over_a_reload_and_an_unchanged_service_is_shared() {
+        let mut c = compiler();
+        let a = c.compile(&model(str::to_owned), &Shards::NONE).unwrap();
+        let b = c.compile(&model(str::to_owned), &Shards::NONE).unwrap();
+        assert_eq!(b.generation, 2);
+        for (key, service) in &a.services {
+            assert!(Arc::ptr_eq(service, &b.services[key]));
         }
     }
-    Ok(locals)
-}
 
-fn settings(model: &Model) -> Settings {
-    let syn_timestamps = match model.tcp.syn_timestamps {
-        model::SynTimestamps::Keep => SynTimestamps::Keep,
-        model::SynTimestamps::Hot => SynTimestamps::Hot,
-        model::SynTimestamps::Strip => SynTimestamps::Strip,
-    };
-    Settings { syn_timestamps, raise_sequence: model.tcp.raise_sequence }
-}
-
-fn service_key(s: &model::Service) -> Result<ServiceKey, CompileError> {
-    let proto = match s.protocol {
-        Protocol::Tcp => Proto::Tcp,
-        Protocol::Udp => Proto::Udp,
-    };
-    Ok((proto, v4(s.address.ip())?, Be16::new(s.address.port())))
-}
-
-fn wanted_reals(model: &Model) -> HashSet<RealKey> {
-    let of = |s: &model::Service| {
-        let key = service_key(s).ok();
-        s.reals
-            .iter()
-            .filter_map(move |r| Some((key?, v4(r.address.ip()).ok()?, Be16::new(r.address.port()))))
-            .collect::<Vec<_>>()
-    };
-    model.services.iter().flat_map(of).collect()
-}
-
-fn on_removed(o: OnServerRemoved) -> OnRemoved {
-    match o {
-        OnServerRemoved::Reset => OnRemoved::Reset,
-        OnServerRemoved::Silent => OnRemoved::Silent,
+    #[test]
+    fn a_removed_server_keeps_its_id_until_nobody_refers_to_it_and_comes_back_with_it() {
+        let mut c = compiler();
+        let first = c.compile(&model(str::to_owned), &Shards::NONE).unwrap();
+        let rs2 = web(&first).reals[0].id;
+        let used = |id| id == rs2;
+        let removed = c.compile(&model(without_rs2), &Shards { generation: 1, in_use: &used }).unwrap();
+        assert_eq!(removed.real(rs2), RemovedReset);
+        assert_ne!(web(&removed).version, web(&first).version);
+        // Every worker runs without it, but a connection is left: it stays.
+        let kept = c.compile(&model(without_rs2), &Shards { generation: 2, in_use: &used }).unwrap();
+        assert_eq!(kept.real(rs2), RemovedReset);
+        let back = c.compile(&model(str::to_owned), &Shards { generation: 3, in_use: &used }).unwrap();
+        assert_eq!((web(&back).reals[0].id, back.real(rs2)), (rs2, Present));
+        // Gone for good once nobody refers to it.
+        c.compile(&model(without_rs2), &Shards { generation: 4, in_use: &|_| false }).unwrap();
+        let gone = c.compile(&model(without_rs2), &Shards { generation: 5, in_use: &|_| false }).unwrap();
+        assert_eq!(gone.real(rs2), Absent);
     }
-}
 
-fn timeouts(t: &model::Timeouts) -> Timeouts {
-    let mut out = Timeouts::default();
-    for (state, secs) in [
-        (State::SynSent, t.syn_sent),
-        (State::SynRecv, t.syn_recv),
-        (State::SynAck, t.synack),
-        (State::Established, t.established),
-        (State::FinWait, t.fin_wait),
-        (State::CloseWait, t.close_wait),
-        (State::LastAck, t.last_ack),
-        (State::TimeWait, t.time_wait),
-        (State::Close, t.close),
-        (State::Udp, t.udp),
-    ] {
-        out.set(state, secs.0);
+    #[test]
+    fn a_silent_service_says_so_of_its_removed_servers() {
+        let silent = |t: &str| t.replace("scheduler = \"rr\"", "scheduler = \"rr\"\non_server_removed = \"silent\"");
+        let mut c = compiler();
+        let first = c.compile(&model(silent), &Shards::NONE).unwrap();
+        let rs2 = web(&first).reals[0].id;
+        let removed =
+            c.compile(&model(|t| silent(&without_rs2(t))), &Shards { generation: 1, in_use: &|_| true }).unwrap();
+        assert_eq!(removed.real(rs2), RemovedSilent);
     }
-    out
-}
 
-/// An IPv4 address as it stands on the wire.
-pub fn v4(addr: IpAddr) -> Result<Be32, CompileError> {
-    match addr {
-        IpAddr::V4(a) => Ok(a.into()),
-        IpAddr::V6(_) => Err(CompileError::Ipv6(addr)),
+    #[test]
+    fn too_many_servers_are_refused_with_a_remedy_and_nothing_changes() {
+        let mut c = Compiler::new(Arc::new(Neighbors::new(64)), vec![Mac::default(); 2], 4);
+        let err = c.compile(&model(str::to_owned), &Shards::NONE).unwrap_err();
+        assert_eq!(
+            err.to_string(),
+            "there are 4 real servers, and room for 3: raise tables.reals and restart gatun, or wait until the connections to removed servers end"
+        );
+        let mut other = c.compile(&model(without_rs2), &Shards::NONE).unwrap();
+        assert_eq!(std::mem::take(&mut other.generation), 1);
     }
-}
-
-/// Address and port as people write them.
-pub fn socket(addr: Be32, port: Be16) -> SocketAddr {
-    SocketAddr::new(Ipv4Addr::from(addr).into(), port.host())
 }

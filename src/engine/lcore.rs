@@ -161,7 +161,8 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         if input.is_empty() {
             return;
         }
-        while let (false, Some(spare)) = (self.spares.is_full(), io.spare()) {
+        while !self.spares.is_full() {
+            let Some(spare) = io.spare() else { break };
             self.spares.push(spare);
         }
         let stats = &self.shard.stats.lcore;

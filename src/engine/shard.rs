@@ -41,6 +41,14 @@ pub struct Sizes {
     pub port_chunks: usize,
 }
 
+impl Sizes {
+    /// What `conns` connections need. A chunk holds the ports of one (endpoint, local address, class): with fewer
+    /// than eight connections in each, ports run out of memory before the table is full, and say so.
+    pub fn of(conns: usize, services: usize) -> Sizes {
+        Sizes { conns, services, port_chunks: (conns / 8).max(8_192) }
+    }
+}
+
 /// What all shards of a run share.
 #[derive(Clone)]
 pub struct Shared {
@@ -64,6 +72,8 @@ pub struct Shard<M: Memory> {
     pub steer: Arc<Steer>,
     /// Its counters.
     pub stats: Arc<Stats>,
+    /// False once the run ends: nothing opens any more.
+    pub accepting: bool,
     /// Its connections.
     pub conns: Conns<M>,
     pub(crate) exts: Exts<M>,
@@ -125,6 +135,7 @@ impl<M: Memory> Shard<M> {
             neighbors: shared.neighbors,
             steer: shared.steer,
             stats,
+            accepting: true,
             conns,
             exts: Exts::new(memory, capacity / 16)?,
             ports: Ports::new(memory, sizes.port_chunks, sizes.port_chunks / 4 + 1, id)?,
@@ -326,7 +337,7 @@ impl<M: Memory> Shard<M> {
         for done in 0..budget {
             let Some((id, at)) = self.wheel.pop(now) else {
                 self.ports.sweep(now, budget - done);
-                self.stats.lcore.ports_now.set(self.ports.stats().in_use as u64);
+                self.stats.lcore.ports_now.set(self.ports.stats().in_use);
                 return done;
             };
             let conn = self.conns.conn_mut(id);
@@ -475,11 +486,6 @@ impl<M: Memory> Shard<M> {
         let conn = self.conns.conn(id);
         let [client, reply] = conn.keys;
         self.events.push_back(Event { kind, conn: id, client, reply, real: conn.real, state: conn.state() });
-    }
-
-    /// Bytes of memory that grow with the number of connections.
-    pub fn bytes(&self) -> usize {
-        self.conns.bytes() + self.exts.bytes() + self.recent.bytes()
     }
 
     /// How its local ports stand.

@@ -47,8 +47,8 @@ impl fmt::Display for KeyError {
         match self {
             KeyError::Weak { rank } => write!(
                 f,
-                "with this RSS key the local ports reach only {} of {CLASSES} classes: leave the key out and gatun makes one, \
-                 or change its bytes 10 to 16",
+                "with this RSS key the local ports reach only {} of {CLASSES} classes: leave the key out and gatun \
+                 makes one, or change its bytes 13 to 15, counted from 0",
                 1u32 << rank
             ),
             KeyError::Lcores(n) => write!(f, "{n} workers cannot share {CLASSES} classes: configure 1 to {CLASSES}"),
@@ -256,4 +256,153 @@ fn splitmix(state: &mut u64) -> u64 {
     let z = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ z >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::{Ipv4Addr, Ipv6Addr};
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    /// The key of Microsoft's verification suite for RSS.
+    const MICROSOFT: Key = [
+        0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca,
+        0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b,
+        0xbe, 0xac, 0x01, 0xfa,
+    ];
+
+    /// The definition, bit by bit.
+    fn toeplitz(key: &Key, input: &[u8]) -> u32 {
+        let key_bit = |n: usize| u32::from(key[n / 8] >> (7 - n % 8) & 1);
+        (0..input.len() * 8)
+            .filter(|n| input[n / 8] >> (7 - n % 8) & 1 != 0)
+            .fold(0, |hash, n| hash ^ (n..n + 32).fold(0, |w, b| w << 1 | key_bit(b)))
+    }
+
+    fn ports_of(steer: &Steer, base: u32, class: Class) -> HashSet<u16> {
+        (RESERVED..PORTS).map(|i| steer.lport(base, class, i)).collect()
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_microsoft_verification_suite() {
+        let steer = Steer::new(MICROSOFT, 4).unwrap();
+        for (src, sport, dst, dport, hash4, hash2) in [
+            ([66, 9, 149, 187], 2794, [161, 142, 100, 80], 1766, 0x51cc_c178, 0x323e_8fc2),
+            ([199, 92, 111, 2], 14230, [65, 69, 140, 83], 4739, 0xc626_b0ea, 0xd718_262a),
+            ([24, 19, 198, 95], 12898, [12, 22, 207, 184], 38024, 0x5c2b_394a, 0xd2d0_a5de),
+            ([38, 27, 205, 30], 48228, [209, 142, 163, 6], 2217, 0xafc7_327f, 0x8298_9176),
+            ([153, 39, 163, 191], 44251, [202, 188, 127, 2], 1303, 0x10e8_28a2, 0x5d18_09c5),
+        ] {
+            let (src, dst) = (Ipv4Addr::from(src).into(), Ipv4Addr::from(dst).into());
+            assert_eq!(steer.hash4(src, dst, Be16::new(sport), Be16::new(dport)), hash4);
+            assert_eq!(steer.hash2(src, dst), hash2);
+        }
+    }
+
+    #[test]
+    fn the_tables_are_long_enough_for_ipv6() {
+        let steer = Steer::new(MICROSOFT, 4).unwrap();
+        let octets = |a: &str| a.parse::<Ipv6Addr>().unwrap().octets();
+        let (src, dst) = (octets("3ffe:2501:200:1fff::7"), octets("3ffe:2501:200:3::1"));
+        let hash = steer.hash_at(0, src) ^ steer.hash_at(16, dst);
+        assert_eq!(hash, 0x2cc1_8cd5);
+        assert_eq!(
+            hash ^ steer.hash_at(32, 2794u16.to_be_bytes()) ^ steer.hash_at(34, 1766u16.to_be_bytes()),
+            0x4020_7d3d
+        );
+    }
+
+    #[test]
+    fn every_port_from_1024_on_belongs_to_exactly_one_class_and_each_has_504() {
+        for (key, base) in [(MICROSOFT, 0), (MICROSOFT, 0xdead_beef), (Steer::key_from_seed(1), 0x55)] {
+            let steer = Steer::new(key, 1).unwrap();
+            let mut all = HashSet::new();
+            for class in (0..128).map(Class) {
+                let ports = ports_of(&steer, base, class);
+                assert_eq!(ports.len(), 504);
+                assert!(ports.iter().all(|p| *p >= 1024));
+                assert!((0..RESERVED).all(|i| steer.lport(base, class, i) < 1024));
+                all.extend(ports);
+            }
+            assert_eq!(all.len(), 64_512);
+        }
+    }
+
+    #[test]
+    fn every_class_has_one_owner_and_every_lcore_its_share() {
+        for lcores in [1, 2, 7, 127, 128] {
+            let steer = Steer::new(MICROSOFT, lcores).unwrap();
+            let mut all = HashSet::new();
+            for lcore in (0..lcores).map(LcoreId) {
+                let classes: Vec<_> = steer.classes_of(lcore).collect();
+                assert!(classes.len() == 128 / usize::from(lcores) || classes.len() == 128 / usize::from(lcores) + 1);
+                for class in classes {
+                    assert_eq!((steer.owner(class), steer.map()[class.index()]), (lcore, lcore));
+                    assert!(all.insert(class));
+                }
+            }
+            assert_eq!(all.len(), 128);
+            assert_eq!(steer.classes_of(LcoreId(lcores)).count(), 0);
+            assert_eq!(steer.classes_of(LcoreId(255)).count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_key_that_does_not_reach_every_class_is_refused_with_a_remedy() {
+        let mut dead = MICROSOFT;
+        dead[10..17].fill(0);
+        let error = Steer::new(dead, 1).unwrap_err();
+        assert_eq!(error, KeyError::Weak { rank: 0 });
+        assert!(error.to_string().contains("leave the key out"));
+        // A period of four bits leaves four of the seven.
+        assert_eq!(Steer::new([0x11; 40], 1).unwrap_err(), KeyError::Weak { rank: 4 });
+        assert_eq!(Steer::new(MICROSOFT, 0).unwrap_err(), KeyError::Lcores(0));
+        assert_eq!(Steer::new(MICROSOFT, 129).unwrap_err(), KeyError::Lcores(129));
+    }
+
+    #[test]
+    fn a_seed_gives_a_key_that_is_accepted_and_always_the_same() {
+        for seed in 0..200 {
+            assert!(Steer::new(Steer::key_from_seed(seed), 128).is_ok());
+        }
+        assert_eq!(Steer::key_from_seed(9), Steer::key_from_seed(9));
+        assert_ne!(Steer::key_from_seed(9), Steer::key_from_seed(10));
+    }
+
+    #[test]
+    fn the_key_does_not_show_in_debug_output() {
+        assert_eq!(format!("{:?}", Steer::new(MICROSOFT, 3).unwrap()), "Steer { lcores: 3, .. }");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn tables_agree_with_the_definition_bit_by_bit(
+            seed: u64, src: u32, dst: u32, sport: u16, dport: u16,
+        ) {
+            let steer = Steer::new(Steer::key_from_seed(seed), 3).unwrap();
+            let mut input = [0; 12];
+            input[..4].copy_from_slice(&src.to_be_bytes());
+            input[4..8].copy_from_slice(&dst.to_be_bytes());
+            input[8..10].copy_from_slice(&sport.to_be_bytes());
+            input[10..].copy_from_slice(&dport.to_be_bytes());
+            let (src, dst) = (Be32::new(src), Be32::new(dst));
+            prop_assert_eq!(steer.hash4(src, dst, Be16::new(sport), Be16::new(dport)), toeplitz(steer.key(), &input));
+            prop_assert_eq!(steer.hash2(src, dst), toeplitz(steer.key(), &input[..8]));
+        }
+
+        #[test]
+        fn a_local_port_brings_its_reply_into_the_wanted_class_and_place_is_the_inverse(
+            seed: u64, rip: u32, lip: u32, rport: u16, class in 0u8..128, i in 0u16..512,
+        ) {
+            let steer = Steer::new(Steer::key_from_seed(seed), 3).unwrap();
+            let (rip, lip, rport, class) = (Be32::new(rip), Be32::new(lip), Be16::new(rport), Class(class));
+            let base = steer.hash4(rip, lip, rport, Be16::new(0));
+            let lport = steer.lport(base, class, i);
+            prop_assert_eq!(Steer::class(steer.hash4(rip, lip, rport, Be16::new(lport))), class);
+            prop_assert_eq!(steer.place(base, lport), (class, i));
+            prop_assert_eq!(lport < 1024, i < RESERVED);
+        }
+    }
 }

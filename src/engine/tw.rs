@@ -1,8 +1,8 @@
 //! The timer wheel of one shard.
 //!
 //! 4096 slots of one tick, so that a timer is filed at most 64 s ahead; whoever has a longer one files it again when it
-//! fires. A slot is a chain of 64-byte blocks from a slab that is sized at start. It is not intrusive: a connection whose
-//! deadline comes nearer is filed a second time, and the caller ignores the popped entry that is not the one it
+//! fires. A slot is a chain of 64-byte blocks from a slab that is sized at start. It is not intrusive: a connection
+//! whose deadline comes nearer is filed a second time, and the caller ignores the popped entry that is not the one it
 //! remembers. Packets that only prolong a connection never come here.
 //!
 //! The shard files at transitions and pops in its turn, as many as its budget allows. The wheel reads no clock, knows
@@ -71,9 +71,9 @@ impl<M: Memory> Wheel<M> {
         Ok(Wheel { slots: memory.zeroed(SLOTS as usize)?, blocks, free: 1, pending: 0, done: now, now })
     }
 
-    /// Files `id` to be popped at `at`, or as near to it as can be: after the latest `now` of [`Wheel::pop`] and at most
-    /// [`HORIZON`] ahead of it. Only for a worker that is more than a second late the entry may come nearer than that.
-    /// Returns the tick that it is really filed at, and popped with.
+    /// Files `id` to be popped at `at`, or as near to it as can be: after the latest `now` of [`Wheel::pop`] and at
+    /// most [`HORIZON`] ahead of it. Only for a worker that is more than a second late the entry may come nearer than
+    /// that. Returns the tick that it is really filed at, and popped with.
     pub fn file(&mut self, id: ConnId, at: Tick) -> Result<Tick, Full> {
         let ahead = at.since(self.now).0.clamp(1, HORIZON.0);
         // Never a whole turn ahead of a slot that is not yet empty.
@@ -96,9 +96,9 @@ impl<M: Memory> Wheel<M> {
         Ok(at)
     }
 
-    /// An entry whose tick is `now` or earlier, and that tick. Slots come in the order of their ticks, none is left before
-    /// it is empty, and however long the gap since the last call none is passed over. The caller may file between two
-    /// calls: what it files comes after `now`. It calls until `None` or until its budget is used up.
+    /// An entry whose tick is `now` or earlier, and that tick. Slots come in the order of their ticks, none is left
+    /// before it is empty, and however long the gap since the last call none is passed over. The caller may file
+    /// between two calls: what it files comes after `now`. It calls until `None` or until its budget is used up.
     pub fn pop(&mut self, now: Tick) -> Option<(ConnId, Tick)> {
         if now.reached(self.now) {
             self.now = now;
@@ -129,8 +129,214 @@ impl<M: Memory> Wheel<M> {
         }
     }
 
+    /// What the next calls of [`Wheel::pop`] return, the next first, as far as that can be told without looking
+    /// further: after a pop, the rest of its block. For prefetching, nothing else.
+    pub fn upcoming(&self) -> impl Iterator<Item = ConnId> + '_ {
+        let slot = self.slots[((self.done + Ticks(1)).0 % SLOTS) as usize];
+        let fill = if slot.first == 0 { 0 } else { slot.fill as usize };
+        self.blocks[slot.first as usize].entries.iter().take(fill).rev().map(|id| ConnId(*id))
+    }
+
     /// How many entries are filed, stale ones included.
     pub fn pending(&self) -> usize {
         self.pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mem::Heap;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn wheel(entries: usize, now: Tick) -> Wheel<Heap> {
+        Wheel::new(&Heap, entries, now).unwrap()
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        File(u32),
+        Advance(u32),
+        Pop(usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            4 => (0u32..5000).prop_map(Op::File),
+            3 => prop_oneof![8 => 0u32..200, 2 => 3900u32..4200, 1 => 0u32..100_000].prop_map(Op::Advance),
+            3 => prop_oneof![0usize..4, Just(usize::MAX)].prop_map(Op::Pop),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_fires_once_and_not_before_its_tick(
+            start in prop_oneof![any::<u32>(), u32::MAX - 6000..=u32::MAX],
+            ops in proptest::collection::vec(op(), 1..300),
+        ) {
+            let mut wheel = wheel(300, Tick(start));
+            let mut model: HashMap<ConnId, Tick> = HashMap::new();
+            let (mut now, mut told, mut last) = (Tick(start), Tick(start), None::<Tick>);
+            // In order of ticks over the whole run, but for what is filed into the past of a backlog.
+            let mut next = 0;
+            for op in ops.into_iter().chain([Op::Advance(0), Op::Pop(usize::MAX)]) {
+                match op {
+                    Op::File(ahead) => {
+                        let id = ConnId(next);
+                        next += 1;
+                        let at = wheel.file(id, now + Ticks(ahead)).unwrap();
+                        prop_assert!(told.since(at).0 == 0 || told.since(wheel.done) > Ticks(4096 - 4032));
+                        prop_assert!(at.reached(wheel.done + Ticks(1)) && (told + HORIZON).reached(at));
+                        if told == now && wheel.done == now {
+                            prop_assert_eq!(at, now + Ticks(ahead.clamp(1, HORIZON.0)));
+                        }
+                        model.insert(id, at);
+                        last = None;
+                    }
+                    Op::Advance(by) => now = now + Ticks(by),
+                    Op::Pop(budget) => {
+                        told = now;
+                        let mut popped = 0;
+                        while popped < budget {
+                            let Some((id, at)) = wheel.pop(now) else { break };
+                            popped += 1;
+                            prop_assert_eq!(model.remove(&id), Some(at));
+                            prop_assert!(now.reached(at));
+                            prop_assert!(last.is_none_or(|l| at.reached(l)));
+                            last = Some(at);
+                        }
+                        if popped < budget {
+                            prop_assert!(model.values().all(|at| !now.reached(*at)), "something is late");
+                        }
+                    }
+                }
+                prop_assert_eq!(wheel.pending(), model.len());
+            }
+            now = now + HORIZON;
+            while let Some((id, at)) = wheel.pop(now) {
+                prop_assert_eq!(model.remove(&id), Some(at));
+            }
+            prop_assert!(model.is_empty());
+        }
+    }
+
+    #[test]
+    fn driven_each_tick_an_entry_fires_on_its_tick_also_across_the_wrap() {
+        let mut now = Tick(u32::MAX - 3000);
+        let mut wheel = wheel(4, now);
+        for (id, ahead) in [(1, 1), (2, 2999), (3, 3002), (4, HORIZON.0)] {
+            assert_eq!(wheel.file(ConnId(id), now + Ticks(ahead)), Ok(now + Ticks(ahead)));
+        }
+        let begin = now;
+        let mut fired = Vec::new();
+        for _ in 0..5000 {
+            now = now + Ticks(1);
+            while let Some((id, at)) = wheel.pop(now) {
+                assert_eq!(at, now);
+                fired.push((id.0, now.since(begin).0));
+            }
+        }
+        assert_eq!(fired, [(1, 1), (2, 2999), (3, 3002), (4, HORIZON.0)]);
+    }
+
+    #[test]
+    fn the_past_fires_with_the_next_tick_and_the_far_future_at_the_horizon() {
+        let now = Tick(1000);
+        let mut wheel = wheel(3, now);
+        assert_eq!(wheel.pop(now), None);
+        assert_eq!(wheel.file(ConnId(1), Tick(10)), Ok(Tick(1001)));
+        assert_eq!(wheel.file(ConnId(2), now), Ok(Tick(1001)));
+        assert_eq!(wheel.file(ConnId(3), now + Ticks(100_000)), Ok(now + HORIZON));
+        assert_eq!(wheel.pop(now), None);
+    }
+
+    #[test]
+    fn filing_again_while_popping_does_not_go_on_for_ever() {
+        let mut wheel = wheel(10, Tick(0));
+        for id in 0..10 {
+            wheel.file(ConnId(id), Tick(5)).unwrap();
+        }
+        let mut popped = 0;
+        while let Some((id, _)) = wheel.pop(Tick(5)) {
+            popped += 1;
+            assert_eq!(wheel.file(id, Tick(5)), Ok(Tick(6)));
+        }
+        assert_eq!((popped, wheel.pending()), (10, 10));
+        // Nor after a gap of many turns.
+        let now = Tick(50_000);
+        let mut popped = 0;
+        while let Some((id, _)) = wheel.pop(now) {
+            popped += 1;
+            wheel.file(id, now + Ticks(9)).unwrap();
+        }
+        assert!(popped <= 10 * (50_000 / 4095 + 1), "{popped}");
+        assert_eq!(wheel.pending(), 10);
+    }
+
+    #[test]
+    fn a_million_entries_of_one_tick_are_popped_with_a_budget() {
+        const N: u32 = 1_000_000;
+        let mut wheel = wheel(N as usize, Tick(0));
+        for id in 0..N {
+            assert_eq!(wheel.file(ConnId(id), Tick(77)), Ok(Tick(77)));
+        }
+        assert_eq!(wheel.pop(Tick(76)), None);
+        let mut seen = vec![false; N as usize];
+        let mut now = Tick(77);
+        while wheel.pending() > 0 {
+            for _ in 0..1000 {
+                let (id, at) = wheel.pop(now).unwrap();
+                assert_eq!(at, Tick(77));
+                assert!(!core::mem::replace(&mut seen[id.index()], true));
+            }
+            now = now + Ticks(10);
+        }
+        assert!(seen.into_iter().all(|s| s));
+        assert_eq!(wheel.pop(now), None);
+    }
+
+    #[test]
+    fn the_rest_of_a_block_is_known_in_advance() {
+        let mut wheel = wheel(40, Tick(0));
+        assert_eq!(wheel.upcoming().count(), 0);
+        for id in 0..40 {
+            wheel.file(ConnId(id), Tick(3)).unwrap();
+        }
+        let mut known = Vec::new();
+        while let Some((id, _)) = wheel.pop(Tick(3)) {
+            assert!(known.is_empty() || known[0] == id);
+            known = wheel.upcoming().collect();
+            assert!(known.len() <= 15);
+        }
+        assert!(known.is_empty());
+    }
+
+    #[test]
+    fn there_is_room_for_all_entries_however_they_are_spread() {
+        let mut wheel = wheel(4096 * 16, Tick(0));
+        for id in 0..4096 * 16 {
+            wheel.file(ConnId(id), Tick(1 + id % HORIZON.0)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_full_wheel_says_so_loses_nothing_and_takes_new_entries_when_old_ones_are_gone() {
+        let mut wheel = wheel(0, Tick(0));
+        let mut filed = 0;
+        while wheel.file(ConnId(filed), Tick(9)).is_ok() {
+            filed += 1;
+        }
+        assert_eq!(filed, 4096 * 15);
+        assert_eq!(wheel.file(ConnId(0), Tick(10)), Err(Full));
+        assert_eq!(wheel.pending(), filed as usize);
+        for _ in 0..15 {
+            assert!(wheel.pop(Tick(9)).is_some());
+        }
+        assert!(wheel.file(ConnId(filed), Tick(10)).is_ok());
+        let mut ids: Vec<u32> = core::iter::from_fn(|| wheel.pop(Tick(10))).map(|(id, _)| id.0).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), filed as usize - 15 + 1);
     }
 }

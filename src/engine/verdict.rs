@@ -145,6 +145,8 @@ reasons! {
         LipNoConnection = "lip_no_connection",
         /// A TCP packet that belongs to no connection and can not open one: not a plain SYN.
         TcpNoConnection = "tcp_no_connection",
+        /// The gateway is stopping: nothing opens any more.
+        Stopping = "stopping",
         /// There is no route to the client, or to the real server.
         NoRoute = "no_route",
         /// The table has no free connection; live ones are never disturbed.

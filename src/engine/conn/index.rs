@@ -37,7 +37,7 @@ fn tag(hash: u64) -> u16 {
 
 #[inline(always)]
 fn scale(x: u32, n: usize) -> usize {
-    (u64::from(x) * n as u64 >> 32) as usize
+    ((u64::from(x) * n as u64) >> 32) as usize
 }
 
 impl<M: Memory> Index<M> {
@@ -55,11 +55,6 @@ impl<M: Memory> Index<M> {
     /// True when it has no entry.
     pub fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    /// Bytes of memory.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&self.buckets[..])
     }
 
     #[inline(always)]

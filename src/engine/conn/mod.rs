@@ -144,11 +144,6 @@ impl<M: Memory> Conns<M> {
     pub fn capacity(&self) -> usize {
         self.slab.len()
     }
-    /// Bytes of memory: seats, links, index.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&self.slab[..]) + size_of_val(&self.links[..]) + self.index.bytes()
-    }
-
     /// The hash of a key, for everything below.
     #[inline(always)]
     pub fn hash(&self, key: &Key4) -> u64 {

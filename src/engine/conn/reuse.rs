@@ -32,13 +32,8 @@ impl<M: Memory> Recent<M> {
         Ok(Recent { entries: memory.zeroed(entries.next_power_of_two())? })
     }
 
-    /// Bytes of memory.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&self.entries[..])
-    }
-
     fn seat(&self, lease: LeaseId) -> usize {
-        (lease.0.wrapping_mul(0x9E37_79B1) as u64 * self.entries.len() as u64 >> 32) as usize
+        ((u64::from(lease.0.wrapping_mul(0x9E37_79B1)) * self.entries.len() as u64) >> 32) as usize
     }
 
     /// The connection of this lease has ended; its server expects `next_seq` from the client.
@@ -79,11 +74,6 @@ impl<M: Memory> Exts<M> {
     /// Room for `capacity`.
     pub fn new(memory: &M, capacity: usize) -> Result<Self, OutOfMemory> {
         Ok(Exts { slab: memory.zeroed(capacity.max(1))?, free: 0, fresh: 0 })
-    }
-
-    /// Bytes of memory.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&self.slab[..])
     }
 
     /// Takes a seat. `None` when there is none.

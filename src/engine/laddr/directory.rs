@@ -105,6 +105,7 @@ impl<M: Memory> Directory<M> {
         self.entries[hole] = EMPTY;
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -138,7 +139,8 @@ mod tests {
     proptest! {
         #[test]
         fn it_agrees_with_a_hash_map_however_keys_come_and_go(
-            ops in proptest::collection::vec((any::<bool>(), 0u64..60), 1..600), crowd in prop_oneof![Just(1u32), Just(7), Just(u32::MAX)],
+            ops in proptest::collection::vec((any::<bool>(), 0u64..60), 1..600),
+            crowd in prop_oneof![Just(1u32), Just(7), Just(u32::MAX)],
         ) {
             // With few different hashes, the highest among them, so that chains are long and go around the end.
             let hash = |key: u64| u32::MAX - hash(key) % crowd;

@@ -1,30 +1,31 @@
 //! Local addresses and ports of one shard.
 //!
-//! It owns which (LIP, lport) is in use towards which endpoint, by class, and lets a port that was given back rest before
-//! it is used again. The slow path takes a port for a new connection and gives it back when the connection ends; a
-//! restart adopts ports of connections that it restores.
+//! It owns which (LIP, lport) is in use towards which endpoint, by class, and lets a port that was given back rest
+//! before it is used again. The slow path takes a port for a new connection and gives it back when the connection ends;
+//! a restart adopts ports of connections that it restores.
 //!
 //! A reply has to come home by itself, so a port is taken from the 504 that bring the tuple (rip, lip, rport, lport)
 //! into the class of the client's tuple: [`Steer::lport`] knows them by number, and a chunk is a bitmap over these
 //! numbers. Within its chunk a port is searched from a hashed position on (RFC 6056, section 3.3.3).
 //!
-//! A LIP is filled before the next one is opened. In what order ports are taken: free ones of the wanted class, free ones of
-//! another class of the same lcore, then the same two again for ports in quarantine. [`NoPort::Exhausted`] is exact:
-//! every port towards the endpoint is in use, or was refused by the caller. However long it stays so, a call costs a
-//! few look-ups, not one for each class and LIP (see `spent`).
+//! A LIP is filled before the next one is opened. In what order ports are taken: free ones of the wanted class, free
+//! ones of another class of the same lcore, then the same two again for ports in quarantine. [`NoPort::Exhausted`] is
+//! exact: every port towards the endpoint is in use, or was refused by the caller. However long it stays so, a call
+//! costs a few look-ups, not one for each class and LIP (see `spent`).
 //!
 //! All memory is taken at start. It knows no connection and no service, and never looks at a clock.
 
+mod bits;
 mod directory;
+mod hunt;
 mod slab;
 mod spent;
 mod store;
 #[cfg(test)]
 mod tests;
 
-use self::slab::NONE;
-use self::spent::Finding;
-use self::store::{Ring, Store, USABLE};
+use self::hunt::Hunt;
+use self::store::{Ring, Store};
 use crate::addr::*;
 use crate::mem::{Memory, OutOfMemory};
 use crate::snapshot::{Lip, Pool};
@@ -147,17 +148,6 @@ pub struct Ports<M: Memory> {
     bad_release: u64,
 }
 
-/// One search for a port.
-struct Hunt<'a, F> {
-    steer: &'a Steer,
-    want: &'a Want<'a>,
-    now: Tick,
-    /// The caller's word on a (LIP, lport).
-    good: F,
-    print: Option<u32>,
-    no_memory: bool,
-}
-
 impl<M: Memory> Ports<M> {
     /// Room for `chunks` triples of endpoint, LIP and class, `quarantines` of which may have ports in quarantine.
     /// About 150 bytes a chunk and 140 a quarantine; at most 2^23 chunks.
@@ -243,8 +233,9 @@ impl<M: Memory> Ports<M> {
         self.store.settle(c);
     }
 
-    /// All ports in use of one chunk, for a caller who looks for a connection that can give up its own. Successive calls
-    /// go around the LIPs of the pool. When the wanted class has none in use, those of another class of this lcore.
+    /// All ports in use of one chunk, for a caller who looks for a connection that can give up its own. Successive
+    /// calls go around the LIPs of the pool. When the wanted class has none in use, those of another class of this
+    /// lcore.
     pub fn taken<'a>(
         &'a mut self,
         steer: &'a Steer,
@@ -294,176 +285,6 @@ impl<M: Memory> Ports<M> {
 
     fn classes(&self, steer: &Steer) -> u128 {
         steer.classes_of(self.lcore).fold(0, |set, class| set | bit(class))
-    }
-
-    /// A free port of a class: of the LIPs that are open, then of one that is opened for it.
-    fn free_in<F: FnMut(Lip, Be16) -> bool>(&mut self, hunt: &mut Hunt<'_, F>, class: Class) -> Option<Lease> {
-        let group = self.store.group(hunt.want.endpoint, class);
-        if let Some(group) = group
-            && let Some(lease) = self.around(hunt, group, Ring::Open, Origin::Free)
-        {
-            return Some(lease);
-        }
-        if let Some(lease) = self.open_lip(hunt, class) {
-            return Some(lease);
-        }
-        // The group may be gone with its last chunk, when that was found to be empty.
-        let print = hunt.print();
-        if let Some(group) = self.store.group(hunt.want.endpoint, class) {
-            let group = self.store.groups[group];
-            let finding = Finding { no_free: group.open == NONE, all_opened: group.print == print };
-            self.store.spent.searched(hunt.want.endpoint, print, class, finding);
-        }
-        None
-    }
-
-    /// A free port of a LIP that has no chunk yet.
-    fn open_lip<F: FnMut(Lip, Be16) -> bool>(&mut self, hunt: &mut Hunt<'_, F>, class: Class) -> Option<Lease> {
-        let want = hunt.want;
-        let print = hunt.print();
-        if self.store.group(want.endpoint, class).is_some_and(|g| self.store.groups[g].print == print) {
-            return None;
-        }
-        if self.store.chunks.is_full() && hunt.no_memory {
-            return None;
-        }
-        let lips = &want.pool.lips;
-        let first = want.start as usize % lips.len().max(1);
-        let mut all_opened = true;
-        for (pos, lip) in lips.iter().enumerate().cycle().skip(first).take(lips.len()) {
-            if lip.addr == want.rip || self.store.find(want.endpoint, lip.id, class).is_some() {
-                continue;
-            }
-            all_opened = false;
-            let Some(c) = self.store.open(want.endpoint, lip.id, pos as u16, class) else {
-                hunt.no_memory = true;
-                return None;
-            };
-            let lease = self.pick(hunt, c, Origin::Free);
-            self.store.settle(c);
-            if lease.is_some() {
-                return lease;
-            }
-        }
-        if all_opened && let Some(group) = self.store.group(want.endpoint, class) {
-            self.store.groups[group].print = print;
-        }
-        None
-    }
-
-    /// A port in quarantine of a class, the one that rests longest first; or one whose time turns out to be up.
-    fn resting_in<F: FnMut(Lip, Be16) -> bool>(&mut self, hunt: &mut Hunt<'_, F>, class: Class) -> Option<Lease> {
-        let endpoint = hunt.want.endpoint;
-        for ring in [Ring::Resting, Ring::Open] {
-            let Some(group) = self.store.group(endpoint, class) else { break };
-            if let Some(lease) = self.around(hunt, group, ring, Origin::Quarantine) {
-                return Some(lease);
-            }
-        }
-        let none = match self.store.group(endpoint, class) {
-            Some(group) => self.store.groups[group].resting == NONE && self.store.groups[group].open == NONE,
-            None => true,
-        };
-        if none {
-            self.store.spent.none_resting(endpoint, class);
-        }
-        None
-    }
-
-    /// Tries the chunks of one ring of a group, and leaves the ring to begin with the one that had a port.
-    fn around<F: FnMut(Lip, Be16) -> bool>(
-        &mut self,
-        hunt: &mut Hunt<'_, F>,
-        group: u32,
-        ring: Ring,
-        from: Origin,
-    ) -> Option<Lease> {
-        let first = *self.store.groups[group].head(ring)?;
-        let mut c = first;
-        for _ in 0..self.store.groups[group].chunks {
-            if c == NONE {
-                break;
-            }
-            let next = self.store.chunks[c].next;
-            self.store.rotate(c, hunt.now);
-            let lease = match self.pick(hunt, c, Origin::Free) {
-                None if from == Origin::Quarantine => self.pick(hunt, c, Origin::Quarantine),
-                lease => lease,
-            };
-            if lease.is_some()
-                && let Some(head) = self.store.groups[group].head(ring)
-            {
-                *head = c;
-            }
-            self.store.settle(c);
-            if lease.is_some() {
-                return lease;
-            }
-            let left = self.store.groups[group].head(ring).is_none_or(|head| *head == NONE);
-            c = if left || next == first { NONE } else { next };
-        }
-        None
-    }
-
-    /// Takes a port of one chunk, if the pool has its LIP and the caller likes it.
-    fn pick<F: FnMut(Lip, Be16) -> bool>(&mut self, hunt: &mut Hunt<'_, F>, c: u32, from: Origin) -> Option<Lease> {
-        let chunk = &mut self.store.chunks[c];
-        let (used, resting, class) = (chunk.used, chunk.resting, Class(chunk.class));
-        if match from {
-            Origin::Free => used + resting == USABLE,
-            Origin::Quarantine => resting == 0,
-        } {
-            return None;
-        }
-        let lips = &hunt.want.pool.lips;
-        let here = |lip: &Lip| lip.id.0 == chunk.lip;
-        let pos = match lips.get(usize::from(chunk.pos)) {
-            Some(lip) if here(lip) => usize::from(chunk.pos),
-            _ => lips.iter().position(here)?,
-        };
-        chunk.pos = pos as u16;
-        let lip = lips.get(pos).copied().filter(|lip| lip.addr != hunt.want.rip)?;
-
-        let base = base(hunt.steer, hunt.want.rip, hunt.want.rport, lip);
-        let start = RESERVED + (hunt.want.start.wrapping_mul(0x9e37_79b1) >> 16) as u16 % USABLE;
-        let good = &mut hunt.good;
-        let lport = |i| Be16::new(hunt.steer.lport(base, class, i));
-        let mut good = |i| good(lip, lport(i));
-        let i = match from {
-            Origin::Free => self.store.free(c).pick(start, good)?,
-            Origin::Quarantine => {
-                let [young, old] = self.store.resting(c);
-                old.pick(start, &mut good).or_else(|| young.pick(start, good))?
-            }
-        };
-        self.store.claim(c, i);
-        Some(Lease { id: lease_id(c, i), lip, lport: lport(i), from, other_class: class != hunt.want.class })
-    }
-
-    /// The next LIP of the pool that has ports of this class in use, and its chunk.
-    fn next_in_use(&mut self, want: &Want<'_>, class: Class) -> Option<(u32, Lip)> {
-        let group = self.store.group(want.endpoint, class)?;
-        let lips = &want.pool.lips;
-        let hand = usize::from(self.store.groups[group].hand) + 1;
-        let (pos, c, lip) = lips.iter().enumerate().cycle().skip(hand % lips.len().max(1)).take(lips.len()).find_map(
-            |(pos, lip)| {
-                let c = self.store.find(want.endpoint, lip.id, class)?;
-                (self.store.chunks[c].used > 0).then_some((pos, c, *lip))
-            },
-        )?;
-        self.store.groups[group].hand = pos as u16;
-        Some((c, lip))
-    }
-}
-
-impl<F> Hunt<'_, F> {
-    /// A hash of the ids of the pool's LIPs, never 0: what is known of one pool does not hold for another.
-    fn print(&mut self) -> u32 {
-        let lips = &self.want.pool.lips;
-        *self.print.get_or_insert_with(|| {
-            let mix = |h: u64, lip: &Lip| (h ^ u64::from(lip.id.0)).wrapping_mul(0x9fb2_1c65_1e98_df25).rotate_left(29);
-            (lips.iter().fold(lips.len() as u64, mix) >> 16) as u32 | 1
-        })
     }
 }
 

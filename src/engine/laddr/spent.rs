@@ -3,7 +3,8 @@
 //!
 //! A record is made for an endpoint when the class that was asked for has nothing left, learns from what a search finds
 //! to be empty, and forgets when a port or a chunk comes back. A bit that says "nothing here" is always true; any other
-//! bit only says "look". So a missing record costs time and is never wrong. A record goes as soon as it rules nothing out.
+//! bit only says "look". So a missing record costs time and is never wrong. A record goes as soon as it rules nothing
+//! out.
 
 use super::directory::{Directory, hash};
 use super::slab::{Seat, Slab};

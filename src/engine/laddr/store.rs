@@ -4,9 +4,10 @@
 //! keeps its chunks in two rings: *open* ones have a free port, *resting* ones have none but some in quarantine. So a
 //! port is found without a search, whatever the number of LIPs. Chunks whose ports are all in use are in no ring.
 //!
-//! After any change to a chunk comes [`Store::settle`], which puts it into the ring that it belongs to, or frees it when
-//! it is empty. Nothing here decides which port to take: that is the parent module's.
+//! After any change to a chunk comes [`Store::settle`], which puts it into the ring that it belongs to, or frees it
+//! when it is empty. Nothing here decides which port to take: that is the parent module's.
 
+use super::bits::Bits;
 use super::directory::{Directory, hash};
 use super::slab::{NONE, Seat, Slab};
 use super::spent::Spent;
@@ -19,53 +20,6 @@ use crate::time::{Tick, Ticks};
 pub(super) const PERIOD: Ticks = Ticks::from_secs(60);
 /// Ports of a chunk that can be taken.
 pub(super) const USABLE: u16 = PORTS - RESERVED;
-
-/// A set of the ports of a chunk: one cache line.
-#[derive(Clone, Copy, zerocopy::FromZeros)]
-#[repr(C, align(64))]
-pub(super) struct Bits(pub(super) [u64; 8]);
-
-impl Bits {
-    pub(super) const NONE: Bits = Bits([0; 8]);
-    /// Those that are never used.
-    const NEVER: Bits = Bits([(1 << RESERVED) - 1, 0, 0, 0, 0, 0, 0, 0]);
-
-    #[inline(always)]
-    pub(super) fn has(&self, i: u16) -> bool {
-        self.0[usize::from(i / 64) % 8] >> (i % 64) & 1 != 0
-    }
-    fn set(&mut self, i: u16) {
-        self.0[usize::from(i / 64) % 8] |= 1 << (i % 64);
-    }
-    fn clear(&mut self, i: u16) {
-        self.0[usize::from(i / 64) % 8] &= !(1 << (i % 64));
-    }
-    fn count(&self) -> u16 {
-        self.0.iter().map(|w| w.count_ones() as u16).sum()
-    }
-    pub(super) fn except(&self, other: &Bits) -> Bits {
-        Bits(core::array::from_fn(|w| self.0[w] & !other.0[w]))
-    }
-    pub(super) fn complement(&self) -> Bits {
-        Bits(self.0.map(|w| !w))
-    }
-    /// The first member for which `good` holds, from `start` on and around.
-    pub(super) fn pick(&self, start: u16, mut good: impl FnMut(u16) -> bool) -> Option<u16> {
-        let (word, above) = (usize::from(start / 64), u64::MAX << (start % 64));
-        for n in 0..=8 {
-            let w = (word + n) % 8;
-            let mut left = self.0[w] & if n == 0 { above } else { u64::MAX } & if n == 8 { !above } else { u64::MAX };
-            while left != 0 {
-                let i = (w * 64) as u16 + left.trailing_zeros() as u16;
-                if good(i) {
-                    return Some(i);
-                }
-                left &= left - 1;
-            }
-        }
-        None
-    }
-}
 
 /// Where a chunk stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, zerocopy::FromZeros)]

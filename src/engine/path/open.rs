@@ -47,6 +47,9 @@ pub(super) fn miss<M: Memory>(
     if client.proto() == Proto::Tcp && !lookup::opens(head.flags) {
         return Err(DropReason::TcpNoConnection.into());
     }
+    if !shard.accepting {
+        return Err(DropReason::Stopping.into());
+    }
     if ttl(frame, head) <= 1 {
         return Err(PuntReason::TtlExceeded.into());
     }

@@ -1,0 +1,301 @@
+//! The master lcore: it owns the model, answers what the workers punt, keeps the neighbours, and publishes snapshots.
+//!
+//! A turn of its loop is bounded; between turns with nothing to do it sleeps for a fraction of a millisecond.
+
+mod reload;
+pub mod socket;
+pub mod start;
+pub mod status;
+
+use crate::config::Model;
+use crate::config::compile::Compiler;
+use crate::worker::Clock;
+use crate::worker::io::{Mbufs, Punts};
+use crate::worker::mailbox::{FromWorker, Rings, ToWorker};
+use dpdk::ring::Producer;
+use dpdk::{Eal, LaunchHandle, Mbuf, Mempool, Port};
+use gatun_engine::addr::RealId;
+use gatun_engine::local::{Local, Out};
+use gatun_engine::neighbor::Neighbors;
+use gatun_engine::snapshot::Snapshot;
+use gatun_engine::stats::Stats;
+use gatun_engine::time::{HZ, Tick, Ticks};
+use start::Claim;
+use status::{Jobs, Request};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// Punts of one kind that the master takes from one worker in a turn.
+const PUNT_BUDGET: usize = 64;
+/// How long it sleeps when there is nothing to do.
+const NAP: Duration = Duration::from_micros(300);
+/// How long what is open may go on after SIGTERM.
+const GRACE: Duration = Duration::from_millis(500);
+/// Between two looks at the neighbours' timers.
+const NEIGHBOR_TURN: Ticks = Ticks(HZ / 16);
+
+/// One worker, as the master sees it.
+pub struct Seat {
+    handle: Option<LaunchHandle>,
+    rings: Arc<Rings>,
+    punts: Arc<Punts>,
+    relay: Producer,
+    stats: Arc<Stats>,
+    /// The generation it runs.
+    generation: u64,
+    /// The generation that was sent to it last.
+    sent: u64,
+}
+
+impl Seat {
+    fn new(
+        handle: LaunchHandle,
+        rings: Arc<Rings>,
+        punts: Arc<Punts>,
+        relay: Producer,
+        stats: Arc<Stats>,
+        generation: u64,
+    ) -> Seat {
+        Seat { handle: Some(handle), rings, punts, relay, stats, generation, sent: generation }
+    }
+}
+
+/// What the operating system asks for.
+#[derive(Clone, Default)]
+pub struct Signals {
+    /// SIGTERM or SIGINT.
+    pub stop: Arc<AtomicBool>,
+    /// SIGHUP.
+    pub reload: Arc<AtomicBool>,
+}
+
+/// See the module. Fields are dropped in this order: ports before pool before EAL.
+pub struct Master {
+    model: Model,
+    file: PathBuf,
+    compiler: Compiler,
+    snapshot: Arc<Snapshot>,
+    neighbors: Arc<Neighbors>,
+    local: Local,
+    seats: Vec<Seat>,
+    jobs: Jobs,
+    clock: Clock,
+    ready: bool,
+    outs: Vec<Out>,
+    ports: Vec<Port>,
+    pool: Mempool,
+    _eal: Eal,
+    _claims: Vec<Claim>,
+}
+
+impl Master {
+    #[allow(clippy::too_many_arguments)] // what the start hands over, once
+    fn new(
+        model: Model,
+        file: &Path,
+        compiler: Compiler,
+        snapshot: Arc<Snapshot>,
+        neighbors: Arc<Neighbors>,
+        local: Local,
+        seats: Vec<Seat>,
+        clock: Clock,
+        pool: Mempool,
+        ports: Vec<Port>,
+        eal: Eal,
+        claims: Vec<Claim>,
+    ) -> Master {
+        Master {
+            model,
+            file: file.to_owned(),
+            compiler,
+            snapshot,
+            neighbors,
+            local,
+            seats,
+            jobs: Jobs::default(),
+            clock,
+            ready: false,
+            outs: Vec::new(),
+            ports,
+            pool,
+            _eal: eal,
+            _claims: claims,
+        }
+    }
+
+    /// Runs until a signal says stop. `ready` is called once, when every configured next hop has been probed.
+    pub fn run(&mut self, signals: &Signals, requests: &Receiver<Request>, ready: &mut dyn FnMut()) {
+        self.announce();
+        let mut neighbors_due = self.clock.now();
+        while !signals.stop.load(Ordering::Relaxed) {
+            let now = self.clock.now();
+            let mut busy = self.turn(now);
+            if now.reached(neighbors_due) {
+                neighbors_due = now + NEIGHBOR_TURN;
+                self.local.tick(now, &self.snapshot, &mut self.outs);
+                busy |= self.send();
+            }
+            if !self.ready && self.local.ready() {
+                self.ready = true;
+                self.log_next_hops();
+                ready();
+            }
+            if signals.reload.swap(false, Ordering::Relaxed) {
+                self.reload(now);
+            }
+            while let Ok(request) = requests.try_recv() {
+                self.jobs.add(request);
+            }
+            busy |= self.answer_jobs();
+            if !busy {
+                std::thread::sleep(NAP);
+            }
+        }
+        self.stop();
+    }
+
+    /// Punts, neighbours that are waited for, answers of workers. True when there was something.
+    fn turn(&mut self, now: Tick) -> bool {
+        let mut busy = false;
+        for seat in &mut self.seats {
+            for ring in [&seat.punts.arp, &seat.punts.rest] {
+                for (punt, packet) in std::iter::from_fn(|| ring.pop()).take(PUNT_BUDGET) {
+                    self.local.input(now, &self.snapshot, &punt, packet.0.data(), &mut self.outs);
+                    busy = true;
+                }
+            }
+            for hop in std::iter::from_fn(|| seat.punts.wanted.pop()).take(PUNT_BUDGET) {
+                self.local.wanted(now, hop);
+                busy = true;
+            }
+            while let Some(message) = seat.rings.from.pop() {
+                busy = true;
+                match message {
+                    FromWorker::Done(generation, ..) => seat.generation = generation,
+                    FromWorker::Listed(records, next) => self.jobs.listed(records, next),
+                }
+            }
+        }
+        if let Some(c) = self.local.take_conflict() {
+            let addr = Ipv4Addr::from(c.addr);
+            warn!("address conflict: {} says that {addr} is its own; it is ours: find that host and change it", c.mac);
+        }
+        self.publish();
+        busy | self.send()
+    }
+
+    /// Sends what the responders made, by the first worker. True when there was something.
+    fn send(&mut self) -> bool {
+        let busy = !self.outs.is_empty();
+        let Some(seat) = self.seats.first_mut() else { return busy };
+        let mut mbufs = Mbufs::new();
+        for out in self.outs.drain(..) {
+            if mbufs.is_full() {
+                seat.relay.enqueue_burst(&mut mbufs);
+                // What the ring does not take is lost, as any frame may be: ARP asks again, peers repeat.
+                mbufs.clear();
+            }
+            if let Some(mbuf) = fill(&self.pool, &out) {
+                mbufs.push(mbuf);
+            }
+        }
+        seat.relay.enqueue_burst(&mut mbufs);
+        busy
+    }
+
+    fn announce(&mut self) {
+        self.local.announce(&self.snapshot, &mut self.outs);
+        self.send();
+    }
+
+    /// Sends the newest snapshot to every worker that has not got it.
+    fn publish(&mut self) {
+        let limits = crate::config::compile::limits(&self.model);
+        for seat in self.seats.iter_mut().filter(|s| s.sent < self.snapshot.generation) {
+            let message = ToWorker::Snapshot(self.snapshot.clone(), Box::new(limits));
+            if seat.rings.to.push(message).is_ok() {
+                seat.sent = self.snapshot.generation;
+            }
+        }
+    }
+
+    /// Connections to a server now, on all workers.
+    fn connections_to(seats: &[Seat], id: RealId) -> u64 {
+        let of = |s: &Seat| s.stats.real(id).active.value().wrapping_add(s.stats.real(id).inactive.value());
+        seats.iter().map(of).sum()
+    }
+
+    fn log_next_hops(&self) {
+        let (hops, _) = crate::config::compile::hops(&self.model);
+        let mut reached = 0;
+        for (iface, addr) in &hops {
+            let state = self.neighbors.find(*iface, *addr).map(|id| self.neighbors.cell(id).state);
+            if state == Some(gatun_engine::neighbor::NudState::Reachable) {
+                reached += 1;
+            } else {
+                warn!("next hop {} does not answer ARP: is it up, and on this network?", Ipv4Addr::from(*addr));
+            }
+        }
+        info!("{reached} of {} next hops answer", hops.len());
+    }
+
+    /// SIGTERM: open nothing more, let what is under way finish, drain, end.
+    fn stop(&mut self) {
+        info!("stopping: no new connections; what is open has {} ms", GRACE.as_millis());
+        self.tell_all(|| ToWorker::Close);
+        let until = Instant::now() + GRACE;
+        let open = |seats: &[Seat]| seats.iter().map(|s| s.stats.lcore.conns_now.value()).sum::<u64>();
+        while Instant::now() < until && open(&self.seats) > 0 {
+            let now = self.clock.now();
+            if !self.turn(now) {
+                std::thread::sleep(NAP);
+            }
+        }
+        self.tell_all(|| ToWorker::Stop);
+        for seat in &mut self.seats {
+            // A worker waits for room in its return ring before it takes a message.
+            while seat.handle.as_ref().is_some_and(LaunchHandle::is_running) {
+                while seat.rings.from.pop().is_some() {}
+                std::thread::sleep(NAP);
+            }
+            if let Some(Err(e)) = seat.handle.take().map(LaunchHandle::join) {
+                warn!("{e}");
+            }
+        }
+    }
+
+    fn tell_all(&self, message: impl Fn() -> ToWorker) {
+        for seat in &self.seats {
+            let mut next = Some(message());
+            while let Some(m) = next.take() {
+                next = seat.rings.to.push(m).err();
+                if next.is_some() {
+                    while seat.rings.from.pop().is_some() {}
+                    std::thread::sleep(NAP);
+                }
+            }
+        }
+    }
+
+    /// Closes the ports and frees the rings. Gives the packet buffers that did not come back: none, unless a driver keeps
+    /// some.
+    pub fn end(self) -> u32 {
+        let Master { seats, ports, pool, .. } = self;
+        drop(seats);
+        drop(ports);
+        pool.in_use()
+    }
+}
+
+fn fill(pool: &Mempool, out: &Out) -> Option<Mbuf> {
+    let mut mbuf = pool.alloc()?;
+    let room = mbuf.append(u16::try_from(out.frame.len()).ok()?)?;
+    room.copy_from_slice(&out.frame);
+    mbuf.set_port(u16::from(out.port.0));
+    Some(mbuf)
+}

@@ -1,0 +1,369 @@
+//! What the running gateway says of itself: services, neighbours, counters, connections.
+
+use super::Master;
+use crate::config::compile;
+use crate::worker::mailbox::ToWorker;
+use gatun_engine::addr::{Be16, Be32, Proto};
+use gatun_engine::conn::record::{Cursor, Record};
+use gatun_engine::neighbor::NudState;
+use gatun_engine::verdict::{DropReason, PuntReason};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::mpsc::Sender;
+
+/// Connections a message lists.
+const PAGE: usize = 4_096;
+
+/// The whole answer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the program.
+    pub version: String,
+    /// Counts the configurations of this run.
+    pub generation: u64,
+    /// The oldest generation that a worker still runs.
+    pub generation_running: u64,
+    /// Every configured next hop has been probed.
+    pub ready: bool,
+    /// In the order of the file.
+    pub services: Vec<Service>,
+    /// One a worker.
+    pub lcores: Vec<Lcore>,
+    /// Every next hop that is known or asked for.
+    pub neighbors: Vec<Neighbor>,
+    /// In the order of the file.
+    pub ports: Vec<Port>,
+    /// What the master's responders did.
+    pub local: BTreeMap<String, u64>,
+    /// Only when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Vec<Connection>>,
+}
+
+/// A service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// tcp or udp.
+    pub protocol: String,
+    /// VIP and port.
+    pub address: String,
+    /// Its scheduler.
+    pub scheduler: String,
+    /// Its servers, in the order of the file.
+    pub reals: Vec<Real>,
+}
+
+/// A real server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Real {
+    /// Address and port.
+    pub address: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Connections that LVS calls active.
+    pub active: u64,
+    /// All other connections.
+    pub inactive: u64,
+    /// Connections ever.
+    pub conns: u64,
+    /// Packets from clients.
+    pub in_pkts: u64,
+    /// Packets to clients.
+    pub out_pkts: u64,
+    /// Bytes from clients.
+    pub in_bytes: u64,
+    /// Bytes to clients.
+    pub out_bytes: u64,
+}
+
+/// A worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Lcore {
+    /// Its EAL lcore.
+    pub id: u32,
+    /// Every counter.
+    pub counters: BTreeMap<String, u64>,
+    /// Drops by reason, where there were any.
+    pub drops: BTreeMap<String, u64>,
+    /// Punts by reason, where there were any.
+    pub punts: BTreeMap<String, u64>,
+    /// In less out; 0 whenever the worker is between two bursts.
+    pub balance: i64,
+}
+
+/// A next hop.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Neighbor {
+    /// Its address.
+    pub address: String,
+    /// The port, with the VLAN where there is one: `lan`, `lan.100`.
+    pub interface: String,
+    /// Its MAC address, or nothing.
+    pub mac: String,
+    /// reachable, incomplete or failed.
+    pub state: String,
+}
+
+/// A port.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// The device.
+    pub device: String,
+    /// Its MAC address.
+    pub mac: String,
+    /// Whether the link is up.
+    pub up: bool,
+    /// Frames received and sent, and what the device lost.
+    pub stats: BTreeMap<String, u64>,
+}
+
+/// A connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Connection {
+    /// tcp or udp.
+    pub protocol: String,
+    /// cip:cport
+    pub client: String,
+    /// vip:vport
+    pub vip: String,
+    /// lip:lport
+    pub local: String,
+    /// rip:rport
+    pub real: String,
+    /// As ipvsadm names it.
+    pub state: String,
+    /// Seconds until it expires.
+    pub expires: u32,
+}
+
+/// A question to the master.
+pub struct Request {
+    /// The connections too.
+    pub connections: bool,
+    /// Where the answer goes.
+    pub reply: Sender<Status>,
+}
+
+/// Questions that wait for the workers' lists.
+#[derive(Default)]
+pub struct Jobs {
+    waiting: Vec<Request>,
+    found: Vec<Record>,
+    /// The worker that is being asked, and what to ask it next.
+    at: Option<(usize, Ask)>,
+}
+
+#[derive(Clone, Copy)]
+enum Ask {
+    Send(Cursor),
+    Wait,
+    Next,
+}
+
+impl Jobs {
+    /// A new question.
+    pub(super) fn add(&mut self, request: Request) {
+        self.waiting.push(request);
+    }
+
+    /// A worker's page.
+    pub(super) fn listed(&mut self, records: Vec<Record>, next: Option<Cursor>) {
+        self.found.extend(records);
+        if let Some((_, ask)) = &mut self.at {
+            *ask = next.map_or(Ask::Next, Ask::Send);
+        }
+    }
+}
+
+impl Master {
+    /// Answers what can be answered. True when there was something to do.
+    pub(super) fn answer_jobs(&mut self) -> bool {
+        if self.jobs.waiting.is_empty() {
+            return false;
+        }
+        let (ask, now): (Vec<_>, Vec<_>) = self.jobs.waiting.drain(..).partition(|r| r.connections);
+        if !now.is_empty() {
+            let status = self.status();
+            for request in now {
+                // Who does not wait for the answer does not want it.
+                let _ = request.reply.send(status.clone());
+            }
+        }
+        self.jobs.waiting = ask;
+        if !self.jobs.waiting.is_empty() {
+            self.list();
+        }
+        true
+    }
+
+    fn list(&mut self) {
+        let (worker, ask) = self.jobs.at.unwrap_or((0, Ask::Send(Cursor::default())));
+        let Some(seat) = self.seats.get(worker) else {
+            let records = std::mem::take(&mut self.jobs.found);
+            self.jobs.at = None;
+            let connections: Vec<_> = records.iter().map(connection).collect();
+            let status = Status { connections: Some(connections), ..self.status() };
+            for request in self.jobs.waiting.drain(..) {
+                let _ = request.reply.send(status.clone());
+            }
+            return;
+        };
+        self.jobs.at = Some(match ask {
+            Ask::Send(cursor) => match seat.rings.to.push(ToWorker::List(cursor, Vec::with_capacity(PAGE))) {
+                Ok(()) => (worker, Ask::Wait),
+                Err(_) => (worker, Ask::Send(cursor)),
+            },
+            Ask::Wait => (worker, Ask::Wait),
+            Ask::Next => (worker + 1, Ask::Send(Cursor::default())),
+        });
+    }
+
+    /// Everything but the connections.
+    pub fn status(&self) -> Status {
+        let l = &self.local.stats;
+        let local = [
+            ("arp_asked", &l.arp_asked),
+            ("arp_answered", &l.arp_answered),
+            ("arp_conflicts", &l.arp_conflicts),
+            ("echo_answered", &l.echo_answered),
+            ("errors_sent", &l.errors_sent),
+            ("resets_sent", &l.resets_sent),
+            ("ignored", &l.ignored),
+        ];
+        Status {
+            version: env!("GATUN_VERSION").to_owned(),
+            generation: self.snapshot.generation,
+            generation_running: self.seats.iter().map(|s| s.generation).min().unwrap_or_default(),
+            ready: self.ready,
+            services: self.services(),
+            lcores: self.lcores(),
+            neighbors: self.neighbor_table(),
+            ports: self.port_table(),
+            local: local.into_iter().map(|(n, c)| (n.to_owned(), c.value())).collect(),
+            connections: None,
+        }
+    }
+
+    fn services(&self) -> Vec<Service> {
+        let service = |s: &crate::config::Service| {
+            let proto = if s.protocol == crate::config::Protocol::Tcp { Proto::Tcp } else { Proto::Udp };
+            let key = compile::v4(s.address.ip()).ok().map(|vip| (proto, vip, Be16::new(s.address.port())));
+            let compiled = key.and_then(|k| self.snapshot.services.get(&k));
+            let reals = compiled.iter().flat_map(|c| c.reals.iter().rev()).map(|r| self.real(r)).collect();
+            Service {
+                name: s.name.clone(),
+                protocol: s.protocol.to_string(),
+                address: s.address.to_string(),
+                scheduler: s.scheduler.to_string(),
+                reals,
+            }
+        };
+        self.model.services.iter().map(service).collect()
+    }
+
+    fn real(&self, r: &gatun_engine::snapshot::Real) -> Real {
+        use gatun_engine::stats::{Counter, RealStats};
+        let sum = |of: fn(&RealStats) -> &Counter| {
+            self.seats.iter().fold(0u64, |n, s| n.wrapping_add(of(s.stats.real(r.id)).value()))
+        };
+        Real {
+            address: compile::socket(r.addr, r.port).to_string(),
+            weight: r.weight,
+            active: sum(|s| &s.active),
+            inactive: sum(|s| &s.inactive),
+            conns: sum(|s| &s.conns),
+            in_pkts: sum(|s| &s.in_pkts),
+            out_pkts: sum(|s| &s.out_pkts),
+            in_bytes: sum(|s| &s.in_bytes),
+            out_bytes: sum(|s| &s.out_bytes),
+        }
+    }
+
+    fn lcores(&self) -> Vec<Lcore> {
+        let lcore = |(id, seat): (&u32, &super::Seat)| {
+            let s = &seat.stats.lcore;
+            let nonzero = |(label, n): (&str, u64)| (n > 0).then(|| (label.to_owned(), n));
+            Lcore {
+                id: *id,
+                counters: s.named().map(|(name, value, _)| (name.to_owned(), value)).collect(),
+                drops: DropReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.drop(*r).value()))).collect(),
+                punts: PuntReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.punt(*r).value()))).collect(),
+                balance: s.balance() as i64,
+            }
+        };
+        self.model.lcores.workers.iter().zip(&self.seats).map(lcore).collect()
+    }
+
+    fn neighbor_table(&self) -> Vec<Neighbor> {
+        let mut table: Vec<_> = self.neighbors.claimed().collect();
+        table.sort_by_key(|(_, iface, addr)| (*iface, addr.host()));
+        let row = |(id, iface, addr)| {
+            let cell = self.neighbors.cell(id);
+            let (mac, state) = match cell.state {
+                NudState::Reachable => (cell.mac.to_string(), "reachable"),
+                NudState::Incomplete => (String::new(), "incomplete"),
+                NudState::Failed => (String::new(), "failed"),
+            };
+            Neighbor { address: ip(addr), interface: self.interface(iface), mac, state: state.to_owned() }
+        };
+        table.into_iter().map(row).collect()
+    }
+
+    fn interface(&self, iface: gatun_engine::addr::IfaceId) -> String {
+        let Some(i) = self.model.interfaces.get(iface.index()) else { return String::new() };
+        let port = self.model.ports.get(i.port.0).map_or("", |p| p.name.as_str());
+        i.vlan.map_or(port.to_owned(), |vlan| format!("{port}.{vlan}"))
+    }
+
+    fn port_table(&self) -> Vec<Port> {
+        let row = |(i, (config, port)): (usize, (&crate::config::Port, &dpdk::Port))| {
+            let mac = self.snapshot.ifaces.iter().find(|f| f.port.index() == i).map(|f| f.mac.to_string());
+            let stats = port.stats().map_or_else(
+                |_| BTreeMap::new(),
+                |s| {
+                    let named = [
+                        ("rx_frames", s.ipackets),
+                        ("rx_bytes", s.ibytes),
+                        ("rx_missed", s.imissed),
+                        ("rx_errors", s.ierrors),
+                        ("rx_no_mbuf", s.rx_nombuf),
+                        ("tx_frames", s.opackets),
+                        ("tx_bytes", s.obytes),
+                        ("tx_errors", s.oerrors),
+                    ];
+                    named.into_iter().map(|(n, v)| (n.to_owned(), v)).collect()
+                },
+            );
+            Port {
+                name: config.name.clone(),
+                device: config.device.clone().unwrap_or_default(),
+                mac: mac.unwrap_or_default(),
+                up: port.link().is_ok_and(|l| l.up),
+                stats,
+            }
+        };
+        self.model.ports.iter().zip(&self.ports).enumerate().map(row).collect()
+    }
+}
+
+fn ip(addr: Be32) -> String {
+    Ipv4Addr::from(addr).to_string()
+}
+
+fn connection(r: &Record) -> Connection {
+    let side = |addr, port| compile::socket(addr, port).to_string();
+    Connection {
+        protocol: r.client.proto().to_string(),
+        client: side(r.client.src(), r.client.sport()),
+        vip: side(r.client.dst(), r.client.dport()),
+        local: side(r.reply.dst(), r.reply.dport()),
+        real: side(r.reply.src(), r.reply.sport()),
+        state: r.state.name().to_owned(),
+        expires: r.remaining.as_secs(),
+    }
+}

@@ -1,0 +1,168 @@
+//! Where the engine and DPDK meet, and the only place: mbufs as buffers, queues and rings as ways out, huge pages as
+//! memory.
+
+use arrayvec::ArrayVec;
+use crossbeam_queue::ArrayQueue;
+use dpdk::mbuf::Checksum;
+use dpdk::ring::{Consumer, SharedProducer};
+use dpdk::{Eal, HugeSlice, Mbuf, Mempool, RxQueue, TxQueue};
+use gatun_engine::addr::{LcoreId, NeighborId, PortId};
+use gatun_engine::frame::{BURST, Frame, HEADROOM, Meta};
+use gatun_engine::lcore::{Batch, Buffer, Io, Punt};
+use gatun_engine::mem::{Memory, OutOfMemory, Plain};
+use gatun_engine::verdict::PuntReason;
+use std::sync::Arc;
+
+/// A received or originated frame. The mbuf's port is ours ([`PortId`]), not DPDK's.
+pub struct Packet(pub Mbuf);
+
+impl Buffer for Packet {
+    #[inline(always)]
+    fn frame(&mut self) -> Frame<'_> {
+        let mbuf = &mut self.0;
+        let meta = Meta {
+            port: PortId(mbuf.port() as u8),
+            csum_unfinished: mbuf.l4_checksum() == Checksum::Unfinished,
+            bad_form: mbuf.refcnt() != 1 || usize::from(mbuf.headroom()) < HEADROOM,
+            rss: mbuf.rss_hash(),
+            ..Meta::default()
+        };
+        let pkt_len = mbuf.pkt_len();
+        let (buf, head, len) = mbuf.buf_and_head();
+        Frame { buf, head, len, pkt_len, meta }
+    }
+
+    #[inline(always)]
+    fn commit(&mut self, head: u16, len: u16) {
+        // The engine moves the head within the buffer that it was given.
+        let moved = self.0.set_window(head, len);
+        debug_assert!(moved.is_ok());
+    }
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.pkt_len() as usize
+    }
+}
+
+/// Bursts towards DPDK and back.
+pub type Mbufs = ArrayVec<Mbuf, BURST>;
+
+/// What a worker sends to the master. ARP has a ring of its own that goes first.
+pub struct Punts {
+    /// ARP.
+    pub arp: ArrayQueue<(Punt, Packet)>,
+    /// Everything else.
+    pub rest: ArrayQueue<(Punt, Packet)>,
+    /// Next hops that a frame waits for.
+    pub wanted: ArrayQueue<NeighborId>,
+}
+
+impl Punts {
+    /// Empty rings.
+    pub fn new() -> Punts {
+        Punts { arp: ArrayQueue::new(512), rest: ArrayQueue::new(512), wanted: ArrayQueue::new(256) }
+    }
+}
+
+impl Default for Punts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The queues and rings of one worker.
+pub struct DpdkIo {
+    /// By [`PortId`].
+    pub tx: Vec<TxQueue>,
+    /// By [`LcoreId`]: the hand-over rings of the other workers.
+    pub peers: Vec<SharedProducer>,
+    /// To the master.
+    pub punts: Arc<Punts>,
+    /// Where spare frames come from.
+    pub pool: Mempool,
+}
+
+impl Io for DpdkIo {
+    type Buf = Packet;
+
+    #[inline(always)]
+    fn spare(&mut self) -> Option<Packet> {
+        self.pool.alloc().map(Packet)
+    }
+
+    #[inline(always)]
+    fn send(&mut self, port: PortId, batch: &mut Batch<Packet>) {
+        let Some(queue) = self.tx.get_mut(port.index()) else { return };
+        let mut mbufs: Mbufs = batch.drain(..).map(|p| p.0).collect();
+        queue.burst(&mut mbufs);
+        batch.extend(mbufs.into_iter().map(Packet));
+    }
+
+    fn redirect(&mut self, to: LcoreId, batch: &mut Batch<Packet>) {
+        let Some(ring) = self.peers.get(to.index()) else { return };
+        let mut mbufs: Mbufs = batch.drain(..).map(|p| p.0).collect();
+        ring.enqueue_burst(&mut mbufs);
+        batch.extend(mbufs.into_iter().map(Packet));
+    }
+
+    fn punt(&mut self, punt: Punt, buf: Packet) -> Result<(), Packet> {
+        let ring = if punt.reason == PuntReason::Arp { &self.punts.arp } else { &self.punts.rest };
+        ring.push((punt, buf)).map_err(|(_, buf)| buf)
+    }
+
+    fn wanted(&mut self, hop: NeighborId) {
+        // A full ring is no loss: it is said again with the next turn.
+        let _ = self.punts.wanted.push(hop);
+    }
+}
+
+/// One receive queue, and the port it belongs to.
+pub struct Receiver {
+    /// Ours.
+    pub port: PortId,
+    /// DPDK's.
+    pub queue: RxQueue,
+}
+
+impl Receiver {
+    /// Takes a burst of frames that are tagged as they were on the wire.
+    #[inline(always)]
+    pub fn burst(&mut self, mbufs: &mut Mbufs, into: &mut Batch<Packet>) -> usize {
+        let received = self.queue.burst(mbufs);
+        let port = u16::from(self.port.0);
+        into.extend(mbufs.drain(..).map(|mut mbuf| {
+            mbuf.set_port(port);
+            if let Some(tci) = mbuf.stripped_vlan() {
+                mbuf.insert_vlan(tci);
+            }
+            Packet(mbuf)
+        }));
+        received
+    }
+}
+
+/// Takes a burst from a ring.
+#[inline(always)]
+pub fn dequeue(ring: &mut Consumer, mbufs: &mut Mbufs, into: &mut Batch<Packet>) -> usize {
+    let taken = ring.dequeue_burst(mbufs);
+    into.extend(mbufs.drain(..).map(Packet));
+    taken
+}
+
+/// Memory of the worker's NUMA node, on huge pages when there are any.
+#[derive(Clone)]
+pub struct HugePages {
+    /// The EAL.
+    pub eal: Eal,
+    /// The NUMA node.
+    pub socket: Option<u32>,
+}
+
+impl Memory for HugePages {
+    type Slice<T: Plain> = HugeSlice<T>;
+    fn zeroed<T: Plain>(&self, len: usize) -> Result<HugeSlice<T>, OutOfMemory> {
+        HugeSlice::zeroed(&self.eal, len, self.socket)
+            .map_err(|_| OutOfMemory { bytes: len.saturating_mul(size_of::<T>()) })
+    }
+}

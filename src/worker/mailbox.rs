@@ -1,0 +1,128 @@
+//! What master and worker tell each other: bounded rings, one message a turn.
+//!
+//! A worker takes a message only when its return ring has room, and sends every old snapshot back, so that memory is
+//! freed on the master.
+
+use super::io::{HugePages, Packet};
+use crossbeam_queue::ArrayQueue;
+use gatun_engine::conn::record::{Cursor, Record};
+use gatun_engine::lcore::{Lcore, Limits};
+use gatun_engine::snapshot::Snapshot;
+use gatun_engine::time::Tick;
+use std::sync::Arc;
+
+/// Messages that a ring holds.
+const DEPTH: usize = 16;
+/// Connections that a listing visits in one turn.
+const LISTED: usize = 256;
+
+/// To a worker.
+pub enum ToWorker {
+    /// Use this configuration, and these limits for punts.
+    Snapshot(Arc<Snapshot>, Box<Limits>),
+    /// Fill this list, up to its capacity, from the cursor on.
+    List(Cursor, Vec<Record>),
+    /// Open nothing any more.
+    Close,
+    /// Drain and end.
+    Stop,
+}
+
+/// From a worker.
+pub enum FromWorker {
+    /// It uses the configuration of this generation; the one before, and its message, to be freed.
+    Done(u64, Arc<Snapshot>, Box<Limits>),
+    /// The list, and where to go on.
+    Listed(Vec<Record>, Option<Cursor>),
+}
+
+/// Both rings of one worker.
+pub struct Rings {
+    /// To the worker.
+    pub to: ArrayQueue<ToWorker>,
+    /// From it.
+    pub from: ArrayQueue<FromWorker>,
+}
+
+impl Rings {
+    /// Empty rings.
+    pub fn new() -> Rings {
+        Rings { to: ArrayQueue::new(DEPTH), from: ArrayQueue::new(DEPTH) }
+    }
+}
+
+impl Default for Rings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Yes.
+    Run,
+    /// No.
+    Stop,
+}
+
+/// The worker's end.
+pub struct Mailbox {
+    rings: Arc<Rings>,
+    listing: Option<(Cursor, Vec<Record>)>,
+}
+
+impl Mailbox {
+    /// The worker's end of these rings.
+    pub fn new(rings: Arc<Rings>) -> Mailbox {
+        Mailbox { rings, listing: None }
+    }
+
+    /// Takes one message, or goes on with a list.
+    #[inline(always)]
+    pub fn read(&mut self, now: Tick, lcore: &mut Lcore<HugePages, Packet>) -> Phase {
+        if self.listing.is_none() && self.rings.to.is_empty() {
+            return Phase::Run;
+        }
+        self.read_slow(now, lcore)
+    }
+
+    #[cold]
+    fn read_slow(&mut self, now: Tick, lcore: &mut Lcore<HugePages, Packet>) -> Phase {
+        if self.rings.from.is_full() {
+            return Phase::Run;
+        }
+        if let Some((cursor, list)) = self.listing.take() {
+            self.list(now, lcore, cursor, list);
+            return Phase::Run;
+        }
+        match self.rings.to.pop() {
+            None => {}
+            Some(ToWorker::Snapshot(snapshot, limits)) => {
+                let generation = snapshot.generation;
+                let old = std::mem::replace(&mut lcore.shard.snapshot, snapshot);
+                lcore.set_limits(&limits, now);
+                self.answer(FromWorker::Done(generation, old, limits));
+            }
+            Some(ToWorker::List(cursor, list)) => self.list(now, lcore, cursor, list),
+            Some(ToWorker::Close) => lcore.shard.accepting = false,
+            Some(ToWorker::Stop) => return Phase::Stop,
+        }
+        Phase::Run
+    }
+
+    fn list(&mut self, now: Tick, lcore: &Lcore<HugePages, Packet>, cursor: Cursor, mut list: Vec<Record>) {
+        let room = list.capacity() - list.len();
+        let next = lcore.shard.export(now, cursor, LISTED.min(room), |record| list.push(record));
+        match next {
+            Some(next) if list.len() < list.capacity() => self.listing = Some((next, list)),
+            next => self.answer(FromWorker::Listed(list, next)),
+        }
+    }
+
+    fn answer(&self, message: FromWorker) {
+        // There is room: it was looked for before the message was taken, and only this worker fills the ring.
+        let sent = self.rings.from.push(message);
+        debug_assert!(sent.is_ok());
+    }
+}

@@ -1,0 +1,96 @@
+//! A worker: one lcore that polls. It owns its shard, its queues and its rings, and shares nothing that it writes.
+
+pub mod idle;
+pub mod io;
+pub mod mailbox;
+
+use dpdk::ring::Consumer;
+use gatun_engine::addr::PortId;
+use gatun_engine::lcore::{Batch, Lcore, Source};
+use gatun_engine::time::{HZ, Tick};
+use idle::Idler;
+use io::{DpdkIo, HugePages, Mbufs, Packet, Receiver};
+use mailbox::{Mailbox, Phase};
+
+/// Ticks from the time-stamp counter, read once a turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: u64,
+    per_tick: u64,
+}
+
+impl Clock {
+    /// Starts now.
+    pub fn start() -> Clock {
+        Clock { start: dpdk::rdtsc(), per_tick: (dpdk::tsc_hz() / u64::from(HZ)).max(1) }
+    }
+
+    /// Ticks since the start.
+    #[inline(always)]
+    pub fn now(&self) -> Tick {
+        Tick((dpdk::rdtsc().wrapping_sub(self.start) / self.per_tick) as u32)
+    }
+}
+
+/// See the module.
+pub struct Worker {
+    /// The engine.
+    pub lcore: Lcore<HugePages, Packet>,
+    /// The ways out.
+    pub io: DpdkIo,
+    /// The receive queues that it polls.
+    pub receivers: Vec<Receiver>,
+    /// Frames that other workers handed over.
+    pub redirected: Consumer,
+    /// Frames that the master sends.
+    pub relayed: Consumer,
+    /// Messages of the master.
+    pub mailbox: Mailbox,
+    /// The time.
+    pub clock: Clock,
+    /// What to do when there is nothing to do.
+    pub idler: Idler,
+}
+
+impl Worker {
+    /// Polls until the master says stop.
+    pub fn run(mut self) -> i32 {
+        let mut batch: Batch<Packet> = Batch::new();
+        let mut mbufs = Mbufs::new();
+        loop {
+            let now = self.clock.now();
+            let mut frames = 0;
+            for receiver in &mut self.receivers {
+                frames += receiver.burst(&mut mbufs, &mut batch);
+                self.lcore.turn(now, &mut self.io, &mut batch, Source::Port);
+            }
+            frames += self.rings(now, &mut mbufs, &mut batch);
+            self.lcore.finish(now, &mut self.io);
+            if self.mailbox.read(now, &mut self.lcore) == Phase::Stop {
+                break;
+            }
+            self.idler.after(frames);
+        }
+        self.drain(&mut mbufs, &mut batch);
+        0
+    }
+
+    fn rings(&mut self, now: Tick, mbufs: &mut Mbufs, batch: &mut Batch<Packet>) -> usize {
+        let handed_over = io::dequeue(&mut self.redirected, mbufs, batch);
+        self.lcore.turn(now, &mut self.io, batch, Source::Ring);
+        let relayed = io::dequeue(&mut self.relayed, mbufs, batch);
+        for packet in batch.drain(..) {
+            let port = PortId(packet.0.port() as u8);
+            self.lcore.relay(&mut self.io, port, std::iter::once(packet));
+        }
+        handed_over + relayed
+    }
+
+    /// What is in the rings still goes out; what waits for a MAC address does not.
+    fn drain(&mut self, mbufs: &mut Mbufs, batch: &mut Batch<Packet>) {
+        let now = self.clock.now();
+        while self.rings(now, mbufs, batch) > 0 {}
+        self.lcore.finish(now, &mut self.io);
+        self.lcore.abandon();
+    }
+}
