@@ -1,10 +1,10 @@
 # What there is to do here. `make help` lists it.
 
-# The Debian packages: to build, to run what was built (docker/Dockerfile has these two as well), and for the demo and the
-# end-to-end tests.
+# The Debian packages: to build, to run what was built, and for the demo and the end-to-end tests. docker/Dockerfile has
+# the same.
 BUILD_PACKAGES = libdpdk-dev libclang-dev pkg-config gcc libc6-dev
-RUN_PACKAGES = librte-meta-bus librte-meta-mempool librte-meta-net iproute2 ethtool
-LAB_PACKAGES = dpdk iproute2 ethtool procps python3 nginx-light curl wrk iperf3 tcpdump traceroute iputils-ping
+RUN_PACKAGES = dpdk librte-meta-bus librte-meta-mempool librte-meta-net iproute2 ethtool
+LAB_PACKAGES = iproute2 ethtool procps python3 nginx-light curl wrk iperf3 tcpdump traceroute iputils-ping
 
 CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -40,7 +40,7 @@ clean: ## remove what was built
 	$(CARGO) clean
 
 deps: ## install the Debian packages that are missing
-	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(LAB_PACKAGES))
+	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(RUN_PACKAGES) $(LAB_PACKAGES))
 
 rust: # is there a Rust that can build gatun?
 	@have=$$($(CARGO) --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'); \
