@@ -1,7 +1,8 @@
 //! gatun, a FULLNAT gateway and layer 4 load balancer on DPDK: the programs around the engine.
 //!
 //! [`config`] reads the file into a model and compiles it for the engine. With feature `dpdk`, `worker` polls and `master`
-//! answers, watches and publishes. [`commands`] is what the command line calls.
+//! answers, watches and publishes. [`replay`] runs the engine over captured packets instead. [`commands`] is what the
+//! command line calls.
 
 #![forbid(unsafe_code)]
 
@@ -9,5 +10,6 @@ pub mod commands;
 pub mod config;
 #[cfg(feature = "dpdk")]
 pub mod master;
+pub mod replay;
 #[cfg(feature = "dpdk")]
 pub mod worker;

@@ -1,10 +1,11 @@
 //! Tools for tests and for `gatun replay`: frames that are written as a sentence ([`build`]) and read as one ([`text`]),
-//! capture files ([`pcap`]), and an independent opinion on checksums ([`check`]).
+//! capture files ([`pcap`]), an independent opinion on checksums ([`check`]), and a gateway in virtual time ([`lab`]).
 //!
 //! Compiled only for tests and with the feature `testkit`; it may use `std` and allocate. The path never calls it.
 
 pub mod build;
 pub mod check;
+pub mod lab;
 pub mod pcap;
 pub mod text;
 

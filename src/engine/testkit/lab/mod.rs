@@ -1,0 +1,439 @@
+//! A laboratory in virtual time: the lcores of a gateway, its master and its links, in one thread and without a clock.
+//!
+//! The code that runs here is the code of the live gateway: [`Lcore::turn`], [`Lcore::finish`], [`Local`]. Only what is
+//! around it is a model: network cards that spread frames by their hash ([`nic`]), rings, and time, which moves when a
+//! frame comes. The same plan and the same frames give the same frames, byte for byte. `gatun replay` and the tests of
+//! whole conversations are built on it.
+//!
+//! After every frame and every tick the balance of each lcore is looked at; it is a bug of the engine, and a panic,
+//! if it is not zero.
+
+pub mod nic;
+mod wires;
+
+use crate::addr::{Be32, IfaceId, LcoreId, Mac, NeighborId, PortId};
+use crate::conn::record::{Cursor, Event, EventKind, Record};
+use crate::frame::Meta;
+use crate::lcore::{self, Batch, Limits, Punt, Source};
+use crate::local::{Local, Out};
+use crate::mem::{Heap, OutOfMemory};
+use crate::neighbor::{Cell, Neighbors, NudState};
+use crate::shard::{Shard, Shared, Sizes};
+use crate::snapshot::Snapshot;
+use crate::stats::Stats;
+use crate::steer::Steer;
+use crate::time::{HZ, Tick};
+use crate::verdict::{DropReason, PuntReason, Verdict};
+use crate::wire::{FromBytes, arp, ethernet, vlan};
+use alloc::sync::Arc;
+use std::collections::HashMap;
+use wires::{Happened, Wires};
+
+/// An lcore of the laboratory.
+pub type Lcore = lcore::Lcore<Heap, Buf>;
+
+pub use nic::Arrival;
+pub use wires::{Buf, Sent};
+
+/// Nanoseconds in a tick.
+pub const TICK_NANOS: u64 = 1_000_000_000 / HZ as u64;
+
+/// How a port's neighbours are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Link {
+    /// Every neighbour is there and known without a word: nobody sees ARP on this link. See [`mac_of`].
+    #[default]
+    Quiet,
+    /// By ARP: the frames that come in have to answer.
+    Arp,
+}
+
+/// What a laboratory is made of.
+#[derive(Clone)]
+pub struct Plan {
+    /// What all lcores share; as many lcores as the steering knows.
+    pub shared: Shared,
+    /// The next hops of the configuration.
+    pub hops: Vec<(IfaceId, Be32)>,
+    /// Its static neighbours.
+    pub fixed: Vec<(IfaceId, Be32, Mac)>,
+    /// Rate limits of the punts, of each lcore.
+    pub limits: Limits,
+    /// How large each shard is.
+    pub sizes: Sizes,
+    /// Seats for the counters of real servers.
+    pub reals: usize,
+    /// By port.
+    pub links: Vec<Link>,
+    /// How frames come to the lcores.
+    pub arrival: Arrival,
+    /// Of all randomness.
+    pub seed: u64,
+}
+
+/// What became of one frame that came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The lcores that it was given to on its way, the first left out.
+    pub redirects: Vec<LcoreId>,
+    /// What became of it in the end.
+    pub verdict: Verdict,
+    /// Everything that left because of it, in order.
+    pub sent: Vec<Sent>,
+    /// What happened to connections.
+    pub events: Vec<Event>,
+}
+
+/// See the module.
+pub struct Lab {
+    plan: Plan,
+    lcores: Vec<Lcore>,
+    local: Local,
+    wires: Wires,
+    now: Tick,
+    nanos: u64,
+    events: Vec<Event>,
+    known: HashMap<NeighborId, Mac>,
+}
+
+/// The MAC address of a neighbour on a [`Link::Quiet`] link, and of whoever answers there: 02:00 and its IPv4 address.
+pub fn mac_of(addr: Be32) -> Mac {
+    let [a, b, c, d] = addr.bytes();
+    Mac([2, 0, a, b, c, d])
+}
+
+impl Lab {
+    /// A gateway at time 0. Nothing has been sent yet: see [`Lab::announce`].
+    ///
+    /// # Errors
+    /// When there is no memory for the tables.
+    pub fn new(plan: Plan) -> Result<Lab, OutOfMemory> {
+        let lcores = usize::from(plan.shared.steer.lcores());
+        let mut lab = Lab {
+            lcores: Vec::new(),
+            local: Local::new(plan.shared.neighbors.clone()),
+            wires: Wires::new(lcores),
+            now: Tick(0),
+            nanos: 0,
+            events: Vec::new(),
+            known: HashMap::new(),
+            plan,
+        };
+        for id in 0..lcores {
+            let lcore = lab.lcore(id as u8, lab.plan.seed)?;
+            lab.lcores.push(lcore);
+        }
+        lab.configure();
+        Ok(lab)
+    }
+
+    fn lcore(&self, id: u8, seed: u64) -> Result<Lcore, OutOfMemory> {
+        let plan = &self.plan;
+        let stats = Arc::new(Stats::new(plan.reals));
+        let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(id));
+        let mut shard = Shard::new(&Heap, LcoreId(id), plan.sizes, plan.shared.clone(), stats, seed, self.now)?;
+        shard.tap(4 * crate::frame::BURST);
+        let lcores = usize::from(plan.shared.steer.lcores());
+        Ok(Lcore::new(shard, plan.links.len(), lcores, &plan.limits, self.now))
+    }
+
+    fn configure(&mut self) {
+        let snapshot = &self.plan.shared.snapshot;
+        let quiet = |iface: IfaceId| snapshot.iface(iface).is_some_and(|i| self.link(i.port) == Link::Quiet);
+        let asked: Vec<_> = self.plan.hops.iter().copied().filter(|(i, _)| !quiet(*i)).collect();
+        self.local.configure(self.now, &asked, &self.plan.fixed);
+        for (iface, addr) in self.plan.hops.clone() {
+            if let Some(hop) = self.plan.shared.neighbors.claim(iface, addr) {
+                self.meet(hop);
+            }
+        }
+    }
+
+    fn link(&self, port: PortId) -> Link {
+        self.plan.links.get(port.index()).copied().unwrap_or_default()
+    }
+
+    /// A neighbour of a quiet link is known as soon as somebody thinks of it. True when it was not.
+    fn meet(&mut self, hop: NeighborId) -> bool {
+        let neighbors = &self.plan.shared.neighbors;
+        let Some((iface, addr)) = neighbors.owner(hop) else { return false };
+        let quiet = self.plan.shared.snapshot.iface(iface).is_some_and(|i| self.link(i.port) == Link::Quiet);
+        if !quiet || neighbors.cell(hop).state == NudState::Reachable {
+            return false;
+        }
+        let mac = mac_of(addr);
+        self.known.insert(hop, mac);
+        neighbors.set(hop, Cell { mac, state: NudState::Reachable, iface });
+        true
+    }
+
+    /// Sends gratuitous ARP for every address of ours, on the links that speak ARP.
+    pub fn announce(&mut self) -> Vec<Sent> {
+        let mut out = Vec::new();
+        self.local.announce(&self.plan.shared.snapshot, &mut out);
+        self.relay(out);
+        self.settle();
+        self.take()
+    }
+
+    /// Replaces the configuration, as a reload does.
+    pub fn publish(
+        &mut self,
+        snapshot: Arc<Snapshot>,
+        hops: Vec<(IfaceId, Be32)>,
+        fixed: Vec<(IfaceId, Be32, Mac)>,
+        limits: Limits,
+    ) {
+        self.plan.shared.snapshot = snapshot.clone();
+        (self.plan.hops, self.plan.fixed, self.plan.limits) = (hops, fixed, limits);
+        for lcore in &mut self.lcores {
+            lcore.shard.snapshot = snapshot.clone();
+            lcore.set_limits(&limits, self.now);
+        }
+        self.configure();
+    }
+
+    /// Lets time pass until `nanos`, or until something leaves, which it gives: call it again until it gives nothing.
+    /// A time in the past changes nothing.
+    pub fn advance(&mut self, nanos: u64) -> Vec<Sent> {
+        while self.nanos / TICK_NANOS < nanos / TICK_NANOS {
+            let next = if self.idle() { nanos / TICK_NANOS } else { self.nanos / TICK_NANOS + 1 };
+            self.nanos = next * TICK_NANOS;
+            self.now = Tick::from_nanos(self.nanos);
+            self.wires.nanos = self.nanos;
+            self.tick();
+            if !self.wires.sent.is_empty() {
+                return self.take();
+            }
+        }
+        self.nanos = self.nanos.max(nanos);
+        self.wires.nanos = self.nanos;
+        Vec::new()
+    }
+
+    /// Nothing can be due: there is no connection, and nobody asks for neighbours.
+    fn idle(&self) -> bool {
+        self.plan.links.iter().all(|l| *l == Link::Quiet) && self.lcores.iter().all(|l| l.shard.conns.is_empty())
+    }
+
+    fn tick(&mut self) {
+        for lcore in &mut self.lcores {
+            lcore.finish(self.now, &mut self.wires);
+        }
+        self.settle();
+        let mut out = Vec::new();
+        self.local.tick(self.now, &self.plan.shared.snapshot, &mut out);
+        self.relay(out);
+        self.settle();
+    }
+
+    /// A frame comes in by a port, now.
+    pub fn input(&mut self, port: PortId, frame: &[u8]) -> Step {
+        self.frame(Buf::new(frame, Meta { port, ..Meta::default() }))
+    }
+
+    /// As [`Lab::input`], for a frame in any form.
+    pub fn frame(&mut self, mut buf: Buf) -> Step {
+        let (to, rss) = nic::deliver(self.plan.arrival, &self.plan.shared.steer, buf.bytes());
+        buf.meta.rss = rss;
+        self.wires.log.clear();
+        self.events.clear();
+        self.turn(to, buf, Source::Port);
+        self.settle();
+        let (redirects, verdict) = self.wires.outcome();
+        Step { redirects, verdict, sent: self.take(), events: core::mem::take(&mut self.events) }
+    }
+
+    /// Several frames in one burst, to one lcore: what left because of them.
+    pub fn burst(&mut self, to: LcoreId, frames: impl Iterator<Item = Buf>) -> Vec<Sent> {
+        let mut batch: Batch<Buf> = frames.collect();
+        let lcore = &mut self.lcores[to.index()];
+        lcore.turn(self.now, &mut self.wires, &mut batch, Source::Port);
+        lcore.finish(self.now, &mut self.wires);
+        self.settle();
+        self.take()
+    }
+
+    fn turn(&mut self, to: LcoreId, buf: Buf, source: Source) {
+        let lcore = &mut self.lcores[to.index()];
+        let stats = lcore.shard.stats.clone();
+        let drops = |reason: DropReason| stats.lcore.drop(reason).value();
+        let before: Vec<u64> = DropReason::ALL.iter().map(|r| drops(*r)).collect();
+        let held = stats.lcore.held_now.value();
+        let mut batch: Batch<Buf> = core::iter::once(buf).collect();
+        lcore.turn(self.now, &mut self.wires, &mut batch, source);
+        for (reason, before) in DropReason::ALL.iter().zip(before).filter(|(r, before)| drops(**r) > *before) {
+            self.wires.log.extend((before..drops(*reason)).map(|_| Happened::Dropped(*reason)));
+        }
+        if stats.lcore.held_now.value() > held {
+            self.wires.log.push(Happened::Held);
+        }
+        lcore.finish(self.now, &mut self.wires);
+        while let Some(event) = lcore.shard.next_event() {
+            self.events.push(event);
+        }
+        for event in self.events.clone() {
+            if event.kind == EventKind::Established {
+                let hops = self.lcores[to.index()].shard.conns.conn(event.conn).next_hops;
+                hops.into_iter().for_each(|hop| _ = self.meet(hop));
+            }
+        }
+    }
+
+    /// Until nothing is on its way between lcores and master any more.
+    fn settle(&mut self) {
+        loop {
+            if let Some((to, buf)) = self.wires.next_redirect() {
+                self.turn(to, buf, Source::Ring);
+            } else if let Some((punt, buf)) = self.wires.punts.pop_front() {
+                let mut out = Vec::new();
+                self.local.input(self.now, &self.plan.shared.snapshot, &punt, buf.bytes(), &mut out);
+                self.relay(out);
+                // What waited for the MAC address that has just been learnt.
+                self.finish();
+            } else if let Some(hop) = self.wires.wanted.pop() {
+                if self.meet(hop) {
+                    self.finish();
+                } else if !self.known.contains_key(&hop) {
+                    self.local.wanted(self.now, hop);
+                }
+            } else {
+                break;
+            }
+        }
+        for lcore in &self.lcores {
+            let (id, balance) = (lcore.shard.id, lcore.shard.stats.lcore.balance());
+            assert!(balance == 0, "lcore {id}: the balance is {balance} and not 0; this is a bug of gatun");
+        }
+    }
+
+    fn finish(&mut self) {
+        for lcore in &mut self.lcores {
+            lcore.finish(self.now, &mut self.wires);
+        }
+        // Whoever still waits is asked for again with the next tick.
+        self.wires.wanted.retain(|hop| !self.known.contains_key(hop));
+        self.wires.wanted.dedup();
+        let waiting = core::mem::take(&mut self.wires.wanted);
+        waiting.into_iter().for_each(|hop| self.local.wanted(self.now, hop));
+    }
+
+    /// Frames of the master, over the first lcore. On a quiet link nobody hears ARP requests, and everybody answers.
+    fn relay(&mut self, out: Vec<Out>) {
+        for Out { port, frame } in out {
+            let question = asked(&frame).filter(|_| self.link(port) == Link::Quiet);
+            let Some((vlan, packet)) = question else {
+                let buf = core::iter::once(Buf::new(&frame, Meta::default()));
+                self.lcores[0].relay(&mut self.wires, port, buf);
+                continue;
+            };
+            let snapshot = self.plan.shared.snapshot.clone();
+            if let (false, Some(iface)) = (packet.is_gratuitous(), snapshot.iface_of(port, vlan)) {
+                let mac = mac_of(packet.target_ip);
+                let reply = super::Packet::arp(arp::Packet::new(
+                    arp::REPLY,
+                    mac,
+                    packet.target_ip,
+                    packet.sender_mac,
+                    packet.sender_ip,
+                ));
+                let punt = Punt { reason: PuntReason::Arp, meta: Meta { port, iface, ..Meta::default() } };
+                self.local.input(self.now, &snapshot, &punt, &reply.build(), &mut Vec::new());
+            }
+        }
+        if let Some(first) = self.lcores.first_mut() {
+            first.finish(self.now, &mut self.wires);
+        }
+    }
+
+    fn take(&mut self) -> Vec<Sent> {
+        core::mem::take(&mut self.wires.sent)
+    }
+
+    /// All connections move to a new engine of the same plan, as over a restart. Gives how many were refused.
+    ///
+    /// # Errors
+    /// When there is no memory for the tables.
+    pub fn restart(&mut self, seed: u64) -> Result<usize, OutOfMemory> {
+        let mut records: Vec<Record> = Vec::new();
+        for lcore in &mut self.lcores {
+            let mut cursor = Some(Cursor::default());
+            while let Some(at) = cursor {
+                cursor = lcore.shard.export(self.now, at, 7, |r| records.push(r));
+            }
+            lcore.abandon();
+        }
+        self.lcores = (0..self.lcores.len()).map(|id| self.lcore(id as u8, seed)).collect::<Result<_, _>>()?;
+        let mut refused = 0;
+        for record in &records {
+            let owner = self.lcores[0].shard.class_of(&record.client);
+            let owner = self.plan.shared.steer.owner(owner);
+            refused += usize::from(self.lcores[owner.index()].shard.adopt(self.now, record).is_err());
+        }
+        Ok(refused)
+    }
+
+    /// The lcores, to look at.
+    pub fn lcores(&self) -> &[Lcore] {
+        &self.lcores
+    }
+
+    /// The lcores, to do with as one likes.
+    pub fn lcores_mut(&mut self) -> &mut [Lcore] {
+        &mut self.lcores
+    }
+
+    /// The master's responders.
+    pub fn local(&mut self) -> &mut Local {
+        &mut self.local
+    }
+
+    /// The neighbours.
+    pub fn neighbors(&self) -> &Neighbors {
+        &self.plan.shared.neighbors
+    }
+
+    /// The configuration in force.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.plan.shared.snapshot
+    }
+
+    /// The steering.
+    pub fn steer(&self) -> &Steer {
+        &self.plan.shared.steer
+    }
+
+    /// The time in nanoseconds.
+    pub fn nanos(&self) -> u64 {
+        self.nanos
+    }
+
+    /// The time in ticks.
+    pub fn now(&self) -> Tick {
+        self.now
+    }
+
+    /// Connections of all lcores.
+    pub fn conns(&self) -> usize {
+        self.lcores.iter().map(|l| l.shard.conns.len()).sum()
+    }
+
+    /// Drops of a reason, of all lcores.
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.lcores.iter().map(|l| l.shard.stats.lcore.drop(reason).value()).sum()
+    }
+}
+
+/// The ARP request of a frame, and its VLAN.
+fn asked(frame: &[u8]) -> Option<(u16, arp::Packet)> {
+    let (eth, rest) = ethernet::Header::ref_from_prefix(frame).ok()?;
+    let (vid, ether_type, rest) = match eth.ether_type {
+        ethernet::VLAN => {
+            let (tag, rest) = vlan::Tag::ref_from_prefix(rest).ok()?;
+            (tag.vid(), tag.ether_type, rest)
+        }
+        other => (0, other, rest),
+    };
+    let packet = arp::Packet::read_from_prefix(rest).ok()?.0;
+    (ether_type == ethernet::ARP && packet.op == arp::REQUEST).then_some((vid, packet))
+}
