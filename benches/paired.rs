@@ -105,7 +105,14 @@ fn main() {
         let share = bench.pairs(Bench::swap, Bench::gatun);
         println!(
             "{count:>9} connections: A/A {:.3} [{:.3} {:.3}]  share {:.3} [{:.3} {:.3}]  swap {:.1} tsc, gatun {:.1} tsc a packet",
-            same.share.1, same.share.0, same.share.2, share.share.1, share.share.0, share.share.2, share.tsc.0, share.tsc.1
+            same.share.1,
+            same.share.0,
+            same.share.2,
+            share.share.1,
+            share.share.0,
+            share.share.2,
+            share.tsc.0,
+            share.tsc.1
         );
         assert_eq!(bench.ways.lost, 0, "frames were lost on the way");
         let stats = &bench.lcore.shard.stats.lcore;
@@ -246,8 +253,7 @@ fn snapshot(neighbors: &Neighbors) -> Snapshot {
         neighbors.set(id, Cell { mac: PEER, state: NudState::Reachable, iface: IfaceId(0) });
         id
     };
-    let lips: Vec<_> =
-        (0..LIPS).map(|i| Lip { id: LipId(i as u16), addr: Be32::new(0xC613_8000 + i) }).collect();
+    let lips: Vec<_> = (0..LIPS).map(|i| Lip { id: LipId(i as u16), addr: Be32::new(0xC613_8000 + i) }).collect();
     let pool = Arc::new(Pool { lips: lips.clone() });
     let mut s = Snapshot { generation: 1, ifaces: vec![iface], ..Snapshot::default() };
     s.reals = vec![RealState::Present; (SERVICES * REALS) as usize + 1];
@@ -291,7 +297,12 @@ fn snapshot(neighbors: &Neighbors) -> Snapshot {
 }
 
 /// Opens `count` connections by the packets of real handshakes, and gives the flows of both directions in random order.
-fn open(lcore: &mut Lcore<HugePages, Packet>, ways: &mut Ways, clock: &gatun::worker::Clock, count: usize) -> Vec<Flow> {
+fn open(
+    lcore: &mut Lcore<HugePages, Packet>,
+    ways: &mut Ways,
+    clock: &gatun::worker::Clock,
+    count: usize,
+) -> Vec<Flow> {
     let mut flows = Vec::with_capacity(2 * count);
     let mut random = SplitMix(3);
     let bytes_of = |flags: &str, client: (Be32, u16), service: u32| {

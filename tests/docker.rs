@@ -144,7 +144,10 @@ fn the_gateway_runs_the_command_of_the_demo() {
     let gateway = &compose().services["gateway"];
     assert_eq!(gateway.entrypoint, ["gateway.sh"]);
     assert_eq!(gateway.command, ["gatun", "run", "--config", "/etc/gatun/demo.toml"]);
-    assert!(DEMO.contains("conf/demo.toml") && DEMO.contains(r#""$gatun" run --config"#), "demo.sh runs something else");
+    assert!(
+        DEMO.contains("conf/demo.toml") && DEMO.contains(r#""$gatun" run --config"#),
+        "demo.sh runs something else"
+    );
     let ports = include_str!("../docker/gateway.sh");
     for port in ["gt-wan", "gt-lan"] {
         assert!(include_str!("../conf/demo.toml").contains(&format!("iface={port}")), "{port}");

@@ -21,7 +21,9 @@ fn left_behind(demo: &Child) -> Vec<String> {
     let prefix = format!("gt{}", demo.id());
     let mut left = Vec::new();
     let names = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
-    left.extend(names.map(|n| n.file_name().to_string_lossy().into_owned()).filter(|n| n.starts_with(&format!("{prefix}-"))));
+    left.extend(
+        names.map(|n| n.file_name().to_string_lossy().into_owned()).filter(|n| n.starts_with(&format!("{prefix}-"))),
+    );
     let directory = format!("/tmp/{prefix}");
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -48,6 +50,28 @@ fn the_demo_shows_everything_and_leaves_nothing() {
     assert!(status.success(), "the demo ended with {status}\n{out}\n{err}");
     println!("{out}the demo took {:.1?}", start.elapsed());
     assert!(out.contains("All of it worked"), "{out}");
+    assert_eq!(left_behind(&running), Vec::<String>::new());
+    drop(lab);
+}
+
+#[test]
+fn the_demo_keeps_running_when_asked_and_is_removed_by_its_own_command() {
+    let lab = Lab::new();
+    let mut running = demo().env("KEEP", "1").spawn().unwrap();
+    let mut out = String::new();
+    running.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert!(running.wait().unwrap().success(), "{out}");
+    // The first and the last of the commands that it prints to be pasted.
+    let commands: Vec<&str> = out.lines().skip_while(|l| !l.contains("left running")).skip(1).map(str::trim).collect();
+    let paste = |what: &str| {
+        let line = commands.iter().find(|line| line.contains(what)).unwrap_or_else(|| panic!("no {what} in\n{out}"));
+        Command::new("sh").args(["-c", line]).output().unwrap()
+    };
+    let curl = paste(" curl ");
+    assert!(curl.status.success() && curl.stdout.starts_with(b"rs"), "{curl:?}");
+    assert!(paste(" status --connections").status.success());
+    assert!(!left_behind(&running).is_empty());
+    assert!(paste("demo.sh remove ").status.success());
     assert_eq!(left_behind(&running), Vec::<String>::new());
     drop(lab);
 }

@@ -120,7 +120,8 @@ show_ping() {
         [[ $address != "$lip" ]] || from=rs1
         in_ns "$prefix" "$from" ping -n -q -c 3 -i 0.2 -W 2 "$address" >"$dir/ping.log" ||
             fail "no answer from $address to $from"
-        tell "$from -> $address: $(grep -E '^rtt|received' "$dir/ping.log" | sed 's/, time.*//' | paste -sd ' ')"
+        tell "$from -> $address:" \
+            "$(sed -nE 's/.* ([0-9]+) received.*/\1 of 3 answered,/p; s/^rtt .* = ([^/]*)\/([^/]*).*/\2 ms/p' "$dir/ping.log" | paste -sd ' ')"
     done
 }
 
@@ -129,7 +130,7 @@ show_services() {
     start client "$dir/wrk.log" wrk -t 1 -c 20 -d 3 "http://$vip/"
     local wrk=$!
     sleep 1.5
-    gatun_status | indent
+    gatun_status | sed '/^$/,$d' | indent # the first table; the counters are for the end
     wait "$wrk" || fail "wrk: $(cat "$dir/wrk.log")"
     no_failed_request
     tell "wrk: $(grep Requests/sec "$dir/wrk.log" | tr -s ' ') on kept connections"

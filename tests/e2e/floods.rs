@@ -6,17 +6,25 @@ use crate::peers::{ping_pong, tcp_client, tcp_echo};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The demo's web service, and one whose servers are none.
+/// A web service, a UDP service behind a small MTU, and a service without servers.
 fn config() -> Config {
-    Config::one_to_one("tcp", 80, "198.18.2.11:80").add(
-        r#"
+    Config::one_to_one("tcp", 80, "198.18.2.11:80")
+        .edit("name = \"lan\"\ndevice", "name = \"lan\"\nmtu = 1400\ndevice")
+        .add(
+            r#"
+[[service]]
+name = "echo"
+protocol = "udp"
+address = "198.18.1.100:5353"
+real = [{ address = "198.18.2.11:5353" }]
+
 [[service]]
 name = "nobody"
 protocol = "tcp"
 address = "198.18.1.100:81"
 real = []
 "#,
-    )
+        )
 }
 
 #[test]
@@ -31,6 +39,7 @@ fn floods_of_every_punt_leave_connections_and_arp_unharmed() {
         ("ttl1", "limit_ttl_exceeded"),
         ("dead-port", "limit_no_service"),
         ("no-server", "limit_no_server"),
+        ("too-big", "limit_frag_needed"),
     ] {
         let before = gateway.status().drops(over);
         let frames = crate::lab::script("frames.py");
@@ -45,7 +54,8 @@ fn floods_of_every_punt_leave_connections_and_arp_unharmed() {
             thread::sleep(Duration::from_millis(2));
             if !flushed && start.elapsed() > Duration::from_millis(700) {
                 flushed = true;
-                // The gateway's neighbours have to ask anew, in the middle of it.
+                // The gateway's neighbours have to ask anew, in the middle of it. Those who share a cable with a flood of
+                // ARP requests share its limit, too; the servers do not.
                 lab.run("rs1", "ip neigh flush all");
                 if kind != "arp" {
                     lab.run("client", "ip neigh flush all");

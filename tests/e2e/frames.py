@@ -10,7 +10,9 @@ KIND is what the gateway is to be bothered with:
     ttl1         TCP segments to TARGET:80 whose TTL ends at the gateway
     dead-port    SYNs to a port of TARGET without a service
     no-server    SYNs to TARGET:81, which a test gives a service without servers
-COUNT frames go out, at RATE a second (without it as fast as may be), with changing source ports and identifiers.
+    too-big      datagrams to TARGET:5353, 1,478 bytes long and not to be fragmented
+COUNT frames go out, at RATE a second (without it as fast as may be). Source ports are from 512 to 1023, where no kernel's
+connections are.
 """
 
 import socket
@@ -48,6 +50,11 @@ def tcp(target, sport, dport, flags, ttl=64):
     return ipv4(target, 6, segment, ttl)
 
 
+def udp(target, sport, dport, payload):
+    # Without a checksum.
+    return ipv4(target, 17, struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload)
+
+
 def ping(target, n):
     echo = struct.pack("!BBHHH", 8, 0, 0, 7, n)
     return ipv4(target, 1, echo[:2] + struct.pack("!H", checksum(echo)) + echo[4:])
@@ -59,12 +66,13 @@ def arp(target):
 
 
 KINDS = {
-    "stray-ack": lambda target, n: tcp(target, 1024 + n, 80, ACK),
+    "stray-ack": lambda target, n: tcp(target, 512 + n, 80, ACK),
     "arp": lambda target, n: arp(target),
     "ping": ping,
-    "ttl1": lambda target, n: tcp(target, 1024 + n, 80, SYN, ttl=1),
-    "dead-port": lambda target, n: tcp(target, 1024 + n, 9, SYN),
-    "no-server": lambda target, n: tcp(target, 1024 + n, 81, SYN),
+    "ttl1": lambda target, n: tcp(target, 512 + n, 80, SYN, ttl=1),
+    "dead-port": lambda target, n: tcp(target, 512 + n, 9, SYN),
+    "no-server": lambda target, n: tcp(target, 512 + n, 81, SYN),
+    "too-big": lambda target, n: udp(target, 512 + n, 5353, bytes(1450)),
 }
 
 

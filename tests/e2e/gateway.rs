@@ -54,7 +54,7 @@ impl Gateway {
 
     /// Whether a word of its log so far is this one.
     pub(crate) fn says(&self, word: &str) -> bool {
-        let word_of = |line: &String| line.split(|c: char| !c.is_alphanumeric()).any(|w| w == word);
+        let word_of = |line: &String| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == word);
         self.log.lock().unwrap().iter().any(word_of)
     }
 
@@ -101,14 +101,14 @@ impl Gateway {
 
     /// SIGTERM. It has to end well within three seconds, with every frame accounted for. Gives the log.
     pub(crate) fn finish(mut self) -> String {
-        let status = self.status();
-        assert_eq!(status.balances(), vec![0; status.balances().len()], "the balance of every lcore\n{}", status.0);
         let start = Instant::now();
         self.signal(Signal::SIGTERM);
         let exit = self.exit(start, Duration::from_secs(3));
         assert!(exit.success(), "gatun ended with {exit}");
-        assert!(self.says("balance"), "no balance at the end");
-        self.log()
+        let log = self.log();
+        let balances: Vec<_> = log.lines().filter(|line| line.contains("balance")).collect();
+        assert!(!balances.is_empty() && balances.iter().all(|line| line.ends_with(" 0")), "the balance:\n{log}");
+        log
     }
 
     fn exit(&mut self, start: Instant, limit: Duration) -> ExitStatus {
@@ -181,11 +181,6 @@ impl Status {
     pub(crate) fn drops(&self, reason: &str) -> u64 {
         let lcores = self.0["lcores"].as_array().expect("lcores");
         lcores.iter().map(|lcore| lcore["drops"][reason].as_u64().unwrap_or(0)).sum()
-    }
-
-    pub(crate) fn balances(&self) -> Vec<i64> {
-        let lcores = self.0["lcores"].as_array().expect("lcores");
-        lcores.iter().map(|lcore| lcore["balance"].as_i64().expect("a balance")).collect()
     }
 
     pub(crate) fn neighbor_state(&self, address: &str) -> Option<String> {

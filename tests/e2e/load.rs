@@ -130,7 +130,8 @@ impl Outcome {
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let percentile = |p: f64| self.connects.get((self.connects.len() as f64 * p) as usize).copied().unwrap_or_default();
+        let percentile =
+            |p: f64| self.connects.get((self.connects.len() as f64 * p) as usize).copied().unwrap_or_default();
         write!(
             f,
             "{} connections, {:.0} a second, connect: median {:.2?}, 99% {:.2?}, 99.9% {:.2?}, slowest {:.2?}",

@@ -3,7 +3,7 @@
 use crate::capture::{Capture, Packet};
 use crate::config::Config;
 use crate::lab::{GATEWAY, LIP, Lab, VIP};
-use crate::peers::{ask, udp_client, udp_echo};
+use crate::peers::{ask, ping_pong, tcp_client, tcp_echo, udp_client, udp_echo};
 use std::net::Ipv4Addr;
 
 #[test]
@@ -78,6 +78,27 @@ fn traceroute_shows_the_gateway_and_gets_through() {
         assert!(hops[0].contains("198.18.1."), "the first hop is the gateway: {said}");
         assert!(hops.len() <= 2 && hops.last().unwrap().contains(VIP), "then the VIP answers: {said}");
     }
+    gateway.finish();
+}
+
+#[test]
+fn a_client_learns_of_a_smaller_mtu_behind_the_gateway() {
+    let lab = Lab::new();
+    // Its own MTU is right, but it does not tell the client.
+    lab.run("rs1", "ip link set eth0 mtu 1400");
+    lab.run("rs1", "ip route replace 198.18.2.0/24 dev eth0 advmss 1460");
+    let _seen = tcp_echo(&lab, "rs1", "198.18.2.11:80");
+    let small = Config::one_to_one("tcp", 80, "198.18.2.11:80");
+    let gateway = lab.gateway(&small.edit("name = \"lan\"\ndevice", "name = \"lan\"\nmtu = 1400\ndevice"));
+    let capture = Capture::start(&lab, "rs1", "ip dst 198.18.2.11");
+    let mut client = tcp_client(&lab, &format!("{VIP}:80"));
+    for n in 0..20 {
+        ping_pong(&mut client, &[n; 4_000]).expect("an echo");
+    }
+    let packets = capture.finish();
+    assert!(packets.iter().all(|p| p.total_length() <= 1_400 && !p.is_fragment()), "no packet is larger than the MTU");
+    let route = lab.run("client", &format!("ip route get {VIP}"));
+    assert!(route.contains("mtu 1400"), "{route}");
     gateway.finish();
 }
 

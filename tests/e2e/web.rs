@@ -62,7 +62,10 @@ fn three_thousand_short_connections_a_second_for_a_minute_never_wait_to_connect(
     outcome.none_failed();
     assert!(outcome.rate() > 2_700.0, "the load itself could not keep up: {outcome}");
     assert_eq!(outcome.at_least(Duration::from_millis(200)), 0, "connects above 200 ms: {outcome}");
-    assert_eq!(gateway.status().real("web", "198.18.2.11:80", "conns"), Some(180_000));
+    // With 64,512 ports most connections find one that the server still holds in TIME_WAIT: see `port_reuse`.
+    let again = lab.counter("client", "TcpExtTCPSynRetrans");
+    println!("SYNs that had to be sent again: {again}");
+    assert!(again <= 180, "{again} SYNs were not taken at first");
     gateway.finish();
 }
 
@@ -144,7 +147,8 @@ fn a_listed_connection_tells_both_tuples() {
     ping_pong(&mut stream, b"hello").expect("an echo");
     let connections = gateway.connections();
     let [connection] = &connections[..] else { panic!("one connection: {connections:?}") };
-    let text = |field: &str| connection[field].as_str().unwrap_or_else(|| panic!("no {field}: {connection}")).to_owned();
+    let text =
+        |field: &str| connection[field].as_str().unwrap_or_else(|| panic!("no {field}: {connection}")).to_owned();
     assert_eq!(text("protocol"), "tcp");
     assert_eq!(text("client"), stream.local_addr().unwrap().to_string());
     assert_eq!(text("vip"), format!("{VIP}:80"));
