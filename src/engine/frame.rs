@@ -106,11 +106,20 @@ pub struct Burst<'a> {
 }
 
 impl<'a> Burst<'a> {
-    /// A burst of `frames`, with `spares` to originate from.
-    pub fn new(frames: ArrayVec<Frame<'a>, BURST>, spares: ArrayVec<Frame<'a>, SPARES>) -> Burst<'a> {
+    /// An empty burst, with `spares` to originate from.
+    #[inline(always)]
+    pub fn new(spares: &'a mut dyn Spares) -> Burst<'a> {
         let emit = Emit { spares, sent: ArrayVec::new(), current: 0, before: false };
-        Burst { frames, heads: ArrayVec::new(), verdicts: ArrayVec::new(), emit }
+        Burst { frames: ArrayVec::new(), heads: ArrayVec::new(), verdicts: ArrayVec::new(), emit }
     }
+}
+
+/// A pool of empty frames.
+pub trait Spares {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// Makes the frame at `index` `len` bytes long and has them written. False when there is none, or it is too small.
+    fn write(&mut self, index: usize, len: usize, write: &mut dyn FnMut(&mut [u8])) -> bool;
 }
 
 /// A frame that this lcore originated, in the spare of the same index.
@@ -126,13 +135,13 @@ pub struct Emitted {
 
 /// The sink for what the path originates: a bounded number of spare frames.
 pub struct Emit<'a> {
-    spares: ArrayVec<Frame<'a>, SPARES>,
+    spares: &'a mut dyn Spares,
     sent: ArrayVec<Emitted, SPARES>,
     current: u8,
     before: bool,
 }
 
-impl<'a> Emit<'a> {
+impl Emit<'_> {
     /// What `write` emits is sent before the frame that is being worked on.
     pub fn before(&mut self, write: impl FnOnce(&mut Self)) {
         self.before = true;
@@ -148,26 +157,30 @@ impl<'a> Emit<'a> {
 
     /// How many spare frames are left.
     pub fn left(&self) -> usize {
-        self.spares.len() - self.sent.len()
+        self.spares.count().min(SPARES) - self.sent.len()
     }
 
     /// Writes a frame of `len` bytes with `write`, which says what becomes of it. False when no spare is left, or when
     /// the frame does not fit: the caller counts that.
     pub fn write(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> Verdict) -> bool {
-        let Some(spare) = self.spares.get_mut(self.sent.len()) else { return false };
-        let Some(bytes) = spare.reset(len) else { return false };
-        let verdict = write(bytes);
-        self.sent.push(Emitted { cause: self.current, before: self.before, verdict });
-        true
+        if self.left() == 0 {
+            return false;
+        }
+        let (mut write, mut verdict) = (Some(write), None);
+        let written = self.spares.write(self.sent.len(), len, &mut |bytes| {
+            verdict = write.take().map(|write| write(bytes));
+        });
+        match verdict {
+            Some(verdict) if written => {
+                self.sent.push(Emitted { cause: self.current, before: self.before, verdict });
+                true
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// What was emitted, in order: the first so many spares.
     pub fn sent(&self) -> &[Emitted] {
         &self.sent
-    }
-
-    /// The frame of an emitted one.
-    pub fn frame(&self, index: usize) -> Option<&Frame<'a>> {
-        self.spares.get(index)
     }
 }

@@ -4,8 +4,8 @@
 //! the same code. It owns the frames that wait for a MAC address, the rate limits of the punts, and the batches towards
 //! the ports. Between the frames coming in and going out nothing here allocates, locks or calls the system.
 
-use crate::addr::{LcoreId, Mac, NeighborId, PortId};
-use crate::frame::{BURST, Burst, Emitted, Frame, Meta, SPARES};
+use crate::addr::{IfaceId, LcoreId, Mac, NeighborId, PortId};
+use crate::frame::{BURST, Burst, Emitted, Frame, Meta, SPARES, Spares};
 use crate::mem::Memory;
 use crate::neighbor::NudState;
 use crate::path;
@@ -174,63 +174,89 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             }
             Source::Ring => stats.from_ring.add(input.len() as u64),
         }
-        let done = self.forward(now, input, source);
+        let mut done = Done { received: ArrayVec::new(), punts: ArrayVec::new(), emitted: ArrayVec::new() };
+        self.forward(now, input, source, &mut done);
         self.act(now, io, input, &done);
     }
 
-    fn forward(&mut self, now: Tick, input: &mut Batch<B>, source: Source) -> Done {
-        let mut frames: ArrayVec<Frame<'_>, BURST> = input.iter_mut().map(Buffer::frame).collect();
-        for frame in &mut frames {
+    fn forward(&mut self, now: Tick, input: &mut Batch<B>, source: Source, done: &mut Done) {
+        let mut burst = Burst::new(&mut self.spares);
+        for buf in input.iter_mut() {
+            let mut frame = buf.frame();
             frame.meta.redirected = source == Source::Ring;
+            burst.frames.push(frame);
         }
-        let spares: ArrayVec<Frame<'_>, SPARES> = self.spares.iter_mut().map(Buffer::frame).collect();
-        let mut burst = Burst::new(frames, spares);
         path::forward(&mut self.shard, now, &mut burst);
-        let mut done = Done { received: ArrayVec::new(), emitted: ArrayVec::new() };
-        for ((frame, verdict), head) in burst.frames.iter_mut().zip(&burst.verdicts).zip(&burst.heads) {
-            frame.meta.iface = head.iface;
-            done.received.push(Finished { verdict: *verdict, head: frame.head, len: frame.len, meta: frame.meta });
+        for (i, (frame, verdict)) in burst.frames.iter().zip(&burst.verdicts).enumerate() {
+            done.received.push(Finished { verdict: *verdict, head: frame.head, len: frame.len });
+            if let Verdict::Punt(_) = verdict {
+                let iface = burst.heads.get(i).map_or(IfaceId(0), |h| h.iface);
+                done.punts.push(Meta { iface, ..frame.meta });
+            }
         }
-        for (i, sent) in burst.emit.sent().iter().enumerate() {
-            let Some(frame) = burst.emit.frame(i) else { continue };
-            let finished = Finished { verdict: sent.verdict, head: frame.head, len: frame.len, meta: frame.meta };
-            done.emitted.push((*sent, finished));
-        }
-        done
+        done.emitted.extend(burst.emit.sent().iter().copied());
     }
 
     fn act<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, input: &mut Batch<B>, done: &Done) {
-        self.shard.stats.lcore.originated.add(done.emitted.len() as u64);
-        let mut emitted = self.spares.drain(..done.emitted.len()).collect::<Batch<B>>().into_iter();
-        let mut next = done.emitted.iter().peekable();
-        for ((i, mut buf), finished) in input.drain(..).enumerate().zip(&done.received) {
-            let of_this = |e: &&(Emitted, Finished)| usize::from(e.0.cause) == i;
-            while let Some((_, e)) = next.next_if(|e| of_this(e) && e.0.before) {
-                if let Some(mut buf) = emitted.next() {
-                    buf.commit(e.head, e.len);
-                    self.carry_out(now, io, buf, e);
-                }
-            }
-            if let Verdict::Tx(_) | Verdict::Hold(_) = finished.verdict {
-                buf.commit(finished.head, finished.len);
-            }
-            self.carry_out(now, io, buf, finished);
-            while let Some((_, e)) = next.next_if(of_this) {
-                if let Some(mut buf) = emitted.next() {
-                    buf.commit(e.head, e.len);
-                    self.carry_out(now, io, buf, e);
-                }
-            }
+        if !done.emitted.is_empty() {
+            return self.act_with_emitted(now, io, input, done);
         }
-        // Emitted frames come in the order of their causes, so none is left.
-        for _ in emitted {
-            self.shard.stats.lcore.drop(DropReason::Bug).add(1);
+        let mut punts = done.punts.iter();
+        for (buf, finished) in input.drain(..).zip(&done.received) {
+            self.finish_one(now, io, buf, finished, &mut punts);
         }
     }
 
+    /// The same with frames of our own in between, each before or after its cause.
+    #[cold]
+    fn act_with_emitted<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, input: &mut Batch<B>, done: &Done) {
+        self.shard.stats.lcore.originated.add(done.emitted.len() as u64);
+        let mut spares = self.spares.drain(..done.emitted.len()).collect::<Batch<B>>().into_iter();
+        let mut next = done.emitted.iter().peekable();
+        let mut punts = done.punts.iter();
+        for ((i, buf), finished) in input.drain(..).enumerate().zip(&done.received) {
+            let of_this = |e: &&Emitted| usize::from(e.cause) == i;
+            while let Some(e) = next.next_if(|e| of_this(e) && e.before)
+                && let Some(buf) = spares.next()
+            {
+                self.carry_out(now, io, buf, e.verdict, None);
+            }
+            self.finish_one(now, io, buf, finished, &mut punts);
+            while let Some(e) = next.next_if(of_this)
+                && let Some(buf) = spares.next()
+            {
+                self.carry_out(now, io, buf, e.verdict, None);
+            }
+        }
+        // Emitted frames come in the order of their causes, so none is left.
+        for buf in spares {
+            self.drop(DropReason::Bug, buf);
+        }
+    }
+
+    #[inline(always)]
+    fn finish_one<'d, I: Io<Buf = B>>(
+        &mut self,
+        now: Tick,
+        io: &mut I,
+        mut buf: B,
+        finished: &Finished,
+        punts: &mut impl Iterator<Item = &'d Meta>,
+    ) {
+        if let Verdict::Tx(port) = finished.verdict {
+            buf.commit(finished.head, finished.len);
+            return self.queue(io, port, buf);
+        }
+        if let Verdict::Hold(_) = finished.verdict {
+            buf.commit(finished.head, finished.len);
+        }
+        let meta = if let Verdict::Punt(_) = finished.verdict { punts.next() } else { None };
+        self.carry_out(now, io, buf, finished.verdict, meta);
+    }
+
     /// The one place where a verdict is carried out and counted.
-    fn carry_out<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, buf: B, what: &Finished) {
-        match what.verdict {
+    fn carry_out<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, buf: B, verdict: Verdict, meta: Option<&Meta>) {
+        match verdict {
             Verdict::Tx(port) => self.queue(io, port, buf),
             Verdict::Drop(reason) => self.drop(reason, buf),
             Verdict::Redirect(to) => self.hand_over(io, to, buf),
@@ -238,7 +264,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
                 if !self.buckets[reason as usize].take(now) {
                     return self.drop(reason.over_limit(), buf);
                 }
-                match io.punt(Punt { reason, meta: what.meta }, buf) {
+                match io.punt(Punt { reason, meta: meta.copied().unwrap_or_default() }, buf) {
                     Ok(()) => self.shard.stats.lcore.punt(reason).add(1),
                     Err(buf) => self.drop(DropReason::PuntRingFull, buf),
                 }
@@ -369,15 +395,33 @@ fn address<B: Buffer>(buf: &mut B, mac: Mac) {
     }
 }
 
+impl<B: Buffer> Spares for Batch<B> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+    fn write(&mut self, index: usize, len: usize, write: &mut dyn FnMut(&mut [u8])) -> bool {
+        let Some(buf) = self.get_mut(index) else { return false };
+        let mut frame = buf.frame();
+        let Some(bytes) = frame.reset(len) else { return false };
+        write(bytes);
+        let (head, len) = (frame.head, frame.len);
+        buf.commit(head, len);
+        true
+    }
+}
+
+/// What became of a received frame.
 #[derive(Clone, Copy)]
 struct Finished {
     verdict: Verdict,
     head: u16,
     len: u16,
-    meta: Meta,
 }
 
+/// What became of a burst.
 struct Done {
     received: ArrayVec<Finished, BURST>,
-    emitted: ArrayVec<(Emitted, Finished), SPARES>,
+    /// Of the punted ones, in order.
+    punts: ArrayVec<Meta, BURST>,
+    emitted: ArrayVec<Emitted, SPARES>,
 }

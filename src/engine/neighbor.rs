@@ -109,15 +109,14 @@ impl Neighbors {
             return Cell { mac: Mac::default(), state: NudState::Failed, iface: IfaceId(0) };
         };
         let v = cell.load(Ordering::Relaxed);
-        let [a, b, c, d, e, f, state, iface] = v.to_ne_bytes();
-        let state = match state {
-            1 => NudState::Reachable,
-            2 => NudState::Failed,
-            _ => NudState::Incomplete,
-        };
-        // Until the master wrote the cell, the interface stands in the key alone.
-        let iface = if v == 0 { self.owner(id).map_or(IfaceId(0), |(i, _)| i) } else { IfaceId(iface) };
-        Cell { mac: Mac([a, b, c, d, e, f]), state, iface }
+        let [a, b, c, d, e, f, state, iface] = v.to_le_bytes();
+        let mac = Mac([a, b, c, d, e, f]);
+        match state {
+            1 => Cell { mac, state: NudState::Reachable, iface: IfaceId(iface) },
+            2 => Cell { mac, state: NudState::Failed, iface: IfaceId(iface) },
+            // Until the master has written the cell, the interface stands in the key alone.
+            _ => Cell { mac, state: NudState::Incomplete, iface: self.owner(id).map_or(IfaceId(0), |(i, _)| i) },
+        }
     }
 
     /// Writes a cell. Only the master may.
@@ -125,7 +124,7 @@ impl Neighbors {
         let Mac([a, b, c, d, e, f]) = cell.mac;
         let bytes = [a, b, c, d, e, f, cell.state as u8, cell.iface.0];
         if let Some(seat) = self.cells.get(id.index()) {
-            seat.store(u64::from_ne_bytes(bytes), Ordering::Release);
+            seat.store(u64::from_le_bytes(bytes), Ordering::Release);
         }
     }
 }

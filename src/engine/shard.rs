@@ -208,6 +208,9 @@ impl<M: Memory> Shard<M> {
         let conn = self.conns.conn_mut(id);
         conn.set_state(state);
         conn.last_seen = now;
+        let lease = conn.lease;
+        self.count_state(lease, State::None, state);
+        let conn = self.conns.conn(id);
         let real = self.stats.real(conn.real);
         if state.is_active() {
             real.active.add(1)
@@ -271,8 +274,10 @@ impl<M: Memory> Shard<M> {
 
     fn change_slow(&mut self, now: Tick, id: ConnId, next: State) {
         let conn = self.conns.conn_mut(id);
-        let before = conn.state();
+        let (before, lease) = (conn.state(), conn.lease);
         conn.set_state(next);
+        self.count_state(lease, before, next);
+        let conn = self.conns.conn(id);
         let real = self.stats.real(conn.real);
         match (before.is_active(), next.is_active()) {
             (true, false) => {
@@ -320,6 +325,7 @@ impl<M: Memory> Shard<M> {
         if conn.has(flags::EXT) {
             self.exts.give_back(conn.ext);
         }
+        self.count_state(conn.lease, state, State::None);
         self.ports.give_back(conn.lease, release, now);
         let real = self.stats.real(conn.real);
         if state.is_active() {

@@ -165,6 +165,11 @@ impl Stats {
     pub fn new(reals: usize) -> Stats {
         Stats { lcore: LcoreStats::default(), reals: (0..reals).map(|_| RealStats::default()).collect() }
     }
+    /// Loads the counters of a real server.
+    #[inline(always)]
+    pub fn prefetch(&self, id: RealId) {
+        crate::mem::prefetch(&self.reals, id.index());
+    }
     /// The counters of a real server; those of seat 0 for an id out of bounds.
     #[inline(always)]
     pub fn real(&self, id: RealId) -> &RealStats {

@@ -42,7 +42,7 @@ pub struct Settings {
     pub until: f64,
     /// Why it can run on one shard only.
     pub one_shard_because: Option<String>,
-    /// Checksums that leave wrong because they came in wrong.
+    /// Frames that leave with a wrong checksum, because they came in so: `"lan 3"` is the third of out.lan.pcap.
     #[serde(default)]
     pub wrong_checksums: Vec<String>,
     /// Changes of the configuration.
@@ -165,9 +165,9 @@ impl Case {
         self.model.ports.iter().enumerate().map(file).filter(|(_, path)| path.exists()).collect()
     }
 
-    /// The port whose capture was recorded with the leases of one shard: all but the first that has one.
+    /// The port of the recorded server side: the last one that has a capture.
     pub fn recorded(&self) -> Option<PortId> {
-        self.inputs().into_iter().map(|(port, _)| port).find(|p| p.0 > 0)
+        self.inputs().into_iter().map(|(port, _)| port).next_back()
     }
 
     /// Runs it. `map`: the port whose capture was recorded with other leases than these will be.

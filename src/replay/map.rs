@@ -47,10 +47,23 @@ pub struct Mapper {
 impl Mapper {
     /// For what comes in by `port`.
     pub fn new(port: PortId, snapshot: &Snapshot) -> Mapper {
-        let of =
-            |s: &gatun_engine::snapshot::Service| s.reals.iter().map(|r| (s.proto, r.addr, r.port)).collect::<Vec<_>>();
-        let servers = snapshot.services.values().flat_map(|s| of(s)).collect();
-        Mapper { port, servers, leases: Vec::new(), known: HashMap::new(), isns: HashMap::new(), waiting: Vec::new() }
+        let mut mapper = Mapper {
+            port,
+            servers: HashSet::new(),
+            leases: Vec::new(),
+            known: HashMap::new(),
+            isns: HashMap::new(),
+            waiting: Vec::new(),
+        };
+        mapper.configured(snapshot);
+        mapper
+    }
+
+    /// Servers that were ever configured are servers.
+    pub fn configured(&mut self, snapshot: &Snapshot) {
+        for service in snapshot.services.values() {
+            self.servers.extend(service.reals.iter().map(|r| (service.proto, r.addr, r.port)));
+        }
     }
 
     /// The port of the recorded server side.
@@ -190,14 +203,18 @@ fn packet(bytes: &mut [u8], new: &Key4, shift: u32) -> Option<()> {
     Some(())
 }
 
-/// Gives an ICMP error and the packet that it quotes another tuple. A wrong ICMP checksum stays wrong.
+/// Gives an ICMP error and the packet that it quotes another tuple. What was wrong stays wrong: the ICMP checksum, or a
+/// destination that never sent the quoted packet.
 fn error(frame: &mut [u8], l3: usize, quote: usize, new: &Key4) -> Option<()> {
     let message = quote - icmp::LEN;
     let right = checksum::icmp_ok(frame.get(message..)?);
+    let sender = ipv4::Header::ref_from_prefix(frame.get(quote..)?).ok()?.0.src;
     let (ip, _) = ipv4::Header::mut_from_prefix(frame.get_mut(l3..)?).ok()?;
     let end = l3 + usize::from(ip.total_len.host());
-    checksum::apply(&mut ip.checksum, DeltaSum::new().replace32(ip.dst, new.dst()).fold());
-    ip.dst = new.dst();
+    if ip.dst == sender {
+        checksum::apply(&mut ip.checksum, DeltaSum::new().replace32(ip.dst, new.dst()).fold());
+        ip.dst = new.dst();
+    }
     packet(frame.get_mut(quote..end)?, &new.reversed(), 0)?;
     if right {
         checksum::icmp_fill(frame.get_mut(message..end)?);

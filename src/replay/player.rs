@@ -79,6 +79,9 @@ impl<'a, O: Observer + ?Sized> Player<'a, O> {
     pub fn reload(&mut self, nanos: u64, model: Model) -> Result<(), Error> {
         self.run(nanos);
         let done = self.gateway.reload(model);
+        if let Some(map) = &mut self.map {
+            map.configured(self.gateway.lab.snapshot());
+        }
         self.observer.reloaded(&self.gateway);
         done
     }

@@ -18,9 +18,19 @@ use std::net::SocketAddrV4;
 pub(crate) const WAN: PortId = PortId(0);
 pub(crate) const LAN: PortId = PortId(1);
 
-/// A client's first sequence number, and a server's.
-pub(crate) const CLIENT_ISN: u32 = 1_000;
+/// A server's first sequence number.
 pub(crate) const SERVER_ISN: u32 = 500_000;
+
+/// A client's first sequence number: another one for each, by which its connection can be told.
+pub(crate) fn isn(client: &str) -> u32 {
+    let client: SocketAddrV4 = client.parse().unwrap();
+    let [.., host] = client.ip().octets();
+    let (host, port) = (u32::from(host), u32::from(client.port()));
+    host.wrapping_sub(1)
+        .wrapping_mul(10_000_000)
+        .wrapping_add(port.wrapping_sub(40_000).wrapping_mul(100_000))
+        .wrapping_add(1_000)
+}
 
 #[derive(Default)]
 struct Heard {
@@ -123,7 +133,7 @@ impl Script {
             script: self,
             client: client.to_owned(),
             vip: vip.to_owned(),
-            seq: CLIENT_ISN,
+            seq: isn(client),
             server_seq: SERVER_ISN,
             vlans: (None, None),
         }

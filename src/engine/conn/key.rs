@@ -15,6 +15,9 @@ pub struct Key4 {
 }
 
 impl Key4 {
+    /// All zero.
+    pub const EMPTY: Key4 = Key4 { addrs: 0, rest: 0 };
+
     /// From its parts.
     #[inline(always)]
     pub fn new(src: Be32, dst: Be32, sport: Be16, dport: Be16, proto: Proto) -> Key4 {

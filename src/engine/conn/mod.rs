@@ -95,6 +95,20 @@ impl Conn {
 const DIR_BIT: u32 = 1 << 31;
 const NO_SEAT: u32 = u32::MAX;
 
+/// A guess which connection a packet belongs to, and in which direction. Its key decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate(u32);
+
+impl Candidate {
+    /// No guess.
+    pub const NONE: Candidate = Candidate(u32::MAX);
+
+    #[inline(always)]
+    fn parts(self) -> (ConnId, Dir) {
+        (ConnId(self.0 & !DIR_BIT), if self.0 & DIR_BIT == 0 { Dir::In } else { Dir::Out })
+    }
+}
+
 /// The connections of one shard.
 pub struct Conns<M: Memory> {
     slab: M::Slice<Conn>,
@@ -156,20 +170,47 @@ impl<M: Memory> Conns<M> {
         self.index.prefetch(hash);
     }
 
-    /// Loads the connection that is most likely the one; the bucket should be in the cache.
+    /// Looks in the first bucket for the connection that is most likely the one, and loads it, or else the second bucket.
+    /// The first bucket should be in the cache.
     #[inline(always)]
-    pub fn prefetch_conn(&self, hash: u64) {
-        if let Some(e) = self.index.likely(hash) {
-            prefetch(&self.slab, (e & !DIR_BIT) as usize);
+    pub fn candidate(&self, hash: u64) -> Candidate {
+        let Some(e) = self.index.likely(hash) else {
+            self.index.prefetch_other(hash);
+            return Candidate::NONE;
+        };
+        prefetch(&self.slab, (e & !DIR_BIT) as usize);
+        Candidate(e)
+    }
+
+    /// Looks in the second bucket, which should be in the cache, and loads the connection.
+    #[inline(always)]
+    pub fn second_candidate(&self, hash: u64) -> Candidate {
+        let Some(e) = self.index.likely_other(hash) else { return Candidate::NONE };
+        prefetch(&self.slab, (e & !DIR_BIT) as usize);
+        Candidate(e)
+    }
+
+    /// The server of a candidate; its line should be in the cache.
+    #[inline(always)]
+    pub fn real_of(&self, candidate: Candidate) -> Option<RealId> {
+        self.slab.get((candidate.0 & !DIR_BIT) as usize).map(|c| c.real)
+    }
+
+    /// The connection of a packet with this key, and the packet's direction: the candidate, if it is the one.
+    #[inline(always)]
+    pub fn find_from(&self, candidate: Candidate, hash: u64, key: &Key4) -> Option<(ConnId, Dir)> {
+        let (seat, dir) = candidate.parts();
+        match self.slab.get(seat.index()) {
+            Some(conn) if *conn.key(dir) == *key => Some((seat, dir)),
+            Some(_) | None => self.find(hash, key),
         }
     }
 
     /// The connection of a packet with this key, and the packet's direction.
-    #[inline(always)]
+    #[inline]
     pub fn find(&self, hash: u64, key: &Key4) -> Option<(ConnId, Dir)> {
         let is = |e: u32| self.slab[(e & !DIR_BIT) as usize].keys[(e >> 31) as usize] == *key;
-        let e = self.index.find(hash, is)?;
-        Some((ConnId(e & !DIR_BIT), if e & DIR_BIT == 0 { Dir::In } else { Dir::Out }))
+        self.index.find(hash, is).map(|e| Candidate(e).parts())
     }
 
     /// The connection in a seat. A free seat has [`State::None`].
@@ -230,6 +271,8 @@ impl<M: Memory> Conns<M> {
         debug_assert!(conn.state() != State::None);
         self.index.remove(self.hash(&conn.keys[0]), id.0);
         self.index.remove(self.hash(&conn.keys[1]), id.0 | DIR_BIT);
+        // The keys go too: a guess from before must not find it.
+        self.slab[id.index()].keys = [Key4::EMPTY; 2];
         self.slab[id.index()].set_state(State::None);
         self.links[id.index()] = self.free;
         self.free = id.0;

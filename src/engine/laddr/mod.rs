@@ -143,8 +143,6 @@ pub struct PortStats {
 pub struct Ports<M: Memory> {
     lcore: LcoreId,
     store: Store<M>,
-    /// The class whose ports were last offered to be pressed out for a class that has none.
-    hand: u8,
     bad_release: u64,
 }
 
@@ -155,7 +153,7 @@ impl<M: Memory> Ports<M> {
         if chunks > (u32::MAX / u32::from(PORTS)) as usize + 1 {
             return Err(OutOfMemory { bytes: chunks.saturating_mul(150) });
         }
-        Ok(Ports { lcore, store: Store::new(memory, chunks, quarantines)?, hand: 0, bad_release: 0 })
+        Ok(Ports { lcore, store: Store::new(memory, chunks, quarantines)?, bad_release: 0 })
     }
 
     /// Takes a port. `free` is asked last, for each one that could be taken: false when its tuple exists or it is
@@ -233,32 +231,26 @@ impl<M: Memory> Ports<M> {
         self.store.settle(c);
     }
 
-    /// All ports in use of one chunk, for a caller who looks for a connection that can give up its own. Successive
-    /// calls go around the LIPs of the pool. When the wanted class has none in use, those of another class of this
-    /// lcore.
+    /// All ports in use of one LIP in the wanted class, for a caller who looks for a connection that can give up its own.
+    /// Successive calls go around the LIPs of the pool.
     pub fn taken<'a>(
         &'a mut self,
         steer: &'a Steer,
         want: &Want<'_>,
     ) -> impl Iterator<Item = (LeaseId, Lip, Be16)> + use<'a, M> {
-        let mine = self.classes(steer);
-        let others = from(mine & !bit(want.class), Class(self.hand));
-        let found = core::iter::once(want.class)
-            .filter(|class| mine & bit(*class) != 0)
-            .chain(others)
-            .find_map(|class| self.next_in_use(want, class).map(|(c, lip)| (class, c, lip)));
-        if let Some((class, ..)) = found
-            && class != want.class
-        {
-            self.hand = class.0;
-        }
-        let (rip, rport) = (want.rip, want.rport);
-        found.into_iter().flat_map(move |(class, c, lip)| {
+        let found = self.next_in_use(want, want.class);
+        let (rip, rport, class) = (want.rip, want.rport, want.class);
+        found.into_iter().flat_map(move |(c, lip)| {
             let (ports, base) = (self.store.in_use(c), base(steer, rip, rport, lip));
             (RESERVED..PORTS)
                 .filter(move |i| ports.has(*i))
                 .map(move |i| (lease_id(c, i), lip, Be16::new(steer.lport(base, class, i))))
         })
+    }
+
+    /// The class of a taken port: that of its reply.
+    pub fn class(&self, id: LeaseId) -> Class {
+        self.store.chunks.get(id.0 / u32::from(PORTS)).map_or(Class(0), |chunk| Class(chunk.class))
     }
 
     /// Ends the quarantines whose time is up, looking at no more than `budget` of them, and frees chunks that become

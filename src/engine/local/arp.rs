@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 const TRIES: u8 = 3;
 /// Between two requests for a next hop without MAC address.
 const RETRY: Ticks = Ticks(HZ / 4);
-/// Between two requests while a MAC address is refreshed, and between two rounds for a failed next hop.
+/// Between two requests while a MAC address is refreshed, and for a failed next hop.
 const SLOW_RETRY: Ticks = Ticks(HZ);
 /// How long an answer is good (RFC 4861, REACHABLE_TIME).
 const REACHABLE: Ticks = Ticks(30 * HZ);
@@ -43,6 +43,8 @@ struct Entry {
     tries: u8,
     /// It has answered or has been asked in vain.
     settled: bool,
+    /// It does not answer.
+    failed: bool,
     /// When something is due; `None` for a failed one that nobody needs.
     due: Option<Tick>,
 }
@@ -76,6 +78,7 @@ impl Hops {
             let Some(id) = self.neighbors.claim(*iface, *addr) else { continue };
             if let Some(entry) = self.entry(now, *iface, *addr) {
                 (entry.kind, entry.mac, entry.due, entry.settled) = (Kind::Static, Some(*mac), None, true);
+                (entry.tries, entry.failed) = (0, false);
             }
             self.neighbors.set(id, Cell { mac: *mac, state: NudState::Reachable, iface: *iface });
         }
@@ -83,7 +86,16 @@ impl Hops {
 
     fn entry(&mut self, now: Tick, iface: IfaceId, addr: Be32) -> Option<&mut Entry> {
         let id = self.neighbors.claim(iface, addr)?;
-        let new = || Entry { kind: Kind::Learnt, iface, addr, mac: None, tries: 0, settled: false, due: Some(now) };
+        let new = || Entry {
+            kind: Kind::Learnt,
+            iface,
+            addr,
+            mac: None,
+            tries: 0,
+            settled: false,
+            failed: false,
+            due: Some(now),
+        };
         Some(self.entries.entry(id).or_insert_with(new))
     }
 
@@ -116,8 +128,7 @@ impl Hops {
             return;
         }
         entry.mac = Some(packet.sender_mac);
-        entry.tries = 0;
-        entry.settled = true;
+        (entry.tries, entry.settled, entry.failed) = (0, true, false);
         // Spread over a quarter of the time, so that what was learnt together is not asked together.
         let spread = Ticks(u32::from(id.0) % (REACHABLE.0 / 4));
         entry.due = Some(now + REACHABLE + spread);
@@ -131,16 +142,22 @@ impl Hops {
                 continue;
             }
             budget -= 1;
-            if entry.tries >= TRIES {
+            if entry.tries >= TRIES && !entry.failed {
                 let failed = Cell { mac: Mac::default(), state: NudState::Failed, iface: entry.iface };
                 self.neighbors.set(*id, failed);
-                (entry.mac, entry.tries, entry.settled) = (None, 0, true);
-                // A learnt one is forgotten until a frame wants it; a configured one is asked again.
-                entry.due = (entry.kind == Kind::Configured).then_some(now + SLOW_RETRY);
+                (entry.mac, entry.settled, entry.failed) = (None, true, true);
+                entry.due = Some(now + SLOW_RETRY);
                 continue;
             }
-            entry.tries += 1;
-            entry.due = Some(now + if entry.mac.is_some() { SLOW_RETRY } else { RETRY });
+            if entry.failed && entry.kind == Kind::Learnt {
+                // Forgotten: the next frame that goes there waits, and has it asked for again.
+                let unknown = Cell { mac: Mac::default(), state: NudState::Incomplete, iface: entry.iface };
+                self.neighbors.set(*id, unknown);
+                (entry.tries, entry.failed, entry.due) = (0, false, None);
+                continue;
+            }
+            entry.tries = entry.tries.saturating_add(1);
+            entry.due = Some(now + if entry.mac.is_some() || entry.failed { SLOW_RETRY } else { RETRY });
             out.extend(request(snapshot, entry.iface, entry.addr, entry.mac));
         }
     }

@@ -11,16 +11,19 @@ use crate::time::Tick;
 use crate::verdict::{DropReason, Exit};
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 
-/// Loads the buckets of a burst, then its connections.
-pub(super) fn warm<M: Memory>(shard: &Shard<M>, burst: &Burst<'_>) {
-    for head in &burst.heads {
-        if head.kind == Kind::Flow {
-            shard.conns.prefetch_bucket(head.hash);
-        }
+/// Loads the buckets of a burst, then its connections, then the counters of their servers.
+#[inline(always)]
+pub(super) fn warm<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
+    for head in burst.heads.iter().filter(|h| h.kind == Kind::Flow) {
+        shard.conns.prefetch_bucket(head.hash);
     }
-    for head in &burst.heads {
-        if head.kind == Kind::Flow {
-            shard.conns.prefetch_conn(head.hash);
+    for head in burst.heads.iter_mut().filter(|h| h.kind == Kind::Flow) {
+        head.candidate = shard.conns.candidate(head.hash);
+    }
+    for head in burst.heads.iter_mut().filter(|h| h.kind == Kind::Flow) {
+        match shard.conns.real_of(head.candidate) {
+            Some(real) => shard.stats.prefetch(real),
+            None => head.candidate = shard.conns.second_candidate(head.hash),
         }
     }
 }
@@ -40,7 +43,7 @@ pub(super) fn connection<M: Memory>(
     head: &Head,
     emit: &mut Emit<'_>,
 ) -> Result<Option<(ConnId, Dir)>, Exit> {
-    let Some((id, dir)) = shard.conns.find(head.hash, &head.key) else { return Ok(None) };
+    let Some((id, dir)) = shard.conns.find_from(head.candidate, head.hash, &head.key) else { return Ok(None) };
     let conn = shard.conns.conn(id);
     if now.reached(shard.deadline(conn)) {
         shard.close(now, id);
@@ -72,10 +75,11 @@ fn removed<M: Memory>(
     match (head.key.proto(), dir) {
         (Proto::Tcp, _) if head.flags & RST != 0 => Ok(Some((id, dir))),
         (Proto::Tcp, _) => {
-            let told = reset::both_sides(shard, id, dir, frame, head, emit);
-            shard.close(now, id);
             // A client that wants a new connection gets one, from a server that is there.
-            if dir == Dir::In && opens(head.flags) {
+            let anew = dir == Dir::In && opens(head.flags);
+            let told = reset::both_sides(shard, id, dir, frame, head, anew, emit);
+            shard.close(now, id);
+            if anew {
                 return Ok(None);
             }
             Err(if told { DropReason::RealRemovedReset } else { DropReason::NoSpareFrame }.into())

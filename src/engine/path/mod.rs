@@ -39,22 +39,22 @@ pub fn forward<M: Memory>(shard: &mut Shard<M>, now: Tick, burst: &mut Burst<'_>
 /// The way of one packet.
 #[inline(always)]
 fn serve<M: Memory>(shard: &mut Shard<M>, now: Tick, burst: &mut Burst<'_>, i: usize) -> Result<Verdict, Exit> {
-    let head: Head = burst.heads[i];
+    let head: &Head = &burst.heads[i];
     let frame = &mut burst.frames[i];
     let emit = &mut burst.emit;
     emit.caused_by(i);
     match head.kind {
         Kind::Flow => {}
         Kind::Early(exit) => return Err(exit),
-        Kind::IcmpError => return icmp::translate(shard, now, frame, &head, emit),
-        Kind::Echo => return Err(icmp::echo(shard, frame, &head)),
+        Kind::IcmpError => return icmp::translate(shard, now, frame, head, emit),
+        Kind::Echo => return Err(icmp::echo(shard, frame, head)),
     }
-    let (conn, dir) = match lookup::connection(shard, now, frame, &head, emit)? {
+    let (conn, dir) = match lookup::connection(shard, now, frame, head, emit)? {
         Some(hit) => hit,
-        None => open::miss(shard, now, frame, &head, emit)?,
+        None => open::miss(shard, now, frame, head, emit)?,
     };
-    let way = output::way(shard, frame, &head, shard.conns.conn(conn).next_hops[dir as usize])?;
-    observe::packet(shard, now, conn, dir, frame, &head);
-    rewrite::apply(shard, conn, dir, frame, &head);
-    output::send(frame, &head, &way, emit)
+    let way = output::way(shard, frame, head, shard.conns.conn(conn).next_hops[dir as usize])?;
+    observe::packet(shard, now, conn, dir, frame, head);
+    rewrite::apply(shard, conn, dir, frame, head);
+    output::send(frame, head, &way, emit)
 }

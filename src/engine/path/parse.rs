@@ -4,6 +4,7 @@
 //! Lengths are compared with `pkt_len`; all headers must be in the first segment.
 
 use crate::addr::{Be32, IfaceId, Mac, Proto};
+use crate::conn::Candidate;
 use crate::conn::key::Key4;
 use crate::frame::{Burst, Frame};
 use crate::mem::Memory;
@@ -31,6 +32,8 @@ pub struct Head {
     pub key: Key4,
     /// The hash of the key.
     pub hash: u64,
+    /// The connection that it most likely is.
+    pub candidate: Candidate,
 }
 
 /// What a frame is.
@@ -60,29 +63,34 @@ impl Head {
 }
 
 /// Fills `burst.heads`.
+#[inline(always)]
 pub fn headers<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
     burst.heads.clear();
     for frame in &burst.frames {
-        let mut head = Head {
-            kind: Kind::Flow,
-            iface: IfaceId(0),
-            l3: 0,
-            ihl: 0,
-            flags: 0,
-            ip_len: 0,
-            key: Key4::default(),
-            hash: 0,
-        };
-        match parse(&shard.snapshot, frame, &mut head) {
+        // Filled in place: what is written in parts and then copied whole stalls the core.
+        burst.heads.push(EMPTY);
+        let Some(head) = burst.heads.last_mut() else { return };
+        match parse(&shard.snapshot, frame, head) {
             Ok(kind) => {
                 head.kind = kind;
                 head.hash = shard.conns.hash(&head.key);
             }
             Err(exit) => head.kind = Kind::Early(exit),
         }
-        burst.heads.push(head);
     }
 }
+
+const EMPTY: Head = Head {
+    kind: Kind::Flow,
+    iface: IfaceId(0),
+    l3: 0,
+    ihl: 0,
+    flags: 0,
+    ip_len: 0,
+    key: Key4::EMPTY,
+    hash: 0,
+    candidate: Candidate::NONE,
+};
 
 #[inline(always)]
 fn parse(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> Result<Kind, Exit> {

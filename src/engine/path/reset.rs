@@ -15,14 +15,16 @@ use crate::verdict::Verdict;
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 use crate::wire::{FromBytes, tcp};
 
-/// Tells client and server that their connection is over, in answer to a packet of either (RFC 9293, 3.5.2). False when
-/// there was no spare frame for one of them.
+/// Tells client and server that their connection is over, in answer to a packet of either (RFC 9293, 3.5.2). A client
+/// whose packet `opens` a new connection is not told: it would take the RST for the answer to its SYN. False when there
+/// was no spare frame for one of them.
 pub(super) fn both_sides<M: Memory>(
     shard: &Shard<M>,
     id: ConnId,
     dir: Dir,
     frame: &Frame<'_>,
     head: &Head,
+    opens: bool,
     emit: &mut Emit<'_>,
 ) -> bool {
     let Some(segment) = frame.bytes().get(head.l4()..) else { return false };
@@ -47,8 +49,7 @@ pub(super) fn both_sides<M: Memory>(
     };
     let (snapshot, neighbors) = (&shard.snapshot, &shard.neighbors);
     let on = send(snapshot, neighbors, &conn.rewritten(dir), on, conn.next_hops[dir as usize], emit);
-    let to_sender = send(snapshot, neighbors, &head.key.reversed(), to_sender, conn.next_hops[back as usize], emit);
-    on && to_sender
+    on && (opens || send(snapshot, neighbors, &head.key.reversed(), to_sender, conn.next_hops[back as usize], emit))
 }
 
 /// Makes a server forget a half-open connection. Goes out before the packet that is being worked on.

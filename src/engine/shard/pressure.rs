@@ -1,15 +1,18 @@
 //! Which connection gives up its local port when every port towards a server is taken: the oldest in TIME_WAIT or CLOSE,
 //! then the oldest half-open one, never one that is established.
 //!
-//! The ports of one (server, local address, class) are looked through at once, and the oldest are kept for the next SYNs
-//! to that server, whatever their class: under a flood a SYN then costs 16 looks, not 504. So the oldest is the oldest of
-//! a 128th, which on the whole is as good.
+//! How many such connections there are is counted by the class of their port, so that no time is lost on classes that
+//! have none. The ports of one (server, local address, class) are looked through at once, and the oldest are kept for the
+//! next SYNs to that server, whatever their class: under a flood a SYN then costs 16 looks, not 504. So the oldest is the
+//! oldest of a 128th, which on the whole is as good.
 
 use super::Shard;
-use crate::addr::{ConnId, EndpointId, Proto};
+use crate::addr::{Class, ConnId, EndpointId, Proto};
 use crate::conn::key::Key4;
+use crate::conn::state::State;
 use crate::laddr::{LeaseId, Want};
 use crate::mem::Memory;
+use crate::steer::CLASSES;
 use crate::time::Tick;
 use arrayvec::ArrayVec;
 
@@ -25,12 +28,24 @@ struct Candidate {
     last_seen: Tick,
 }
 
-/// The candidates for one endpoint, the oldest last.
-#[derive(Default)]
+/// Whose port can be taken, and where to look for more.
 pub(super) struct Pressed {
+    /// The server that the candidates are of.
     of: Option<EndpointId>,
+    /// They are over; else they are half-open.
     over: bool,
+    /// The oldest last.
     oldest: ArrayVec<Candidate, KEPT>,
+    /// Connections that are over, and that are half-open, by the class of their port.
+    counts: [[u32; CLASSES]; 2],
+    /// The class after the one that was looked through last.
+    hand: u8,
+}
+
+impl Default for Pressed {
+    fn default() -> Self {
+        Pressed { of: None, over: false, oldest: ArrayVec::new(), counts: [[0; CLASSES]; 2], hand: 0 }
+    }
 }
 
 impl Pressed {
@@ -40,46 +55,94 @@ impl Pressed {
             self.of = None;
         }
     }
+
+    /// A connection with a port of this class comes into a state, or leaves it (`by` is -1).
+    pub(super) fn count(&mut self, class: Class, state: State, by: i32) {
+        let which = if state.is_over() {
+            0
+        } else if state.is_half_open() {
+            1
+        } else {
+            return;
+        };
+        let count = &mut self.counts[which][class.index() % CLASSES];
+        *count = count.wrapping_add_signed(by);
+    }
+
+    /// The classes with connections that are over, or half-open.
+    fn classes(&self, over: bool) -> u128 {
+        let counts = self.counts[usize::from(!over)].iter().enumerate();
+        counts.fold(0, |set, (class, n)| set | u128::from(*n > 0) << class)
+    }
 }
 
 impl<M: Memory> Shard<M> {
     /// The connection that gives up its port.
     pub(super) fn press(&mut self, want: &Want<'_>, proto: Proto) -> Option<ConnId> {
-        for _ in 0..=GROUPS {
-            if self.pressed.of == Some(want.endpoint) {
-                while let Some(c) = self.pressed.oldest.pop() {
-                    let conn = self.conns.conn(c.conn);
-                    let state = conn.state();
-                    let fits = if self.pressed.over { state.is_over() } else { state.is_half_open() };
-                    if fits && conn.lease == c.lease && conn.last_seen == c.last_seen {
-                        return Some(c.conn);
-                    }
+        if let Some(id) = self.kept(want.endpoint) {
+            return Some(id);
+        }
+        for over in [true, false] {
+            let mut classes = self.pressed.classes(over);
+            let mut from = want.class.0;
+            for _ in 0..GROUPS {
+                let Some(class) = first_from(classes, from) else { break };
+                if want.pool.lips.len() == 1 {
+                    classes &= !(1 << class);
+                }
+                self.pressed.hand = (class + 1) % CLASSES as u8;
+                from = self.pressed.hand;
+                self.look_through(&Want { class: Class(class), ..*want }, proto, over);
+                if let Some(id) = self.kept(want.endpoint) {
+                    return Some(id);
                 }
             }
-            self.look_through(want, proto);
-            self.pressed.of = Some(want.endpoint);
         }
         None
     }
 
-    fn look_through(&mut self, want: &Want<'_>, proto: Proto) {
-        let mut over: ArrayVec<Candidate, KEPT> = ArrayVec::new();
-        let mut half_open: ArrayVec<Candidate, KEPT> = ArrayVec::new();
+    /// The next one of those that were found before.
+    fn kept(&mut self, endpoint: EndpointId) -> Option<ConnId> {
+        if self.pressed.of != Some(endpoint) {
+            return None;
+        }
+        while let Some(c) = self.pressed.oldest.pop() {
+            let conn = self.conns.conn(c.conn);
+            let state = conn.state();
+            let fits = if self.pressed.over { state.is_over() } else { state.is_half_open() };
+            if fits && conn.lease == c.lease && conn.last_seen == c.last_seen {
+                return Some(c.conn);
+            }
+        }
+        None
+    }
+
+    fn look_through(&mut self, want: &Want<'_>, proto: Proto, over: bool) {
+        let mut oldest: ArrayVec<Candidate, KEPT> = ArrayVec::new();
         let conns = &self.conns;
         for (lease, lip, lport) in self.ports.taken(&self.steer, want) {
             let key = Key4::new(want.rip, lip.addr, want.rport, lport, proto);
             let Some((id, _)) = conns.find(conns.hash(&key), &key) else { continue };
             let conn = conns.conn(id);
-            let candidate = Candidate { conn: id, lease, last_seen: conn.last_seen };
-            if conn.state().is_over() {
-                keep(&mut over, candidate);
-            } else if conn.state().is_half_open() {
-                keep(&mut half_open, candidate);
+            if if over { conn.state().is_over() } else { conn.state().is_half_open() } {
+                keep(&mut oldest, Candidate { conn: id, lease, last_seen: conn.last_seen });
             }
         }
-        self.pressed.over = !over.is_empty();
-        self.pressed.oldest = if over.is_empty() { half_open } else { over };
+        (self.pressed.of, self.pressed.over, self.pressed.oldest) = (Some(want.endpoint), over, oldest);
     }
+
+    /// Keeps the counts of [`Pressed`].
+    pub(super) fn count_state(&mut self, lease: LeaseId, before: State, next: State) {
+        let class = self.ports.class(lease);
+        self.pressed.count(class, before, -1);
+        self.pressed.count(class, next, 1);
+    }
+}
+
+/// The first class of a set from one on, around the end.
+fn first_from(set: u128, class: u8) -> Option<u8> {
+    let left = set.rotate_right(u32::from(class) % CLASSES as u32);
+    (left != 0).then(|| ((left.trailing_zeros() + u32::from(class)) % CLASSES as u32) as u8)
 }
 
 /// Puts a candidate into a list that is sorted with the oldest last, and keeps the oldest.

@@ -1,0 +1,10 @@
+//! The engine as a whole, in the laboratory: what is too large or too random for a golden case.
+
+#[path = "engine/bench.rs"]
+mod bench;
+#[path = "engine/memory.rs"]
+mod memory;
+#[path = "engine/pressure.rs"]
+mod pressure;
+#[path = "engine/properties.rs"]
+mod properties;
