@@ -177,6 +177,12 @@ impl Status {
         Some(real[field].as_u64().unwrap_or_else(|| panic!("a server has no number {field}: {real}")))
     }
 
+    /// A counter of each lcore.
+    pub(crate) fn by_lcore(&self, counter: &str) -> Vec<u64> {
+        let lcores = self.0["lcores"].as_array().expect("lcores");
+        lcores.iter().map(|lcore| lcore["counters"][counter].as_u64().unwrap_or(0)).collect()
+    }
+
     /// The drops of one reason, over all lcores.
     pub(crate) fn drops(&self, reason: &str) -> u64 {
         let lcores = self.0["lcores"].as_array().expect("lcores");

@@ -139,6 +139,22 @@ fn ten_thousand_connections_at_once_are_all_usable() {
 }
 
 #[test]
+fn two_workers_share_the_connections() {
+    let config = Config::demo()
+        .edit("workers = [1]", "workers = [1, 2]\ncpus = { 0 = 0, 1 = 0, 2 = 1 }")
+        .edit("framecnt=4096", "framecnt=4096,qpairs=2");
+    let (lab, gateway) = Lab::with(&config);
+    let said = lab.run("client", &format!("curl -sSf -H Connection:close http://{VIP}/?[1-200]"));
+    assert_eq!(said.lines().count(), 200, "{said}");
+    let said = lab.run("client", &format!("wrk -t 1 -c 50 -d 3 -H Connection:close http://{VIP}/"));
+    assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
+    println!("wrk, a connection each, two workers: {}", line_with(&said, "Requests/sec"));
+    let opened = gateway.status().by_lcore("conns_opened");
+    assert!(opened.len() >= 2 && opened.iter().all(|&n| n > 50), "connections opened by each worker: {opened:?}");
+    gateway.finish();
+}
+
+#[test]
 fn a_listed_connection_tells_both_tuples() {
     let lab = Lab::new();
     let seen = tcp_echo(&lab, "rs1", "198.18.2.11:80");
