@@ -36,7 +36,7 @@ fn echo(mut stream: TcpStream) -> End {
             Ok(0) => return End::Orderly,
             Ok(n) => {
                 if let Err(error) = stream.write_all(&buffer[..n]) {
-                    return Err::<End, _>(error).unwrap_or_else(ended_by);
+                    return ended_by(error);
                 }
             }
             Err(error) => return ended_by(error),
