@@ -34,12 +34,12 @@ fn floods_of_every_punt_leave_connections_and_arp_unharmed() {
     let gateway = lab.gateway(&config());
     let mut stream = tcp_client(&lab, &format!("{VIP}:80"));
     for (kind, over) in [
-        ("arp", "limit_arp"),
         ("ping", "limit_echo"),
         ("ttl1", "limit_ttl_exceeded"),
         ("dead-port", "limit_no_service"),
         ("no-server", "limit_no_server"),
         ("too-big", "limit_frag_needed"),
+        ("arp", "limit_arp"),
     ] {
         let before = gateway.status().drops(over);
         let frames = crate::lab::script("frames.py");

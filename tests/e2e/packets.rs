@@ -4,7 +4,9 @@ use crate::capture::{Capture, Packet};
 use crate::config::Config;
 use crate::lab::{GATEWAY, LIP, Lab, VIP};
 use crate::peers::{ask, ping_pong, tcp_client, tcp_echo, udp_client, udp_echo};
-use std::net::Ipv4Addr;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
 
 #[test]
 fn packets_on_both_sides_have_right_checksums_and_one_hop_less() {
@@ -78,6 +80,28 @@ fn traceroute_shows_the_gateway_and_gets_through() {
         assert!(hops[0].contains("198.18.1."), "the first hop is the gateway: {said}");
         assert!(hops.len() <= 2 && hops.last().unwrap().contains(VIP), "then the VIP answers: {said}");
     }
+    gateway.finish();
+}
+
+#[test]
+fn a_server_without_anybody_on_its_port_refuses_at_once() {
+    let lab = Lab::new();
+    let gateway = lab.gateway(&Config::demo());
+    let refused = lab.within("client", || {
+        let start = Instant::now();
+        let error =
+            TcpStream::connect_timeout(&"198.18.1.100:80".parse().unwrap(), Duration::from_secs(5)).unwrap_err();
+        (error.kind(), start.elapsed())
+    });
+    assert!(refused.0 == ErrorKind::ConnectionRefused && refused.1 < Duration::from_millis(500), "TCP: {refused:?}");
+    // The server's ICMP error reaches the client with the client's own tuple in it, else its kernel would not know it.
+    let answer = ask(&udp_client(&lab, "198.18.1.100:5353"), b"anybody?");
+    assert_eq!(answer.map_err(|e| e.kind()), Err(ErrorKind::ConnectionRefused), "UDP");
+    // Ports of the VIP without a service: the gateway's own answers.
+    let answer = ask(&udp_client(&lab, "198.18.1.100:5354"), b"anybody?");
+    assert_eq!(answer.map_err(|e| e.kind()), Err(ErrorKind::ConnectionRefused), "UDP without service");
+    let said = lab.try_run("client", "curl -sS -m 2 http://198.18.1.100:81/");
+    assert_eq!(said.status.code(), Some(7), "curl could not connect: {said:?}");
     gateway.finish();
 }
 

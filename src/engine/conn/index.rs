@@ -26,7 +26,8 @@ impl Bucket {
     fn matches(&self, tag: u16) -> u32 {
         const LOW: u64 = 0x0001_0001_0001_0001;
         let four = |tags: [u16; 4]| {
-            let word = u64::from(tags[0]) | u64::from(tags[1]) << 16 | u64::from(tags[2]) << 32 | u64::from(tags[3]) << 48;
+            let word =
+                u64::from(tags[0]) | u64::from(tags[1]) << 16 | u64::from(tags[2]) << 32 | u64::from(tags[3]) << 48;
             let differs = word ^ (u64::from(tag) * LOW);
             // The highest bit of each 16 that are all zero.
             differs.wrapping_sub(LOW) & !differs & (LOW << 15)
