@@ -1,0 +1,53 @@
+# What there is to do here. `make help` lists it.
+
+# The Debian packages: to build, to run what was built, and for the demo and the end-to-end tests. docker/Dockerfile has
+# the same.
+BUILD_PACKAGES = libdpdk-dev libclang-dev pkg-config gcc libc6-dev
+RUN_PACKAGES = dpdk librte-meta-bus librte-meta-mempool librte-meta-net iproute2 ethtool
+LAB_PACKAGES = iproute2 ethtool procps python3 nginx-light curl wrk iperf3 tcpdump traceroute iputils-ping
+
+CARGO ?= cargo
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test build release check clean deps rust
+
+help: ## list the targets
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+
+demo: rust deps ## show gatun between real kernels: client, gateway and two servers in namespaces (KEEP=1: leave it running)
+	$(CARGO) build --profile quick
+	@$(SUDO) env KEEP='$(KEEP)' tests/e2e/demo.sh
+
+test: rust deps ## all tests: unit, pcap cases, DPDK on virtual devices, end to end in namespaces
+	@tests/e2e/all.sh
+
+build: rust deps ## a build for working on gatun
+	$(CARGO) build
+
+release: rust deps ## the build to install: target/release/gatun
+	$(CARGO) build --release --locked
+
+check: rust deps ## formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --no-default-features --exclude dpdk --exclude dpdk-sys -- -D warnings
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+deps: ## install the Debian packages that are missing
+	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(RUN_PACKAGES) $(LAB_PACKAGES))
+
+rust: # is there a Rust that can build gatun?
+	@have=$$($(CARGO) --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'); \
+	if [ "$$(printf '%s\n' $(RUST_VERSION) "$$have" | sort -V | head -n 1)" = $(RUST_VERSION) ]; then exit 0; fi; \
+	if [ "$$have" ]; then is="this one is $$have"; else is="there is none here"; fi; \
+	if command -v rustup >/dev/null; then get="Get it with: rustup update stable"; \
+	elif [ -x "$$HOME/.cargo/bin/rustup" ]; then get="Get it with: . ~/.cargo/env && rustup update stable"; \
+	else get="Get it with: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh    (and then a new shell)"; fi; \
+	echo "gatun needs Rust $(RUST_VERSION) or newer; $$is. $$get" >&2; \
+	exit 1
