@@ -77,6 +77,8 @@ pub fn headers<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
         burst.heads.push(EMPTY);
         let Some(head) = burst.heads.last_mut() else { return };
         if !plain(&shard.snapshot, frame, head) {
+            // What it took for the flags of TCP may have been anything.
+            head.flags = 0;
             match parse(&shard.snapshot, frame, head) {
                 Ok(kind) => head.kind = kind,
                 Err(exit) => {
