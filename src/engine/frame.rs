@@ -99,8 +99,6 @@ pub struct Burst<'a> {
     pub frames: ArrayVec<Frame<'a>, BURST>,
     /// What the parser found in each frame.
     pub heads: ArrayVec<Head, BURST>,
-    /// What becomes of each frame.
-    pub verdicts: ArrayVec<Verdict, BURST>,
     /// Where originated frames are written.
     pub emit: Emit<'a>,
 }
@@ -110,9 +108,23 @@ impl<'a> Burst<'a> {
     #[inline(always)]
     pub fn new(spares: &'a mut dyn Spares) -> Burst<'a> {
         let emit = Emit { spares, sent: ArrayVec::new(), current: 0, before: false };
-        Burst { frames: ArrayVec::new(), heads: ArrayVec::new(), verdicts: ArrayVec::new(), emit }
+        Burst { frames: ArrayVec::new(), heads: ArrayVec::new(), emit }
     }
 }
+
+/// What became of a received frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What is to be done with it.
+    pub verdict: Verdict,
+    /// Where it begins in its buffer.
+    pub head: u16,
+    /// Its length in its buffer.
+    pub len: u16,
+}
+
+/// What became of a burst.
+pub type Outcomes = ArrayVec<Outcome, BURST>;
 
 /// A pool of empty frames.
 pub trait Spares {

@@ -4,8 +4,8 @@
 //! the same code. It owns the frames that wait for a MAC address, the rate limits of the punts, and the batches towards
 //! the ports. Between the frames coming in and going out nothing here allocates, locks or calls the system.
 
-use crate::addr::{IfaceId, LcoreId, Mac, NeighborId, PortId};
-use crate::frame::{BURST, Burst, Emitted, Frame, Meta, SPARES, Spares};
+use crate::addr::{LcoreId, Mac, NeighborId, PortId};
+use crate::frame::{BURST, Burst, Emitted, Frame, Meta, Outcome, Outcomes, SPARES, Spares};
 use crate::mem::Memory;
 use crate::neighbor::NudState;
 use crate::path;
@@ -186,12 +186,12 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             frame.meta.redirected = source == Source::Ring;
             burst.frames.push(frame);
         }
-        path::forward(&mut self.shard, now, &mut burst);
-        for (i, (frame, verdict)) in burst.frames.iter().zip(&burst.verdicts).enumerate() {
-            done.received.push(Finished { verdict: *verdict, head: frame.head, len: frame.len });
-            if let Verdict::Punt(_) = verdict {
-                let iface = burst.heads.get(i).map_or(IfaceId(0), |h| h.iface);
-                done.punts.push(Meta { iface, ..frame.meta });
+        path::forward(&mut self.shard, now, &mut burst, &mut done.received);
+        for (i, outcome) in done.received.iter().enumerate() {
+            if let (Verdict::Punt(_), Some(frame), Some(head)) =
+                (outcome.verdict, burst.frames.get(i), burst.heads.get(i))
+            {
+                done.punts.push(Meta { iface: head.iface, ..frame.meta });
             }
         }
         done.emitted.extend(burst.emit.sent().iter().copied());
@@ -240,7 +240,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         now: Tick,
         io: &mut I,
         mut buf: B,
-        finished: &Finished,
+        finished: &Outcome,
         punts: &mut impl Iterator<Item = &'d Meta>,
     ) {
         if let Verdict::Tx(port) = finished.verdict {
@@ -410,17 +410,9 @@ impl<B: Buffer> Spares for Batch<B> {
     }
 }
 
-/// What became of a received frame.
-#[derive(Clone, Copy)]
-struct Finished {
-    verdict: Verdict,
-    head: u16,
-    len: u16,
-}
-
 /// What became of a burst.
 struct Done {
-    received: ArrayVec<Finished, BURST>,
+    received: Outcomes,
     /// Of the punted ones, in order.
     punts: ArrayVec<Meta, BURST>,
     emitted: ArrayVec<Emitted, SPARES>,

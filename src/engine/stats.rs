@@ -1,7 +1,7 @@
 //! Counters. One writer each, so an addition is a load and a store, without a lock prefix; readers see every value
 //! some time later.
 
-use crate::addr::RealId;
+use crate::addr::{Dir, RealId};
 use crate::verdict::{DropReason, PuntReason};
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -149,6 +149,19 @@ pub struct RealStats {
     pub in_bytes: Counter,
     /// Bytes of IP packets to clients.
     pub out_bytes: Counter,
+}
+
+impl RealStats {
+    /// Counts a packet of `len` bytes from its IP header on.
+    #[inline(always)]
+    pub fn packet(&self, dir: Dir, len: u16) {
+        let (pkts, bytes) = match dir {
+            Dir::In => (&self.in_pkts, &self.in_bytes),
+            Dir::Out => (&self.out_pkts, &self.out_bytes),
+        };
+        pkts.add(1);
+        bytes.add(u64::from(len));
+    }
 }
 
 /// All counters that a lcore writes and the master reads.

@@ -183,7 +183,7 @@ impl Case {
             player.announce();
         }
         let mut reloads = self.reloads.iter().peekable();
-        while let Some((input, _)) = sources.next()? {
+        while let Some((input, _)) = sources.read()? {
             while let Some((at, model)) = reloads.next_if(|(at, _)| *at <= input.nanos) {
                 player.reload(*at, model.clone()).map_err(|e| CaseError::Run(self.folder.clone(), e))?;
             }

@@ -90,7 +90,7 @@ impl Sources {
     ///
     /// # Errors
     /// The file that is damaged.
-    pub fn next(&mut self) -> Result<Option<(Input, usize)>, Error> {
+    pub fn read(&mut self) -> Result<Option<(Input, usize)>, Error> {
         let sources = self.sources.iter().enumerate();
         let earliest = sources.filter_map(|(i, (.., next))| Some((next.as_ref()?.nanos, i))).min();
         let Some((nanos, i)) = earliest else { return Ok(None) };

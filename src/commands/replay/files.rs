@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<bool> {
     let mut player = Player::new(gateway, &answer, map, &mut watch);
     player.announce();
     let (mut frames, mut own) = (0u64, 0u64);
-    while let Some((mut packet, len)) = sources.next()? {
+    while let Some((mut packet, len)) = sources.read()? {
         bar.inc(len as u64 + 16);
         frames += 1;
         if !args.keep && !input::tidy(&mut packet.frame, macs[packet.port.index()], player.gateway.lab.snapshot()) {

@@ -20,30 +20,27 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// A mark for each entry with this tag, in every fourth bit, and seldom one for an entry without it: the key decides.
-    /// Four tags are compared at once (Warren: Hacker's Delight, 6-1, the search for a zero).
+    /// The highest bit of each 16 whose tag is this one, in two words of four tags; seldom one of a tag that is not: the
+    /// key decides. (Warren: Hacker's Delight, 6-1, the search for a zero.)
     #[inline(always)]
-    fn matches(&self, tag: u16) -> u32 {
+    fn matches(&self, tag: u16) -> [u64; 2] {
         const LOW: u64 = 0x0001_0001_0001_0001;
         let four = |tags: [u16; 4]| {
-            let word =
-                u64::from(tags[0]) | u64::from(tags[1]) << 16 | u64::from(tags[2]) << 32 | u64::from(tags[3]) << 48;
-            let differs = word ^ (u64::from(tag) * LOW);
-            // The highest bit of each 16 that are all zero.
+            let [a, b, c, d] = tags.map(u64::from);
+            let differs = (a | b << 16 | c << 32 | d << 48) ^ (u64::from(tag) * LOW);
             differs.wrapping_sub(LOW) & !differs & (LOW << 15)
         };
         let [a, b, c, d, e, f, g, h] = self.tags;
-        let (low, high) = (four([a, b, c, d]), four([e, f, g, h]));
-        // Bits 15, 31, 47, 63 of each word become bits 0, 4, 8, 12, 16, ...
-        let gather = |x: u64| ((x >> 15) | (x >> 27) | (x >> 39) | (x >> 51)) as u32 & 0x1111;
-        gather(low) | gather(high) << 16
+        [four([a, b, c, d]), four([e, f, g, h])]
     }
-}
 
-/// The way of a mark.
-#[inline(always)]
-fn way(marks: u32) -> usize {
-    (marks.trailing_zeros() / 4) as usize & (WAYS - 1)
+    /// The first entry with this tag.
+    #[inline(always)]
+    fn first(&self, tag: u16) -> Option<u32> {
+        let [low, high] = self.matches(tag);
+        let (marks, from) = if low != 0 { (low, 0) } else { (high, WAYS / 2) };
+        (marks != 0).then(|| self.entries[(from + marks.trailing_zeros() as usize / 16) & (WAYS - 1)])
+    }
 }
 
 /// See the module.
@@ -123,9 +120,7 @@ impl<M: Memory> Index<M> {
 
     #[inline(always)]
     fn likely_in(&self, bucket: usize, tag: u16) -> Option<u32> {
-        let b = &self.buckets[bucket];
-        let hits = b.matches(tag);
-        (hits != 0).then(|| b.entries[way(hits)])
+        self.buckets[bucket].first(tag)
     }
 
     /// The entry of this hash that `is` accepts.
@@ -139,13 +134,14 @@ impl<M: Memory> Index<M> {
     #[inline(always)]
     fn find_in(&self, bucket: usize, tag: u16, is: &impl Fn(u32) -> bool) -> Option<u32> {
         let b = &self.buckets[bucket];
-        let mut hits = b.matches(tag);
-        while hits != 0 {
-            let e = b.entries[way(hits)];
-            if is(e) {
-                return Some(e);
+        for (mut marks, from) in b.matches(tag).into_iter().zip([0, WAYS / 2]) {
+            while marks != 0 {
+                let e = b.entries[(from + marks.trailing_zeros() as usize / 16) & (WAYS - 1)];
+                if is(e) {
+                    return Some(e);
+                }
+                marks &= marks - 1;
             }
-            hits &= hits - 1;
         }
         None
     }

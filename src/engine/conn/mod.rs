@@ -46,7 +46,7 @@ pub struct Conn {
     pub last_seen: Tick,
     /// Its server.
     pub real: RealId,
-    state: u8,
+    state: State,
     /// See [`flags`].
     pub flags: u8,
     /// The seat of its timeouts.
@@ -68,12 +68,12 @@ impl Conn {
     /// Its state; `State::None` for a free seat.
     #[inline(always)]
     pub fn state(&self) -> State {
-        State::from_u8(self.state)
+        self.state
     }
     /// Changes its state.
     #[inline(always)]
     pub fn set_state(&mut self, state: State) {
-        self.state = state as u8;
+        self.state = state;
     }
     /// The key of the packets of a direction.
     #[inline(always)]
@@ -196,6 +196,13 @@ impl<M: Memory> Conns<M> {
         self.slab.get((candidate.0 & !DIR_BIT) as usize).map(|c| c.real)
     }
 
+    /// The candidate, if it is the connection of a packet with this key, and the packet's direction.
+    #[inline(always)]
+    pub fn confirm(&mut self, candidate: Candidate, key: &Key4) -> Option<(&mut Conn, Dir)> {
+        let (seat, dir) = candidate.parts();
+        self.slab.get_mut(seat.index()).filter(|conn| *conn.key(dir) == *key).map(|conn| (conn, dir))
+    }
+
     /// The connection of a packet with this key, and the packet's direction: the candidate, if it is the one.
     #[inline(always)]
     pub fn find_from(&self, candidate: Candidate, hash: u64, key: &Key4) -> Option<(ConnId, Dir)> {
@@ -281,6 +288,6 @@ impl<M: Memory> Conns<M> {
 
     /// The first connection in a seat from `from` on.
     pub fn next_live(&self, from: usize) -> Option<ConnId> {
-        (from..self.fresh as usize).find(|i| self.slab[*i].state != State::None as u8).map(|i| ConnId(i as u32))
+        (from..self.fresh as usize).find(|i| self.slab[*i].state != State::None).map(|i| ConnId(i as u32))
     }
 }

@@ -10,7 +10,7 @@ use crate::addr::Dir;
 use crate::time::Ticks;
 
 /// The state of a connection. The order is that of the columns of IPVS's tables; `Udp` is the one state of UDP.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, zerocopy::FromZeros)]
 #[repr(u8)]
 pub enum State {
     /// The seat is free.
@@ -114,28 +114,51 @@ pub mod tcp_flags {
 
 /// The state after a TCP packet with `flags`. RST goes before SYN, SYN before FIN, FIN before ACK; a packet with none of
 /// them closes, as in IPVS.
-#[inline]
+#[inline(always)]
 pub const fn tcp_next(state: State, dir: Dir, flags: u8) -> State {
-    use tcp_flags::*;
-    let event = if flags & RST != 0 {
-        3
-    } else if flags & SYN != 0 {
-        0
-    } else if flags & FIN != 0 {
-        1
-    } else if flags & ACK != 0 {
-        2
-    } else {
-        return State::Close;
-    };
-    let column = state as usize;
-    if column >= COLUMNS { State::Close } else { TCP[dir as usize][event][column] }
+    let event = EVENTS[flags as usize & 31];
+    TCP[dir as usize][event as usize & 7][state as usize & 15]
 }
+
+/// By the low five flags: 0 SYN, 1 FIN, 2 ACK, 3 RST, 4 none of them.
+const EVENTS: [u8; 32] = {
+    use tcp_flags::*;
+    let mut events = [4; 32];
+    let mut flags = 0;
+    while flags < 32 {
+        let f = flags as u8;
+        events[flags] = if f & RST != 0 {
+            3
+        } else if f & SYN != 0 {
+            0
+        } else if f & FIN != 0 {
+            1
+        } else if f & ACK != 0 {
+            2
+        } else {
+            4
+        };
+        flags += 1;
+    }
+    events
+};
+
+/// IPVS's tables, filled up with CLOSE to powers of two, so that no index is out of bounds.
+const TCP: [[[State; 16]; 8]; 2] = {
+    let mut table = [[[State::Close; 16]; 8]; 2];
+    let mut i = 0;
+    while i < 2 * 4 * COLUMNS {
+        let (dir, event, column) = (i / (4 * COLUMNS), i / COLUMNS % 4, i % COLUMNS);
+        table[dir][event][column] = IPVS[dir][event][column];
+        i += 1;
+    }
+    table
+};
 
 const COLUMNS: usize = 11;
 
 #[rustfmt::skip]
-const TCP: [[[State; COLUMNS]; 4]; 2] = {
+const IPVS: [[[State; COLUMNS]; 4]; 2] = {
     use State::{Close as CL, CloseWait as CW, Established as ES, FinWait as FW, LastAck as LA, Listen as LI,
                 SynRecv as SR, SynSent as SS, TimeWait as TW};
     [

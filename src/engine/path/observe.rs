@@ -19,18 +19,7 @@ pub(super) fn packet<M: Memory>(shard: &mut Shard<M>, now: Tick, id: ConnId, dir
         Proto::Tcp => tcp_next(conn.state(), dir, head.flags),
         Proto::Udp => State::Udp,
     };
-    let real = shard.stats.real(conn.real);
-    let len = u64::from(head.ip_len);
-    match dir {
-        Dir::In => {
-            real.in_pkts.add(1);
-            real.in_bytes.add(len);
-        }
-        Dir::Out => {
-            real.out_pkts.add(1);
-            real.out_bytes.add(len);
-        }
-    }
+    shard.stats.real(conn.real).packet(dir, head.ip_len);
     if dir == Dir::In && head.flags & FIN != 0 {
         fin(shard, id, frame, head);
     }

@@ -13,7 +13,7 @@ use crate::snapshot::LocalKind;
 use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::{DropReason, Exit, PuntReason};
-use crate::wire::{FromBytes, ipv4, tcp};
+use crate::wire::{FromBytes, tcp};
 
 impl<M: Memory> Shard<M> {
     /// The class of a tuple: `home(tuple)`.
@@ -50,7 +50,7 @@ pub(super) fn miss<M: Memory>(
     if !shard.accepting {
         return Err(DropReason::Stopping.into());
     }
-    if ttl(frame, head) <= 1 {
+    if head.ttl <= 1 {
         return Err(PuntReason::TtlExceeded.into());
     }
     let to_client = shard.next_hop(client.src())?;
@@ -74,11 +74,6 @@ pub(super) fn home<M: Memory>(shard: &Shard<M>, frame: &Frame<'_>, key: &Key4) -
     } else {
         Err(Exit::Redirect(owner))
     }
-}
-
-fn ttl(frame: &Frame<'_>, head: &Head) -> u8 {
-    let ip = frame.bytes().get(usize::from(head.l3)..).unwrap_or(&[]);
-    ipv4::Header::ref_from_prefix(ip).map_or(0, |(ip, _)| ip.ttl)
 }
 
 fn sequence(frame: &Frame<'_>, head: &Head) -> Be32 {

@@ -31,13 +31,10 @@ pub(super) fn way<M: Memory>(
     hop: NeighborId,
 ) -> Result<Way, Exit> {
     let way = hop_of(shard, hop)?;
-    let (ip, _) = ipv4::Header::ref_from_prefix(frame.bytes().get(usize::from(head.l3)..).unwrap_or(&[]))
-        .map_err(|_| DropReason::Bug)?;
-    let (ttl, dont_fragment) = (ip.ttl, ip.dont_fragment());
-    if ttl <= 1 {
+    if head.ttl <= 1 {
         return Err(PuntReason::TtlExceeded.into());
     }
-    if head.ip_len > way.mtu && dont_fragment {
+    if head.ip_len > way.mtu && head.dont_fragment {
         frame.meta.mtu = way.mtu;
         return Err(PuntReason::FragNeeded.into());
     }
@@ -70,11 +67,11 @@ fn hop_of<M: Memory>(shard: &Shard<M>, hop: NeighborId) -> Result<Way, Exit> {
 }
 
 impl Way {
-    fn l2(&self) -> L2 {
-        L2 { dst: self.dst, src: self.src, vlan: self.vlan }
-    }
     fn verdict(&self) -> Verdict {
         if self.known { Verdict::Tx(self.port) } else { Verdict::Hold(self.hop) }
+    }
+    fn l2(&self) -> L2 {
+        L2 { dst: self.dst, src: self.src, vlan: self.vlan }
     }
 }
 

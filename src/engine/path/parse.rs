@@ -11,7 +11,7 @@ use crate::mem::Memory;
 use crate::shard::Shard;
 use crate::snapshot::Snapshot;
 use crate::verdict::{DropReason, Exit, PuntReason};
-use crate::wire::{FromBytes, arp, checksum, ethernet, icmp, ipv4, tcp, udp, vlan};
+use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, plain, tcp, udp, vlan};
 
 /// What the parser found.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,12 @@ pub struct Head {
     pub ihl: u8,
     /// TCP flags; 0 for other protocols.
     pub flags: u8,
+    /// Hops that it may still make.
+    pub ttl: u8,
+    /// It must not be cut.
+    pub dont_fragment: bool,
+    /// It is untagged, in one segment, and without IP options: all its fields stand at fixed places.
+    pub plain: bool,
     /// Length of the IP packet in bytes.
     pub ip_len: u16,
     /// The tuple by which its connection is found.
@@ -70,14 +76,68 @@ pub fn headers<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
         // Filled in place: what is written in parts and then copied whole stalls the core.
         burst.heads.push(EMPTY);
         let Some(head) = burst.heads.last_mut() else { return };
-        match parse(&shard.snapshot, frame, head) {
-            Ok(kind) => {
-                head.kind = kind;
-                head.hash = shard.conns.hash(&head.key);
+        if !plain(&shard.snapshot, frame, head) {
+            match parse(&shard.snapshot, frame, head) {
+                Ok(kind) => head.kind = kind,
+                Err(exit) => {
+                    head.kind = Kind::Early(exit);
+                    continue;
+                }
             }
-            Err(exit) => head.kind = Kind::Early(exit),
         }
+        head.hash = shard.conns.hash(&head.key);
     }
+}
+
+/// Takes the frame that nearly every packet comes in, when it is right in every respect; any other goes through
+/// [`parse`], which knows the reasons. What both take they take alike: a property test says so.
+#[inline(always)]
+fn plain(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> bool {
+    let bytes = frame.bytes();
+    let Ok((u, rest)) = plain::Udp::ref_from_prefix(bytes) else { return false };
+    let ip = &u.ip;
+    let ip_len = ip.total_len.host();
+    let l4_len = ip_len.wrapping_sub(ipv4::LEN as u16);
+    let l4_right = match ip.proto {
+        ipv4::UDP => u.udp.len.host() >= udp::LEN as u16 && u.udp.len.host() <= l4_len,
+        ipv4::TCP => {
+            // From the acknowledgement number on.
+            let Some([_, _, _, _, offset, flags, ..]) = rest.first_chunk::<{ tcp::LEN - udp::LEN }>() else {
+                return false;
+            };
+            head.flags = *flags;
+            let header_len = u16::from(offset >> 4) * 4;
+            header_len >= tcp::LEN as u16 && header_len <= l4_len
+        }
+        _ => return false,
+    };
+    let Some(iface) = snapshot.ifaces.iter().position(|i| i.port == frame.meta.port && i.vlan == 0) else {
+        return false;
+    };
+    let right = l4_right
+        && u.eth.ether_type == ethernet::IPV4
+        && u.eth.dst == snapshot.ifaces[iface].mac
+        && ip.ver_ihl == 0x45
+        && ip.frag.host() & !ipv4::DF == 0
+        && ip_len >= ipv4::LEN as u16
+        && usize::from(ip_len) <= bytes.len() - ethernet::LEN
+        && bytes.len() == frame.pkt_len as usize
+        && checksum::ipv4_header_ok(ip.as_bytes())
+        && !is_martian(ip.src)
+        && !is_martian(ip.dst)
+        && u.udp.sport.raw() != 0
+        && u.udp.dport.raw() != 0
+        && !(ip.src == ip.dst && u.udp.sport == u.udp.dport)
+        && !frame.meta.bad_form;
+    if !right {
+        return false;
+    }
+    let proto = if ip.proto == ipv4::TCP { Proto::Tcp } else { Proto::Udp };
+    head.iface = IfaceId(iface as u8);
+    (head.l3, head.ihl, head.ip_len) = (ethernet::LEN as u8, ipv4::LEN as u8, ip_len);
+    (head.ttl, head.dont_fragment, head.plain) = (ip.ttl, ip.dont_fragment(), true);
+    head.key = Key4::new(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto);
+    true
 }
 
 const EMPTY: Head = Head {
@@ -86,13 +146,15 @@ const EMPTY: Head = Head {
     l3: 0,
     ihl: 0,
     flags: 0,
+    ttl: 0,
+    dont_fragment: false,
+    plain: false,
     ip_len: 0,
     key: Key4::EMPTY,
     hash: 0,
     candidate: Candidate::NONE,
 };
 
-#[inline(always)]
 fn parse(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> Result<Kind, Exit> {
     use DropReason as D;
     if frame.meta.bad_form {
@@ -168,6 +230,8 @@ fn ip(bytes: &[u8], received: usize, head: &mut Head) -> Result<Kind, Exit> {
     }
     head.ihl = ihl as u8;
     head.ip_len = ip_len as u16;
+    head.ttl = ip.ttl;
+    head.dont_fragment = ip.dont_fragment();
     let l4 = bytes.get(ihl..ip_len.min(bytes.len())).ok_or(D::Ipv4HeaderLength)?;
     let l4_len = ip_len - ihl;
     match ip.proto {
@@ -246,5 +310,5 @@ fn quoted(quote: &[u8]) -> Option<Key4> {
 #[inline(always)]
 pub fn is_martian(addr: Be32) -> bool {
     let first = addr.bytes()[0];
-    first == 0 || first == 127 || first >= 224
+    first.wrapping_sub(1) >= 223 || first == 127
 }

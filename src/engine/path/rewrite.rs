@@ -14,7 +14,6 @@ use crate::wire::{FromBytes, ipv4, udp};
 
 /// Turns a packet into the one that goes on: addresses, ports, TTL less one, and for the few connections that need it
 /// sequence numbers and the options of a SYN.
-#[inline(always)]
 pub(super) fn apply<M: Memory>(shard: &Shard<M>, id: ConnId, dir: Dir, frame: &mut Frame<'_>, head: &Head) {
     let conn = shard.conns.conn(id);
     let new = conn.rewritten(dir);
@@ -50,7 +49,13 @@ pub(super) fn apply<M: Memory>(shard: &Shard<M>, id: ConnId, dir: Dir, frame: &m
 
 #[inline(always)]
 fn addresses(ip: &mut [u8], new: &Key4, delta: Delta) {
-    let Ok((ip, _)) = ipv4::Header::mut_from_prefix(ip) else { return };
+    if let Ok((ip, _)) = ipv4::Header::mut_from_prefix(ip) {
+        header(ip, new, delta);
+    }
+}
+
+#[inline(always)]
+fn header(ip: &mut ipv4::Header, new: &Key4, delta: Delta) {
     (ip.src, ip.dst) = (new.src(), new.dst());
     ip.ttl = ip.ttl.wrapping_sub(1);
     checksum::apply(&mut ip.checksum, delta.then(Delta::TTL_DOWN));

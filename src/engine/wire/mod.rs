@@ -17,6 +17,8 @@ pub mod icmp;
 pub mod tcp;
 pub mod udp;
 
+pub mod plain;
+
 pub mod checksum;
 pub mod option;
 

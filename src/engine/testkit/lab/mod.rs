@@ -8,23 +8,23 @@
 //! After every frame and every tick the balance of each lcore is looked at; it is a bug of the engine, and a panic,
 //! if it is not zero.
 
+mod links;
 pub mod nic;
 mod wires;
 
 use crate::addr::{Be32, IfaceId, LcoreId, Mac, NeighborId, PortId};
 use crate::conn::record::{Cursor, Event, EventKind, Record};
 use crate::frame::Meta;
-use crate::lcore::{self, Batch, Limits, Punt, Source};
-use crate::local::{Local, Out};
+use crate::lcore::{self, Batch, Limits, Source};
+use crate::local::Local;
 use crate::mem::{Heap, OutOfMemory};
-use crate::neighbor::{Cell, Neighbors, NudState};
+use crate::neighbor::Neighbors;
 use crate::shard::{Shard, Shared, Sizes};
 use crate::snapshot::Snapshot;
 use crate::stats::Stats;
 use crate::steer::Steer;
 use crate::time::{HZ, Tick};
-use crate::verdict::{DropReason, PuntReason, Verdict};
-use crate::wire::{FromBytes, arp, ethernet, vlan};
+use crate::verdict::{DropReason, Verdict};
 use alloc::sync::Arc;
 use std::collections::HashMap;
 use wires::{Happened, Wires};
@@ -32,21 +32,12 @@ use wires::{Happened, Wires};
 /// An lcore of the laboratory.
 pub type Lcore = lcore::Lcore<Heap, Buf>;
 
+pub use links::{Link, mac_of};
 pub use nic::Arrival;
 pub use wires::{Buf, Sent};
 
 /// Nanoseconds in a tick.
 pub const TICK_NANOS: u64 = 1_000_000_000 / HZ as u64;
-
-/// How a port's neighbours are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Link {
-    /// Every neighbour is there and known without a word: nobody sees ARP on this link. See [`mac_of`].
-    #[default]
-    Quiet,
-    /// By ARP: the frames that come in have to answer.
-    Arp,
-}
 
 /// What a laboratory is made of.
 #[derive(Clone)]
@@ -96,12 +87,6 @@ pub struct Lab {
     known: HashMap<NeighborId, Mac>,
 }
 
-/// The MAC address of a neighbour on a [`Link::Quiet`] link, and of whoever answers there: 02:00 and its IPv4 address.
-pub fn mac_of(addr: Be32) -> Mac {
-    let [a, b, c, d] = addr.bytes();
-    Mac([2, 0, a, b, c, d])
-}
-
 impl Lab {
     /// A gateway at time 0. Nothing has been sent yet: see [`Lab::announce`].
     ///
@@ -147,24 +132,6 @@ impl Lab {
                 self.meet(hop);
             }
         }
-    }
-
-    fn link(&self, port: PortId) -> Link {
-        self.plan.links.get(port.index()).copied().unwrap_or_default()
-    }
-
-    /// A neighbour of a quiet link is known as soon as somebody thinks of it. True when it was not.
-    fn meet(&mut self, hop: NeighborId) -> bool {
-        let neighbors = &self.plan.shared.neighbors;
-        let Some((iface, addr)) = neighbors.owner(hop) else { return false };
-        let quiet = self.plan.shared.snapshot.iface(iface).is_some_and(|i| self.link(i.port) == Link::Quiet);
-        if !quiet || neighbors.cell(hop).state == NudState::Reachable {
-            return false;
-        }
-        let mac = mac_of(addr);
-        self.known.insert(hop, mac);
-        neighbors.set(hop, Cell { mac, state: NudState::Reachable, iface });
-        true
     }
 
     /// Sends gratuitous ARP for every address of ours, on the links that speak ARP.
@@ -318,34 +285,6 @@ impl Lab {
         waiting.into_iter().for_each(|hop| self.local.wanted(self.now, hop));
     }
 
-    /// Frames of the master, over the first lcore. On a quiet link nobody hears ARP requests, and everybody answers.
-    fn relay(&mut self, out: Vec<Out>) {
-        for Out { port, frame } in out {
-            let question = asked(&frame).filter(|_| self.link(port) == Link::Quiet);
-            let Some((vlan, packet)) = question else {
-                let buf = core::iter::once(Buf::new(&frame, Meta::default()));
-                self.lcores[0].relay(&mut self.wires, port, buf);
-                continue;
-            };
-            let snapshot = self.plan.shared.snapshot.clone();
-            if let (false, Some(iface)) = (packet.is_gratuitous(), snapshot.iface_of(port, vlan)) {
-                let mac = mac_of(packet.target_ip);
-                let reply = super::Packet::arp(arp::Packet::new(
-                    arp::REPLY,
-                    mac,
-                    packet.target_ip,
-                    packet.sender_mac,
-                    packet.sender_ip,
-                ));
-                let punt = Punt { reason: PuntReason::Arp, meta: Meta { port, iface, ..Meta::default() } };
-                self.local.input(self.now, &snapshot, &punt, &reply.build(), &mut Vec::new());
-            }
-        }
-        if let Some(first) = self.lcores.first_mut() {
-            first.finish(self.now, &mut self.wires);
-        }
-    }
-
     fn take(&mut self) -> Vec<Sent> {
         core::mem::take(&mut self.wires.sent)
     }
@@ -422,18 +361,4 @@ impl Lab {
     pub fn drops(&self, reason: DropReason) -> u64 {
         self.lcores.iter().map(|l| l.shard.stats.lcore.drop(reason).value()).sum()
     }
-}
-
-/// The ARP request of a frame, and its VLAN.
-fn asked(frame: &[u8]) -> Option<(u16, arp::Packet)> {
-    let (eth, rest) = ethernet::Header::ref_from_prefix(frame).ok()?;
-    let (vid, ether_type, rest) = match eth.ether_type {
-        ethernet::VLAN => {
-            let (tag, rest) = vlan::Tag::ref_from_prefix(rest).ok()?;
-            (tag.vid(), tag.ether_type, rest)
-        }
-        other => (0, other, rest),
-    };
-    let packet = arp::Packet::read_from_prefix(rest).ok()?.0;
-    (ether_type == ethernet::ARP && packet.op == arp::REQUEST).then_some((vid, packet))
 }

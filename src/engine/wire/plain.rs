@@ -1,0 +1,31 @@
+//! The frame that nearly every packet comes in: untagged, IPv4 without options. All its fields stand at fixed places, so
+//! that one length check serves them all.
+
+use super::{ethernet, ipv4, tcp, udp};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Such a frame with TCP.
+#[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Tcp {
+    /// The link header.
+    pub eth: ethernet::Header,
+    /// The IPv4 header.
+    pub ip: ipv4::Header,
+    /// The TCP header; options may follow.
+    pub tcp: tcp::Header,
+}
+
+/// Such a frame with UDP.
+#[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Udp {
+    /// The link header.
+    pub eth: ethernet::Header,
+    /// The IPv4 header.
+    pub ip: ipv4::Header,
+    /// The UDP header.
+    pub udp: udp::Header,
+}
+
+const _: () = assert!(size_of::<Tcp>() == 54 && size_of::<Udp>() == 42);
