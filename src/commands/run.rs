@@ -3,6 +3,7 @@
 use crate::config;
 use crate::master::{Signals, socket, start};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -31,7 +32,13 @@ pub struct Args {
 pub fn main(args: &Args) -> ExitCode {
     let begin = Instant::now();
     let level = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).with_target(false).init();
+    let colour = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .init();
     let model = match config::load(&args.config) {
         Ok(model) => model,
         Err(problems) => {

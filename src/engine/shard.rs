@@ -74,6 +74,8 @@ pub struct Shard<M: Memory> {
     pub stats: Arc<Stats>,
     /// False once the run ends: nothing opens any more.
     pub accepting: bool,
+    /// No packet takes the short way: for tests that hold the two ways against each other.
+    pub whole_way: bool,
     /// Its connections.
     pub conns: Conns<M>,
     pub(crate) exts: Exts<M>,
@@ -136,6 +138,7 @@ impl<M: Memory> Shard<M> {
             steer: shared.steer,
             stats,
             accepting: true,
+            whole_way: false,
             conns,
             exts: Exts::new(memory, capacity / 16)?,
             ports: Ports::new(memory, sizes.port_chunks, sizes.port_chunks / 4 + 1, id)?,

@@ -23,7 +23,7 @@ fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(48)
 }
 
-/// A packet of TCP or UDP, well-formed, from anywhere.
+/// A packet of TCP or UDP, well-formed, from anywhere, and no larger than 1500 bytes.
 #[derive(Clone, Debug)]
 struct Any {
     tcp: bool,
@@ -56,7 +56,7 @@ fn any_packet() -> impl Strategy<Value = Any> {
         .prop_filter("martian", |(a, ..)| *a != 127)
         .prop_map(|(a, [b, c, d], port)| ([a, b, c, d], port))
         .prop_filter("ours", |(a, _)| a[..2] != [198, 18]);
-    let l4 = (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..1400), ip_options, tcp_options, any::<u32>());
+    let l4 = (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..1380), ip_options, tcp_options, any::<u32>());
     (source, l4, 2u8.., any::<u16>(), any::<u8>(), any::<bool>(), 0usize..30, any::<bool>(), any::<bool>()).prop_map(
         |((src, sport), (tcp, payload, options, tcp_options, seq), ttl, id, tos, df, pad, bad, zero)| Any {
             tcp,
@@ -86,16 +86,12 @@ impl Any {
     fn dress(&self, packet: Packet) -> Packet {
         let packet =
             packet.payload(&self.payload).options(&self.options).ttl(self.ttl).id(self.id).tos(self.tos).pad(self.pad);
-        let packet = if self.df && self.size() <= 1500 { packet.df() } else { packet };
+        let packet = if self.df { packet.df() } else { packet };
         match (self.bad, self.zero && !self.tcp) {
             (_, true) => packet.udp_checksum_zero(),
             (true, false) => packet.bad_l4_checksum(),
             (false, false) => packet,
         }
-    }
-
-    fn size(&self) -> usize {
-        20 + 40 + 60 + self.payload.len()
     }
 
     fn there(&self) -> Packet {
@@ -222,6 +218,52 @@ proptest! {
             let ports = lcore.shard.port_stats();
             prop_assert_eq!((lcore.shard.conns.len(), ports.in_use, ports.quarantined, ports.bad_release), (0, 0, 0, 0));
         }
+    }
+
+    #[test]
+    fn the_short_way_does_what_the_whole_way_does(conversation in conversation(), vlan: bool) {
+        let toml = toml("").replace("80_000", "64");
+        let options = Options { seed: 3, ..Options::default() };
+        let (mut short, mut whole) = (Bench::new(&toml, &options), Bench::new(&toml, &options));
+        whole.gateway.lab.lcores_mut()[0].shard.whole_way = true;
+        let mut servers = Servers::default();
+        let mut answers: Vec<(PortId, Vec<u8>)> = Vec::new();
+        for (n, Turn { what, cut, flips, fix, later }) in conversation.into_iter().enumerate() {
+            let (port, mut frame) = match answers.pop().filter(|_| n % 2 == 1) {
+                Some(answer) => answer,
+                None => {
+                    let (port, packet) = packet(what);
+                    let mac = short.gateway.mac(port);
+                    let packet = packet.macs(mac_of(0.into_be()), mac);
+                    (port, if vlan && later == 1 { packet.vlan(7).build() } else { packet.build() })
+                }
+            };
+            for (at, value) in flips {
+                if let Some(byte) = frame.get_mut(usize::from(at)) {
+                    *byte = value;
+                }
+            }
+            if fix {
+                repair(&mut frame);
+            }
+            if let Some(cut) = cut {
+                frame.truncate(usize::from(cut));
+            }
+            let meta = Meta { port, csum_unfinished: later == 3, ..Meta::default() };
+            let [a, b] = [&mut short, &mut whole].map(|b| {
+                b.gateway.lab.advance(b.gateway.lab.nanos() + u64::from(later) * 700_000_000);
+                b.gateway.lab.frame(Buf::new(&frame, meta))
+            });
+            prop_assert_eq!((a.verdict, &a.sent), (b.verdict, &b.sent), "{}", text::frame(&frame));
+            for sent in a.sent {
+                answers.extend(servers.answer(&sent.frame).map(|frame| (sent.port, frame)));
+            }
+        }
+        let counters = |b: &Bench| {
+            let lcore = &b.gateway.lab.lcores()[0];
+            format!("{:?}", lcore.shard.stats)
+        };
+        prop_assert_eq!(counters(&short), counters(&whole));
     }
 
     #[test]
@@ -385,4 +427,18 @@ fn the_same_seed_gives_the_same_and_another_seed_another_local_port() {
     };
     assert_eq!(port(1), port(1));
     assert_ne!(port(1), port(2));
+}
+
+/// Where an untagged frame has its protocol a tagged one has its identification: 6 is not TCP there.
+#[test]
+fn a_tagged_datagram_has_no_tcp_flags_whatever_its_identification() {
+    let tagged = toml("").replace("port = \"wan\"\naddresses", "port = \"wan\"\nvlan = 5\naddresses");
+    let mut b = Bench::new(&tagged, &Options::default());
+    let datagram = Packet::udp("10.0.0.1:40000", DNS).payload(&[0xff; 64]).id(6).udp_checksum_zero().vlan(5);
+    let step = b.packet(WAN, datagram);
+    assert_eq!(step.verdict, Verdict::Tx(LAN));
+    let mut records = Vec::new();
+    let shard = &b.gateway.lab.lcores()[0].shard;
+    shard.export(b.gateway.lab.now(), Default::default(), 10, |r| records.push(r));
+    assert_eq!(records.iter().map(|r| r.fin_seq).collect::<Vec<_>>(), [None]);
 }

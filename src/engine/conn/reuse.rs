@@ -76,6 +76,11 @@ impl<M: Memory> Exts<M> {
         Ok(Exts { slab: memory.zeroed(capacity.max(1))?, free: 0, fresh: 0 })
     }
 
+    /// No seat is free.
+    pub fn is_full(&self) -> bool {
+        self.free == 0 && self.fresh as usize >= self.slab.len()
+    }
+
     /// Takes a seat. `None` when there is none.
     pub fn take(&mut self, delta: u32) -> Option<u32> {
         let seat = if self.free != 0 {
@@ -130,9 +135,10 @@ mod tests {
     fn seats_come_back() {
         let mut e = Exts::<Heap>::new(&Heap, 2).unwrap();
         let (a, b) = (e.take(1).unwrap(), e.take(2).unwrap());
-        assert_eq!(e.take(3), None);
+        assert_eq!((e.take(3), e.is_full()), (None, true));
         e.give_back(a);
         e.give_back(b);
+        assert!(!e.is_full());
         assert_eq!((e.take(4), e.take(5), e.take(6)), (Some(b), Some(a), None));
         assert_eq!(e.ext(b).map(|x| x.delta), Some(4));
     }

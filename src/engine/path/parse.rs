@@ -76,7 +76,9 @@ pub fn headers<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
         // Filled in place: what is written in parts and then copied whole stalls the core.
         burst.heads.push(EMPTY);
         let Some(head) = burst.heads.last_mut() else { return };
-        if !plain(&shard.snapshot, frame, head) {
+        if shard.whole_way || !plain(&shard.snapshot, frame, head) {
+            // What it took for the flags of TCP may have been anything.
+            head.flags = 0;
             match parse(&shard.snapshot, frame, head) {
                 Ok(kind) => head.kind = kind,
                 Err(exit) => {

@@ -62,6 +62,9 @@ impl<M: Memory> Shard<M> {
         if (real.addr, real.port) != (r.reply.src(), r.reply.sport()) || r.state == State::None {
             return Err(Refused::Unknown);
         }
+        if r.seq_delta != 0 && self.exts.is_full() {
+            return Err(Refused::Full);
+        }
         let hop = |addr| self.next_hop(addr).map_err(|_| Refused::NoRoute);
         let next_hops = [hop(real.addr)?, hop(r.client.src())?];
         let lease = self
