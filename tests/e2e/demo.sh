@@ -194,8 +194,8 @@ $client wrk -t 1 -c 50 -d 10 http://$vip/
 # what gatun knows
 $sudo$gatun status --socket $dir/gatun.sock
 $sudo$gatun status --connections --socket $dir/gatun.sock
-# change the file (a weight, a server), then have it read again
-${sudo}nano $dir/gatun.toml && ${sudo}kill -HUP $gatun_pid; tail $dir/gatun.log
+# take rs2 out of service: change the file, have it read again
+${sudo}sed -i 's/12:80" }/12:80", weight = 0 }/' $dir/gatun.toml && ${sudo}kill -HUP $gatun_pid; sleep 1; tail -n 2 $dir/gatun.log
 # packets as the servers see them
 ${sudo}ip netns exec $prefix-rs1 tcpdump -n -i eth0
 # remove everything

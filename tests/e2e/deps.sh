@@ -63,6 +63,7 @@ before=$(enabled)
 finish() {
     local code=$?
     trap '' INT TERM
+    rm -f "${log:-}"
     restore_policy
     disable_new
     exit "$code"
@@ -75,5 +76,16 @@ trap 'exit 143' TERM
 printf '#!/bin/sh\nexit 101\n' >"$policy"
 chmod 755 "$policy"
 
-apt-get update -q
-apt-get install -y -q --no-install-recommends "${missing[@]}" </dev/null
+# shown COMMAND...: counts what the command does, and shows all it said only when it fails.
+log=$(mktemp)
+shown() {
+    local tty=0
+    [[ ! -t 1 ]] || tty=1
+    "$@" </dev/null 2>&1 | tee "$log" | awk -v tty=$tty '
+        /^(Get:|Unpacking|Setting up)/ { n++; if (tty) printf "\r  %d steps", n; else if (n % 100 == 0) print "  " n " steps"; fflush() }
+        END { if (tty && n) print "" }' || { tail -n 40 "$log" >&2; return 1; }
+}
+echo "  fetching the lists of packages"
+shown apt-get update -q
+echo "  fetching and installing"
+shown apt-get install -y -q --no-install-recommends "${missing[@]}"
