@@ -161,6 +161,10 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         if input.is_empty() {
             return;
         }
+        if !self.held.is_empty() {
+            // What waited goes before what comes now.
+            self.release(now, io);
+        }
         while !self.spares.is_full() {
             let Some(spare) = io.spare() else { break };
             self.spares.push(spare);

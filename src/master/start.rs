@@ -31,6 +31,18 @@ pub enum StartError {
     /// The EAL.
     #[error("DPDK does not start: {0}")]
     Eal(#[from] dpdk::EalError),
+    /// A CPU that is not there.
+    #[error(
+        "lcores: lcore {lcore} is to run on CPU {cpu}, but this machine has the CPUs {online}: change lcores.master or lcores.workers, or map the lcore to another CPU in lcores.cpus"
+    )]
+    NoCpu {
+        /// The lcore.
+        lcore: u32,
+        /// Its CPU.
+        cpu: u32,
+        /// What there is, as the kernel writes it: `0-3,8`.
+        online: String,
+    },
     /// A port.
     #[error("port {port:?}: {source}")]
     Port {
@@ -129,6 +141,8 @@ pub fn claim(model: &Model) -> Result<Vec<Claim>, StartError> {
 
 /// Starts everything. The calling thread becomes the master lcore.
 pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, StartError> {
+    let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    check_cpus(&model, online.trim())?;
     let eal = Eal::init(&eal_args(&model))?;
     let workers = model.lcores.workers.len();
     let first = model.lcores.workers.first().copied().unwrap_or_default();
@@ -238,6 +252,27 @@ fn open(
     Ok((port, queues.rx, queues.tx.into_iter().take(workers).collect()))
 }
 
+/// The EAL would answer with a page of its usage.
+fn check_cpus(model: &Model, online: &str) -> Result<(), StartError> {
+    let ranges: Vec<(u32, u32)> = online
+        .split(',')
+        .filter_map(|r| {
+            let (first, last) = r.split_once('-').unwrap_or((r, r));
+            Some((first.parse().ok()?, last.parse().ok()?))
+        })
+        .collect();
+    let l = &model.lcores;
+    let missing = std::iter::once(l.master)
+        .chain(l.workers.iter().copied())
+        .find(|lcore| !ranges.iter().any(|(first, last)| (*first..=*last).contains(&l.cpu(*lcore))));
+    match missing {
+        Some(lcore) if !ranges.is_empty() => {
+            Err(StartError::NoCpu { lcore, cpu: l.cpu(lcore), online: online.to_owned() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn check_mbufs(model: &Model) -> Result<(), StartError> {
     let workers = model.lcores.workers.len() as u32;
     let queues: u32 = model.ports.iter().map(|p| (u32::from(p.rx_desc) + u32::from(p.tx_desc)) * workers).sum();
@@ -309,4 +344,48 @@ fn idle_policy(model: &Model) -> Policy {
 
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(text: &str) -> Model {
+        let file = include_str!("../../conf/demo.toml").replace("workers = [1]", text);
+        crate::config::parse(&file, "test.toml").unwrap()
+    }
+
+    #[test]
+    fn an_lcore_on_a_cpu_that_is_not_there_is_named_with_the_remedy() {
+        let ok = |text, online| check_cpus(&model(text), online).map_err(|e| e.to_string());
+        assert_eq!(ok("workers = [1]", "0-1"), Ok(()));
+        assert_eq!(ok("workers = [1, 9]", "0-3,8-9"), Ok(()));
+        assert_eq!(ok("workers = [1, 2]\ncpus = { 2 = 0 }", "0-1"), Ok(()));
+        assert_eq!(ok("workers = [1]", ""), Ok(()), "an unknown machine is left to the EAL");
+        let error = ok("workers = [1, 2]", "0-1").unwrap_err();
+        assert!(
+            error.starts_with("lcores: lcore 2 is to run on CPU 2, but this machine has the CPUs 0-1: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_eal_is_told_what_the_file_says_and_nothing_of_other_cards() {
+        let args = eal_args(&model("workers = [1]\ncpus = { 1 = 0 }")).join(" ");
+        let expected = "--lcores 0@0,1@0 --main-lcore 0 --no-telemetry --log-level=*:warning --no-huge --no-shconf --no-pci -m 256";
+        assert_eq!(args, expected);
+    }
+
+    #[test]
+    fn too_few_or_too_small_buffers_are_refused_before_a_port_is_opened() {
+        let model = model("workers = [1]");
+        assert!(check_mbufs(&model).is_ok());
+        let mut few = model.clone();
+        few.tables.mbufs = 512;
+        let need = "tables.mbufs is 512, but the queues of all ports and what is on its way need 6144: raise it";
+        assert_eq!(check_mbufs(&few).unwrap_err().to_string(), need);
+        let mut small = model;
+        small.ports[0].mtu = 9_000;
+        assert!(matches!(check_mbufs(&small), Err(StartError::MbufSize { mtu: 9_000, need: 9_022, .. })));
+    }
 }
