@@ -39,18 +39,20 @@ fn left_behind(demo: &Child) -> Vec<String> {
 }
 
 #[test]
-fn the_demo_shows_everything_and_leaves_nothing() {
-    let lab = Lab::new(); // for its turn only: the demo makes its own network
+fn two_demos_side_by_side_show_everything_and_leave_nothing() {
+    let lab = Lab::new(); // for its turn only: a demo makes its own network
     let start = Instant::now();
-    let mut running = demo().spawn().unwrap();
-    let (mut out, mut err) = (String::new(), String::new());
-    running.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    running.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    let status = running.wait().unwrap();
-    assert!(status.success(), "the demo ended with {status}\n{out}\n{err}");
-    println!("{out}the demo took {:.1?}", start.elapsed());
-    assert!(out.contains("All of it worked"), "{out}");
-    assert_eq!(left_behind(&running), Vec::<String>::new());
+    let running = [demo().spawn().unwrap(), demo().spawn().unwrap()];
+    for mut demo in running {
+        let (mut out, mut err) = (String::new(), String::new());
+        demo.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        demo.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        let status = demo.wait().unwrap();
+        assert!(status.success(), "the demo ended with {status}\n{out}\n{err}");
+        println!("{out}the demos took {:.1?}", start.elapsed());
+        assert!(out.contains("All of it worked"), "{out}");
+        assert_eq!(left_behind(&demo), Vec::<String>::new());
+    }
     drop(lab);
 }
 

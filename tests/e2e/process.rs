@@ -70,6 +70,16 @@ fn a_second_gateway_on_the_same_ports_is_refused() {
 }
 
 #[test]
+fn a_killed_gateway_does_not_keep_the_next_one_from_starting() {
+    let (lab, gateway) = Lab::with(&Config::demo());
+    gateway.signal(Signal::SIGKILL);
+    drop(gateway);
+    let next = lab.gateway(&Config::demo());
+    lab.run("client", &format!("curl -sSf -m 5 http://{VIP}/"));
+    next.finish();
+}
+
+#[test]
 fn every_problem_of_a_configuration_is_listed_and_the_exit_code_is_2() {
     let lab = Lab::new();
     let file = lab.path("bad.toml");
