@@ -85,7 +85,7 @@ pub fn main(args: &Args) -> ExitCode {
         // Without a service manager there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     });
-    let status = master.status();
+    let status = master.last_status();
     let kept = master.end();
     if kept > 0 {
         warn!("{kept} packet buffers did not come back from the ports");

@@ -172,7 +172,7 @@ impl Default for Timeouts {
 /// A token bucket of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limit {
-    /// Packets a second, each worker. 0 with a burst of 0: none at all.
+    /// Packets a second, from each port to each worker. 0 with a burst of 0: none at all.
     pub rate: u32,
     /// Packets at once after a quiet time. At least 1 where the rate is.
     pub burst: u32,

@@ -66,7 +66,7 @@ pub trait Io {
     fn wanted(&mut self, hop: NeighborId);
 }
 
-/// How many punts of a reason go to the master.
+/// How many punts of a reason go to the master, from one port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// Frames a second, on average.
@@ -78,10 +78,11 @@ pub struct Limit {
 /// By [`PuntReason`].
 pub type Limits = [Limit; PuntReason::COUNT];
 
-/// The limits when the configuration says nothing: ARP 2,000 a second, the rest 1,000.
+/// The limits when the configuration says nothing: ARP 2,000 a second each way, the rest 1,000.
 pub const DEFAULT_LIMITS: Limits = {
     let mut limits = [Limit { rate: 1_000, burst: 200 }; PuntReason::COUNT];
     limits[PuntReason::Arp as usize] = Limit { rate: 2_000, burst: 500 };
+    limits[PuntReason::ArpReply as usize] = Limit { rate: 2_000, burst: 500 };
     limits
 };
 
@@ -131,7 +132,8 @@ pub struct Lcore<M: Memory, B: Buffer> {
     redirects: Vec<Batch<B>>,
     held: Vec<Held<B>>,
     spares: Batch<B>,
-    buckets: [Bucket; PuntReason::COUNT],
+    /// By port: what floods one leaves the others alone.
+    buckets: Vec<[Bucket; PuntReason::COUNT]>,
 }
 
 impl<M: Memory, B: Buffer> Lcore<M, B> {
@@ -143,13 +145,13 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             redirects: (0..lcores).map(|_| Batch::new()).collect(),
             held: Vec::with_capacity(HELD),
             spares: Batch::new(),
-            buckets: limits.map(|l| Bucket::new(l, now)),
+            buckets: (0..ports).map(|_| limits.map(|l| Bucket::new(l, now))).collect(),
         }
     }
 
     /// Changes the rate limits.
     pub fn set_limits(&mut self, limits: &Limits, now: Tick) {
-        for (bucket, limit) in self.buckets.iter_mut().zip(limits) {
+        for (bucket, limit) in self.buckets.iter_mut().flat_map(|of_port| of_port.iter_mut().zip(limits)) {
             if bucket.limit != *limit {
                 *bucket = Bucket::new(*limit, now);
             }
@@ -265,10 +267,12 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             Verdict::Drop(reason) => self.drop(reason, buf),
             Verdict::Redirect(to) => self.hand_over(io, to, buf),
             Verdict::Punt(reason) => {
-                if !self.buckets[reason as usize].take(now) {
+                let meta = meta.copied().unwrap_or_default();
+                let bucket = self.buckets.get_mut(meta.port.index()).map(|of_port| &mut of_port[reason as usize]);
+                if !bucket.is_some_and(|b| b.take(now)) {
                     return self.drop(reason.over_limit(), buf);
                 }
-                match io.punt(Punt { reason, meta: meta.copied().unwrap_or_default() }, buf) {
+                match io.punt(Punt { reason, meta }, buf) {
                     Ok(()) => self.shard.stats.lcore.punt(reason).add(1),
                     Err(buf) => self.drop(DropReason::PuntRingFull, buf),
                 }

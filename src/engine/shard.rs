@@ -10,11 +10,11 @@ use crate::conn::record::{Event, EventKind};
 use crate::conn::reuse::{Exts, Recent};
 use crate::conn::state::State;
 use crate::conn::{Conn, Conns, NoSeat, flags};
-use crate::laddr::{LeaseId, NoPort, Origin, Ports, Release, Want};
+use crate::laddr::{Ports, Release};
 use crate::mem::{Memory, OutOfMemory};
 use crate::neighbor::Neighbors;
 use crate::sched::SchedState;
-use crate::snapshot::{Real, RealState, RouteTo, Service, Snapshot, SynTimestamps};
+use crate::snapshot::{Real, RealState, RouteTo, Service, Snapshot};
 use crate::stats::Stats;
 use crate::steer::Steer;
 use crate::time::{Tick, Ticks};
@@ -26,6 +26,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 mod export;
+mod lease;
 mod pressure;
 
 use pressure::Pressed;
@@ -144,7 +145,7 @@ impl<M: Memory> Shard<M> {
             ports: Ports::new(memory, sizes.port_chunks, sizes.port_chunks / 4 + 1, id)?,
             // One entry a connection that counts, and as many again that are left behind by earlier deadlines.
             wheel: Wheel::new(memory, 2 * capacity, now)?,
-            recent: Recent::new(memory, capacity / 4)?,
+            recent: Recent::new(memory, 2 * capacity)?,
             filed: 0,
             sched: alloc::vec![SchedState::default(); sizes.services],
             pressed: Pressed::default(),
@@ -170,7 +171,7 @@ impl<M: Memory> Shard<M> {
         if !self.conns.has_seat() {
             return Err(DropReason::TableFull);
         }
-        let (lease, hot) = self.lease(now, what, forget)?;
+        let lease = self.lease(now, what, forget)?;
         let real = what.real;
         let reply = Key4::new(real.addr, lease.lip.addr, real.port, lease.lport, what.client.proto());
         let id = match self.conns.insert([what.client, reply]) {
@@ -198,7 +199,7 @@ impl<M: Memory> Shard<M> {
             return Err(DropReason::WheelFull);
         }
         if tcp {
-            self.warm(now, id, lease.id, hot, what.seq);
+            self.warm(now, id, lease.id, what.seq);
         }
         self.stats.real(real.id).conns.add(1);
         self.stats.lcore.conns_opened.add(1);
@@ -323,7 +324,7 @@ impl<M: Memory> Shard<M> {
             conn.has(flags::NEXT_SEQ).then_some(conn.ext)
         };
         if let (true, Some(next_seq), Release::Quarantine) = (state.is_closing(), expected, release) {
-            self.recent.remember(conn.lease, next_seq, now);
+            self.recent.remember(conn.lease, next_seq, conn.last_seen, now);
         }
         if conn.has(flags::EXT) {
             self.exts.give_back(conn.ext);
@@ -382,87 +383,6 @@ impl<M: Memory> Shard<M> {
         let [client, reply] = self.conns.conn(id).keys;
         if let (Ok(server), Ok(client)) = (self.next_hop(reply.src()), self.next_hop(client.src())) {
             self.conns.conn_mut(id).next_hops = [server, client];
-        }
-    }
-
-    /// Takes a local port; true when its server may still remember an older connection of it.
-    fn lease(
-        &mut self,
-        now: Tick,
-        what: &Opening<'_>,
-        forget: &mut dyn FnMut(Forget),
-    ) -> Result<(crate::laddr::Lease, bool), DropReason> {
-        let real = what.real;
-        let want = Want {
-            endpoint: real.endpoint,
-            rip: real.addr,
-            rport: real.port,
-            pool: &what.service.pool,
-            class: what.class,
-            start: self.random.next() as u32,
-        };
-        let proto = what.client.proto();
-        let conns = &self.conns;
-        let free =
-            |lip: crate::snapshot::Lip, lport| !conns.exists(&Key4::new(real.addr, lip.addr, real.port, lport, proto));
-        let stats = &self.stats.lcore;
-        let lease = match self.ports.take(&self.steer, &want, now, free) {
-            Ok(lease) => lease,
-            Err(NoPort::NoMemory) => return Err(DropReason::PortMemory),
-            Err(NoPort::Exhausted) => {
-                let victim = self.press(&want, proto).ok_or(DropReason::PortsExhausted)?;
-                let conn = *self.conns.conn(victim);
-                if conn.state().is_half_open() {
-                    self.stats.lcore.ports_from_half_open.add(1);
-                    if conn.has(flags::NEXT_SEQ) {
-                        forget(Forget { key: conn.rewritten(Dir::In), seq: conn.ext });
-                    }
-                } else {
-                    self.stats.lcore.ports_from_closing.add(1);
-                }
-                self.close(now, victim);
-                let conns = &self.conns;
-                let free = |lip: crate::snapshot::Lip, lport| {
-                    !conns.exists(&Key4::new(real.addr, lip.addr, real.port, lport, proto))
-                };
-                let lease = self.ports.take(&self.steer, &want, now, free).map_err(|_| DropReason::PortsExhausted)?;
-                return Ok((lease, true));
-            }
-        };
-        if lease.other_class {
-            stats.ports_other_class.add(1);
-        }
-        let hot = lease.from == Origin::Quarantine;
-        if hot {
-            stats.ports_from_quarantine.add(1);
-        }
-        Ok((lease, hot))
-    }
-
-    /// Makes the server take a SYN although it may hold an older connection of the same tuple in TIME_WAIT.
-    fn warm(&mut self, now: Tick, id: ConnId, lease: LeaseId, hot: bool, seq: u32) {
-        let settings = self.snapshot.settings;
-        let known = self.recent.recall(lease, now);
-        let hot = hot || known.is_some();
-        let hide = match settings.syn_timestamps {
-            SynTimestamps::Keep => false,
-            SynTimestamps::Hot => hot,
-            SynTimestamps::Strip => true,
-        };
-        if hide {
-            self.conns.conn_mut(id).flags |= flags::HIDE_TS;
-        }
-        let Some(expected) = known.filter(|_| settings.raise_sequence) else { return };
-        if seq.wrapping_sub(expected) as i32 > 0 {
-            return;
-        }
-        // As far above as Linux itself goes for its own sequence numbers in TIME_WAIT.
-        let delta = expected.wrapping_add(65_537).wrapping_sub(seq);
-        if let Some(seat) = self.exts.take(delta) {
-            let conn = self.conns.conn_mut(id);
-            conn.ext = seat;
-            conn.flags = conn.flags & !flags::NEXT_SEQ | flags::EXT;
-            self.stats.lcore.sequence_raised.add(1);
         }
     }
 

@@ -51,6 +51,13 @@ macro_rules! counters {
         }
 
         impl LcoreStats {
+            /// Takes over every value of another. Between two turns of its lcore they belong together.
+            pub fn copy(&self, from: &LcoreStats) {
+                $( self.$name.set(from.$name.value()); )*
+                for (to, from) in self.drops.iter().zip(&from.drops).chain(self.punts.iter().zip(&from.punts)) {
+                    to.set(from.value());
+                }
+            }
             /// Every counter but the reasons: name, value, and what it counts.
             pub fn named(&self) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
                 [ $( (stringify!($name), self.$name.value(), $help.trim_ascii()), )* ].into_iter()

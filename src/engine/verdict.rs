@@ -181,8 +181,10 @@ reasons! {
         NotHome = "not_home",
         /// The ring to the master is full.
         PuntRingFull = "punt_ring_full",
-        /// Over the rate limit for ARP.
+        /// Over the rate limit for ARP requests.
         LimitArp = "limit_arp",
+        /// Over the rate limit for ARP replies.
+        LimitArpReply = "limit_arp_reply",
         /// Over the rate limit for ICMP echo.
         LimitEcho = "limit_echo",
         /// Over the rate limit for ICMP time exceeded.
@@ -201,8 +203,10 @@ reasons! {
 reasons! {
     /// Why a frame was given to the master lcore.
     PuntReason {
-        /// ARP.
+        /// An ARP request.
         Arp = "arp",
+        /// An ARP reply.
+        ArpReply = "arp_reply",
         /// ICMP echo request to an address of our own.
         Echo = "echo",
         /// TTL 1: the sender gets ICMP 11/0.
@@ -221,6 +225,7 @@ impl PuntReason {
     pub const fn over_limit(self) -> DropReason {
         match self {
             PuntReason::Arp => DropReason::LimitArp,
+            PuntReason::ArpReply => DropReason::LimitArpReply,
             PuntReason::Echo => DropReason::LimitEcho,
             PuntReason::TtlExceeded => DropReason::LimitTtlExceeded,
             PuntReason::FragNeeded => DropReason::LimitFragNeeded,

@@ -177,6 +177,7 @@ impl Master {
                 busy = true;
                 match message {
                     FromWorker::Done(generation, ..) => seat.generation = generation,
+                    FromWorker::Counted(counts) => self.jobs.counted(counts),
                     FromWorker::Listed(records, next) => self.jobs.listed(records, next),
                 }
             }

@@ -54,6 +54,16 @@ pub enum StartError {
     /// A port without device.
     #[error("port {0:?} has no device: give it one in the file (a PCI address, or net_af_packet0,iface=...)")]
     NoDevice(String),
+    /// An interface of the kernel that is not there.
+    #[error(
+        "port {port:?}: there is no interface {iface:?} in this network namespace: create it, or correct the device"
+    )]
+    NoInterface {
+        /// Its name.
+        port: String,
+        /// The interface.
+        iface: String,
+    },
     /// Another instance has the device.
     #[error("port {port:?}: another gatun already runs on {device:?}: stop that one first, or use another device")]
     InUse {
@@ -132,6 +142,12 @@ pub fn claim(model: &Model) -> Result<Vec<Claim>, StartError> {
         let Some(device) = &port.device else { return Err(StartError::NoDevice(port.name.clone())) };
         let iface = device.split(',').find_map(|a| a.strip_prefix("iface="));
         let name = format!("gatun/device/{}", iface.unwrap_or(device));
+        // The PMD would say that it is not permitted. net_tap makes its interface itself.
+        if let Some(iface) =
+            iface.filter(|i| !device.starts_with("net_tap") && !Path::new("/sys/class/net").join(i).exists())
+        {
+            return Err(StartError::NoInterface { port: port.name.clone(), iface: iface.to_owned() });
+        }
         let in_use = |_| StartError::InUse { port: port.name.clone(), device: iface.unwrap_or(device).to_owned() };
         let address = SocketAddr::from_abstract_name(name).map_err(in_use)?;
         claims.push(Claim(UnixDatagram::bind_addr(&address).map_err(in_use)?));

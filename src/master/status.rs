@@ -6,6 +6,7 @@ use crate::worker::mailbox::ToWorker;
 use gatun_engine::addr::{Be16, Be32, Proto};
 use gatun_engine::conn::record::{Cursor, Record};
 use gatun_engine::neighbor::NudState;
+use gatun_engine::stats::LcoreStats;
 use gatun_engine::verdict::{DropReason, PuntReason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -90,7 +91,7 @@ pub struct Lcore {
     pub drops: BTreeMap<String, u64>,
     /// Punts by reason, where there were any.
     pub punts: BTreeMap<String, u64>,
-    /// In less out; 0 whenever the worker is between two bursts.
+    /// In less out: 0, always, as the counters are taken between two turns.
     pub balance: i64,
 }
 
@@ -149,18 +150,22 @@ pub struct Request {
     pub reply: Sender<Status>,
 }
 
-/// Questions that wait for the workers' lists.
+/// Questions that wait for the workers' counters and lists.
 #[derive(Default)]
 pub struct Jobs {
+    /// They came while others were being answered.
+    queued: Vec<Request>,
     waiting: Vec<Request>,
-    found: Vec<Record>,
     /// The worker that is being asked, and what to ask it next.
     at: Option<(usize, Ask)>,
+    counts: Vec<Box<LcoreStats>>,
+    found: Vec<Record>,
 }
 
 #[derive(Clone, Copy)]
 enum Ask {
-    Send(Cursor),
+    Count,
+    List(Cursor),
     Wait,
     Next,
 }
@@ -168,63 +173,73 @@ enum Ask {
 impl Jobs {
     /// A new question.
     pub(super) fn add(&mut self, request: Request) {
-        self.waiting.push(request);
+        self.queued.push(request);
+    }
+
+    /// A worker's counters.
+    pub(super) fn counted(&mut self, counts: Box<LcoreStats>) {
+        self.counts.push(counts);
+        let list = self.waiting.iter().any(|r| r.connections);
+        if let Some((_, ask)) = &mut self.at {
+            *ask = if list { Ask::List(Cursor::default()) } else { Ask::Next };
+        }
     }
 
     /// A worker's page.
     pub(super) fn listed(&mut self, records: Vec<Record>, next: Option<Cursor>) {
         self.found.extend(records);
         if let Some((_, ask)) = &mut self.at {
-            *ask = next.map_or(Ask::Next, Ask::Send);
+            *ask = next.map_or(Ask::Next, Ask::List);
         }
     }
 }
 
 impl Master {
-    /// Answers what can be answered. True when there was something to do.
+    /// Takes the next step towards the answers. True when there was something to do.
     pub(super) fn answer_jobs(&mut self) -> bool {
+        if self.jobs.waiting.is_empty() {
+            self.jobs.waiting = std::mem::take(&mut self.jobs.queued);
+        }
         if self.jobs.waiting.is_empty() {
             return false;
         }
-        let (ask, now): (Vec<_>, Vec<_>) = self.jobs.waiting.drain(..).partition(|r| r.connections);
-        if !now.is_empty() {
-            let status = self.status();
-            for request in now {
-                // Who does not wait for the answer does not want it.
-                let _ = request.reply.send(status.clone());
-            }
-        }
-        self.jobs.waiting = ask;
-        if !self.jobs.waiting.is_empty() {
-            self.list();
-        }
-        true
+        let (worker, ask) = self.jobs.at.unwrap_or((0, Ask::Count));
+        let Some(seat) = self.seats.get(worker) else {
+            self.answer();
+            return true;
+        };
+        let send = |message| seat.rings.to.push(message).is_ok();
+        let next = match ask {
+            Ask::Count if send(ToWorker::Count(Box::default())) => (worker, Ask::Wait),
+            Ask::List(cursor) if send(ToWorker::List(cursor, Vec::with_capacity(PAGE))) => (worker, Ask::Wait),
+            Ask::Next => (worker + 1, Ask::Count),
+            Ask::Count | Ask::List(_) | Ask::Wait => (worker, ask),
+        };
+        self.jobs.at = Some(next);
+        !matches!(ask, Ask::Wait)
     }
 
-    fn list(&mut self) {
-        let (worker, ask) = self.jobs.at.unwrap_or((0, Ask::Send(Cursor::default())));
-        let Some(seat) = self.seats.get(worker) else {
-            let records = std::mem::take(&mut self.jobs.found);
-            self.jobs.at = None;
-            let connections: Vec<_> = records.iter().map(connection).collect();
-            let status = Status { connections: Some(connections), ..self.status() };
-            for request in self.jobs.waiting.drain(..) {
-                let _ = request.reply.send(status.clone());
-            }
-            return;
-        };
-        self.jobs.at = Some(match ask {
-            Ask::Send(cursor) => match seat.rings.to.push(ToWorker::List(cursor, Vec::with_capacity(PAGE))) {
-                Ok(()) => (worker, Ask::Wait),
-                Err(_) => (worker, Ask::Send(cursor)),
-            },
-            Ask::Wait => (worker, Ask::Wait),
-            Ask::Next => (worker + 1, Ask::Send(Cursor::default())),
-        });
+    fn answer(&mut self) {
+        let queued = std::mem::take(&mut self.jobs.queued);
+        let jobs = std::mem::replace(&mut self.jobs, Jobs { queued, ..Jobs::default() });
+        let counts: Vec<&LcoreStats> = jobs.counts.iter().map(|c| &**c).collect();
+        let status = self.status(&counts);
+        let connections: Vec<_> = jobs.found.iter().map(connection).collect();
+        for request in jobs.waiting {
+            let connections = request.connections.then(|| connections.clone());
+            // Who does not wait for the answer does not want it.
+            let _ = request.reply.send(Status { connections, ..status.clone() });
+        }
+    }
+
+    /// The same when the workers have ended.
+    pub fn last_status(&self) -> Status {
+        let counts: Vec<&LcoreStats> = self.seats.iter().map(|s| &s.stats.lcore).collect();
+        self.status(&counts)
     }
 
     /// Everything but the connections.
-    pub fn status(&self) -> Status {
+    fn status(&self, counts: &[&LcoreStats]) -> Status {
         let l = &self.local.stats;
         let local = [
             ("arp_asked", &l.arp_asked),
@@ -241,7 +256,7 @@ impl Master {
             generation_running: self.seats.iter().map(|s| s.generation).min().unwrap_or_default(),
             ready: self.ready,
             services: self.services(),
-            lcores: self.lcores(),
+            lcores: self.lcores(counts),
             neighbors: self.neighbor_table(),
             ports: self.port_table(),
             local: local.into_iter().map(|(n, c)| (n.to_owned(), c.value())).collect(),
@@ -284,9 +299,8 @@ impl Master {
         }
     }
 
-    fn lcores(&self) -> Vec<Lcore> {
-        let lcore = |(id, seat): (&u32, &super::Seat)| {
-            let s = &seat.stats.lcore;
+    fn lcores(&self, counts: &[&LcoreStats]) -> Vec<Lcore> {
+        let lcore = |(id, s): (&u32, &&LcoreStats)| {
             let nonzero = |(label, n): (&str, u64)| (n > 0).then(|| (label.to_owned(), n));
             Lcore {
                 id: *id,
@@ -296,7 +310,7 @@ impl Master {
                 balance: s.balance() as i64,
             }
         };
-        self.model.lcores.workers.iter().zip(&self.seats).map(lcore).collect()
+        self.model.lcores.workers.iter().zip(counts).map(lcore).collect()
     }
 
     fn neighbor_table(&self) -> Vec<Neighbor> {

@@ -107,7 +107,8 @@ impl Io for DpdkIo {
     }
 
     fn punt(&mut self, punt: Punt, buf: Packet) -> Result<(), Packet> {
-        let ring = if punt.reason == PuntReason::Arp { &self.punts.arp } else { &self.punts.rest };
+        let arp = matches!(punt.reason, PuntReason::Arp | PuntReason::ArpReply);
+        let ring = if arp { &self.punts.arp } else { &self.punts.rest };
         ring.push((punt, buf)).map_err(|(_, buf)| buf)
     }
 

@@ -8,6 +8,7 @@ use crossbeam_queue::ArrayQueue;
 use gatun_engine::conn::record::{Cursor, Record};
 use gatun_engine::lcore::{Lcore, Limits};
 use gatun_engine::snapshot::Snapshot;
+use gatun_engine::stats::LcoreStats;
 use gatun_engine::time::Tick;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub enum ToWorker {
     Snapshot(Arc<Snapshot>, Box<Limits>),
     /// Fill this list, up to its capacity, from the cursor on.
     List(Cursor, Vec<Record>),
+    /// Copy the counters, as they are between two turns.
+    Count(Box<LcoreStats>),
     /// Open nothing any more.
     Close,
     /// Drain and end.
@@ -32,6 +35,8 @@ pub enum ToWorker {
 pub enum FromWorker {
     /// It uses the configuration of this generation; the one before, and its message, to be freed.
     Done(u64, Arc<Snapshot>, Box<Limits>),
+    /// The counters.
+    Counted(Box<LcoreStats>),
     /// The list, and where to go on.
     Listed(Vec<Record>, Option<Cursor>),
 }
@@ -105,6 +110,10 @@ impl Mailbox {
                 self.answer(FromWorker::Done(generation, old, limits));
             }
             Some(ToWorker::List(cursor, list)) => self.list(now, lcore, cursor, list),
+            Some(ToWorker::Count(counts)) => {
+                counts.copy(&lcore.shard.stats.lcore);
+                self.answer(FromWorker::Counted(counts));
+            }
             Some(ToWorker::Close) => lcore.shard.accepting = false,
             Some(ToWorker::Stop) => return Phase::Stop,
         }

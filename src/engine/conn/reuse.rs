@@ -2,50 +2,94 @@
 //! connection in TIME_WAIT takes the next SYN at once.
 //!
 //! Linux takes a SYN in TIME_WAIT when its sequence number is after the last one, or its timestamp is newer, and its
-//! timestamp is not older (`tcp_timewait_state_process`; RFC 6191). So the sequence number that the server expects
-//! next is kept by lease, in a table without chains: a later entry replaces an earlier one of the same seat.
+//! timestamp is not older (`tcp_timewait_state_process`; RFC 6191). So it is kept by lease what the server expects next:
+//! in four bytes, with the sequence number rounded up, in sets of one cache line whose oldest entry makes room.
 
+use super::key::SplitMix;
 use crate::laddr::LeaseId;
 use crate::mem::{Memory, OutOfMemory};
 use crate::time::{Tick, Ticks};
 
-/// How long Linux keeps TIME_WAIT, and a little: older entries say nothing.
-const TIME_WAIT: Ticks = Ticks::from_secs(61);
+/// How long Linux keeps TIME_WAIT, and as much as its timer may be late: older entries say nothing.
+const TIME_WAIT: Ticks = Ticks::from_secs(64);
+const WAYS: usize = 16;
+/// A second of the run in 11 bits: an entry that nobody replaced looks new again for a minute in 34.
+const SECONDS: u32 = (1 << 11) - 1;
+/// Sequence numbers are kept in units of 2 MiB.
+const UNIT: u32 = 21;
+
+/// From the highest bit: sequence number 11, tag 10, second 11. All zero is free.
+#[derive(Clone, Copy, zerocopy::FromZeros, PartialEq, Eq)]
+#[repr(transparent)]
+struct Entry(u32);
+
+impl Entry {
+    fn new(next_seq: u32, tag: u32, at: Tick) -> Entry {
+        let units = next_seq.wrapping_add((1 << UNIT) - 1) >> UNIT;
+        Entry(units << UNIT | tag << 11 | second(at))
+    }
+    fn next_seq(self) -> u32 {
+        self.0 >> UNIT << UNIT
+    }
+    fn tag(self) -> u32 {
+        self.0 >> 11 & 0x3FF
+    }
+    /// Seconds since it was made.
+    fn age(self, now: Tick) -> u32 {
+        second(now).wrapping_sub(self.0) & SECONDS
+    }
+    /// Free ones first, then the oldest.
+    fn worth(self, now: Tick) -> u32 {
+        if self.0 == 0 { 0 } else { SECONDS + 1 - self.age(now) }
+    }
+}
+
+fn second(at: Tick) -> u32 {
+    at.0 / crate::time::HZ & SECONDS
+}
 
 #[derive(Clone, Copy, zerocopy::FromZeros)]
-#[repr(C)]
-struct Entry {
-    /// The lease plus 1; 0 is free.
-    lease: u32,
-    next_seq: u32,
-    at: Tick,
-}
+#[repr(C, align(64))]
+struct Set([Entry; WAYS]);
 
 /// See the module.
 pub struct Recent<M: Memory> {
-    entries: M::Slice<Entry>,
+    sets: M::Slice<Set>,
 }
 
 impl<M: Memory> Recent<M> {
-    /// Room for `entries`, rounded up to a power of two.
+    /// Room for `entries`: half as many are kept without loss.
     pub fn new(memory: &M, entries: usize) -> Result<Self, OutOfMemory> {
-        Ok(Recent { entries: memory.zeroed(entries.next_power_of_two())? })
+        Ok(Recent { sets: memory.zeroed(entries.div_ceil(WAYS).max(1))? })
     }
 
-    fn seat(&self, lease: LeaseId) -> usize {
-        ((u64::from(lease.0.wrapping_mul(0x9E37_79B1)) * self.entries.len() as u64) >> 32) as usize
+    /// The set of a lease, and its tag in it, never 0.
+    fn place(&self, lease: LeaseId) -> (usize, u32) {
+        let hash = SplitMix(u64::from(lease.0)).next();
+        let set = ((hash & 0xFFFF_FFFF) * self.sets.len() as u64) >> 32;
+        (set as usize, (hash >> 32 & 0x3FF).max(1) as u32)
     }
 
-    /// The connection of this lease has ended; its server expects `next_seq` from the client.
-    pub fn remember(&mut self, lease: LeaseId, next_seq: u32, now: Tick) {
-        let seat = self.seat(lease);
-        self.entries[seat] = Entry { lease: lease.0.wrapping_add(1), next_seq, at: now };
+    /// The connection of this lease has ended, its last packet came at `at`; its server expects `next_seq` from the client.
+    pub fn remember(&mut self, lease: LeaseId, next_seq: u32, at: Tick, now: Tick) {
+        if now.since(at) >= TIME_WAIT {
+            return;
+        }
+        let (set, tag) = self.place(lease);
+        let Some(Set(ways)) = self.sets.get_mut(set) else { return };
+        let same = ways.iter().position(|e| e.tag() == tag);
+        let least = || (0..WAYS).min_by_key(|i| ways[*i].worth(now)).unwrap_or(0);
+        let way = same.unwrap_or_else(least);
+        ways[way] = Entry::new(next_seq, tag, at);
     }
 
-    /// What the server of the last connection of this lease expects, if it may still remember it.
+    /// A sequence number that the server of the last connection of this lease takes for new, if it may still remember that
+    /// connection: what it expects next, rounded up.
     pub fn recall(&self, lease: LeaseId, now: Tick) -> Option<u32> {
-        let e = &self.entries[self.seat(lease)];
-        (e.lease == lease.0.wrapping_add(1) && now.since(e.at) < TIME_WAIT).then_some(e.next_seq)
+        let (set, tag) = self.place(lease);
+        let ways = &self.sets.get(set)?.0;
+        let entry = ways.iter().find(|e| e.tag() == tag)?;
+        (entry.age(now) < TIME_WAIT.as_secs()).then_some(entry.next_seq())
     }
 }
 
@@ -124,11 +168,35 @@ mod tests {
 
     #[test]
     fn a_lease_is_remembered_for_as_long_as_linux_keeps_time_wait() {
-        let mut r = Recent::<Heap>::new(&Heap, 16).unwrap();
-        r.remember(LeaseId(0), 7, Tick(0));
-        assert_eq!(r.recall(LeaseId(0), Tick(60 * 64)), Some(7));
-        assert_eq!(r.recall(LeaseId(1), Tick(0)), None);
-        assert_eq!(r.recall(LeaseId(0), Tick(61 * 64)), None);
+        let mut r = Recent::<Heap>::new(&Heap, 64).unwrap();
+        let at = |s: u32| Tick(s * 64);
+        r.remember(LeaseId(9), 7, at(100), at(130));
+        assert_eq!(r.recall(LeaseId(9), at(130)), Some(1 << 21), "rounded up");
+        assert_eq!(r.recall(LeaseId(9), at(163)), Some(1 << 21));
+        assert_eq!(r.recall(LeaseId(9), at(164)), None);
+        assert_eq!(r.recall(LeaseId(10), at(130)), None);
+        r.remember(LeaseId(9), u32::MAX, at(131), at(131));
+        assert_eq!(r.recall(LeaseId(9), at(131)), Some(0), "across the wrap");
+        r.remember(LeaseId(8), 1, at(100), at(164));
+        assert_eq!(r.recall(LeaseId(8), at(164)), None, "too old when it came");
+    }
+
+    #[test]
+    fn half_as_many_as_there_is_room_for_are_kept_and_the_oldest_make_room() {
+        let mut r = Recent::<Heap>::new(&Heap, 131_072).unwrap();
+        for i in 0..64_512 {
+            r.remember(LeaseId(i), i, Tick(0), Tick(0));
+        }
+        let kept =
+            (0..64_512).filter(|i| r.recall(LeaseId(*i), Tick(0)) == Some(i.wrapping_add(0x1F_FFFF) >> 21 << 21));
+        let kept = kept.count();
+        assert!(kept > 63_000, "{kept}");
+        for i in 100_000..400_000 {
+            r.remember(LeaseId(i), 5, Tick(64 * 20), Tick(64 * 20));
+        }
+        let old = (0..64_512).filter(|i| r.recall(LeaseId(*i), Tick(64 * 20)).is_some_and(|s| s != 1 << 21)).count();
+        assert_eq!(old, 0);
+        assert!(r.recall(LeaseId(399_999), Tick(64 * 20)).is_some());
     }
 
     #[test]

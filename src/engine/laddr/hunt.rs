@@ -3,7 +3,7 @@
 use super::slab::NONE;
 use super::spent::Finding;
 use super::store::{Ring, USABLE};
-use super::{Lease, Origin, Ports, Want, base, lease_id};
+use super::{Lease, LeaseId, Origin, Ports, Want, base, lease_id};
 use crate::addr::*;
 use crate::mem::Memory;
 use crate::snapshot::Lip;
@@ -15,7 +15,7 @@ pub(super) struct Hunt<'a, F> {
     pub(super) steer: &'a Steer,
     pub(super) want: &'a Want<'a>,
     pub(super) now: Tick,
-    /// The caller's word on a (LIP, lport).
+    /// The caller's word on a lease, its LIP and its lport.
     pub(super) good: F,
     pub(super) print: Option<u32>,
     pub(super) no_memory: bool,
@@ -23,7 +23,7 @@ pub(super) struct Hunt<'a, F> {
 
 impl<M: Memory> Ports<M> {
     /// A free port of a class: of the LIPs that are open, then of one that is opened for it.
-    pub(super) fn free_in<F: FnMut(Lip, Be16) -> bool>(
+    pub(super) fn free_in<F: FnMut(LeaseId, Lip, Be16) -> bool>(
         &mut self,
         hunt: &mut Hunt<'_, F>,
         class: Class,
@@ -48,7 +48,11 @@ impl<M: Memory> Ports<M> {
     }
 
     /// A free port of a LIP that has no chunk yet.
-    fn open_lip<F: FnMut(Lip, Be16) -> bool>(&mut self, hunt: &mut Hunt<'_, F>, class: Class) -> Option<Lease> {
+    fn open_lip<F: FnMut(LeaseId, Lip, Be16) -> bool>(
+        &mut self,
+        hunt: &mut Hunt<'_, F>,
+        class: Class,
+    ) -> Option<Lease> {
         let want = hunt.want;
         let print = hunt.print();
         if self.store.group(want.endpoint, class).is_some_and(|g| self.store.groups[g].print == print) {
@@ -82,7 +86,7 @@ impl<M: Memory> Ports<M> {
     }
 
     /// A port in quarantine of a class, the one that rests longest first; or one whose time turns out to be up.
-    pub(super) fn resting_in<F: FnMut(Lip, Be16) -> bool>(
+    pub(super) fn resting_in<F: FnMut(LeaseId, Lip, Be16) -> bool>(
         &mut self,
         hunt: &mut Hunt<'_, F>,
         class: Class,
@@ -105,7 +109,7 @@ impl<M: Memory> Ports<M> {
     }
 
     /// Tries the chunks of one ring of a group, and leaves the ring to begin with the one that had a port.
-    fn around<F: FnMut(Lip, Be16) -> bool>(
+    fn around<F: FnMut(LeaseId, Lip, Be16) -> bool>(
         &mut self,
         hunt: &mut Hunt<'_, F>,
         group: u32,
@@ -140,7 +144,12 @@ impl<M: Memory> Ports<M> {
     }
 
     /// Takes a port of one chunk, if the pool has its LIP and the caller likes it.
-    fn pick<F: FnMut(Lip, Be16) -> bool>(&mut self, hunt: &mut Hunt<'_, F>, c: u32, from: Origin) -> Option<Lease> {
+    fn pick<F: FnMut(LeaseId, Lip, Be16) -> bool>(
+        &mut self,
+        hunt: &mut Hunt<'_, F>,
+        c: u32,
+        from: Origin,
+    ) -> Option<Lease> {
         let chunk = &mut self.store.chunks[c];
         let (used, resting, class) = (chunk.used, chunk.resting, Class(chunk.class));
         if match from {
@@ -162,7 +171,7 @@ impl<M: Memory> Ports<M> {
         let start = RESERVED + (hunt.want.start.wrapping_mul(0x9e37_79b1) >> 16) as u16 % USABLE;
         let good = &mut hunt.good;
         let lport = |i| Be16::new(hunt.steer.lport(base, class, i));
-        let mut good = |i| good(lip, lport(i));
+        let mut good = |i| good(lease_id(c, i), lip, lport(i));
         let i = match from {
             Origin::Free => self.store.free(c).pick(start, good)?,
             Origin::Quarantine => {

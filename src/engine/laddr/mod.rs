@@ -163,7 +163,7 @@ impl<M: Memory> Ports<M> {
         steer: &Steer,
         want: &Want<'_>,
         now: Tick,
-        free: impl FnMut(Lip, Be16) -> bool,
+        free: impl FnMut(LeaseId, Lip, Be16) -> bool,
     ) -> Result<Lease, NoPort> {
         let mut hunt = Hunt { steer, want, now, good: free, print: None, no_memory: false };
         let at_home = steer.owner(want.class) == self.lcore;

@@ -26,7 +26,7 @@ fn ports(chunks: usize, quarantines: usize, lcore: u8) -> Ports<Heap> {
     Ports::new(&Heap, chunks, quarantines, LcoreId(lcore)).unwrap()
 }
 
-fn any_port(_: Lip, _: Be16) -> bool {
+fn any_port(_: LeaseId, _: Lip, _: Be16) -> bool {
     true
 }
 
@@ -191,7 +191,7 @@ fn a_port_rests_at_least_60_and_at_most_120_s() {
             ports.give_back(leases[1].id, Release::Quarantine, then);
             let now = then + Ticks(wait);
             let want = want(&pool, Class(0), 0);
-            let only = |_: Lip, lport| lport == leases[1].lport;
+            let only = |_: LeaseId, _: Lip, lport| lport == leases[1].lport;
             let from = ports.take(&steer, &want, now, only).unwrap().from;
             match wait {
                 _ if wait < PERIOD.0 => assert_eq!(from, Origin::Quarantine, "{phase} {wait}"),
@@ -331,10 +331,10 @@ fn ports_that_the_caller_refuses_are_skipped_and_stay_free() {
     let (steer, pool) = (steer(128), pool(2));
     let mut ports = ports(2, 2, 0);
     // All of the first LIP are reserved, and some of the second.
-    let good = |lip: Lip, lport: Be16| lip.id == LipId(2) && !lport.host().is_multiple_of(3);
+    let good = |_: LeaseId, lip: Lip, lport: Be16| lip.id == LipId(2) && !lport.host().is_multiple_of(3);
     let mut got = HashSet::new();
     while let Ok(lease) = ports.take(&steer, &want(&pool, Class(0), 0), NOW, good) {
-        assert!(good(lease.lip, lease.lport) && got.insert(lease.lport.host()));
+        assert!(good(lease.id, lease.lip, lease.lport) && got.insert(lease.lport.host()));
     }
     let base = steer.hash4(Be32::new(RIP), pool.lips[1].addr, Be16::new(80), Be16::new(0));
     let all = (RESERVED..PORTS).filter(|i| !steer.lport(base, Class(0), *i).is_multiple_of(3)).count();
@@ -461,7 +461,7 @@ type Port = (EndpointId, LipId, u16);
 fn run(ops: Vec<Op>, modulus: u16, fill: bool, quarantines: usize) -> Result<(), TestCaseError> {
     let (steer, pool) = (steer(32), pool(2));
     let mut ports = ports(2 * 2 * 4, quarantines, 0);
-    let good = |_: Lip, lport: Be16| lport.host().is_multiple_of(modulus);
+    let good = |_: LeaseId, _: Lip, lport: Be16| lport.host().is_multiple_of(modulus);
     let (mut held, mut now): (HashMap<Port, LeaseId>, Tick) = (HashMap::new(), NOW);
     // Given back to rest, and when.
     let mut rested: HashMap<Port, Tick> = HashMap::new();

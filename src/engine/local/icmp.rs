@@ -52,7 +52,7 @@ pub(super) fn error(snapshot: &Snapshot, punt: &Punt, frame: &[u8]) -> Option<Ou
         PuntReason::TtlExceeded => (icmp::TIME_EXCEEDED, icmp::TTL_EXCEEDED, 0),
         PuntReason::FragNeeded => (icmp::UNREACHABLE, icmp::FRAGMENTATION_NEEDED, punt.meta.mtu),
         PuntReason::NoService | PuntReason::NoServer => (icmp::UNREACHABLE, icmp::PORT_UNREACHABLE, 0),
-        PuntReason::Arp | PuntReason::Echo => return None,
+        PuntReason::Arp | PuntReason::ArpReply | PuntReason::Echo => return None,
     };
     if p.ip.proto == ipv4::TCP && tcp::Header::ref_from_prefix(p.l4).is_ok_and(|(t, _)| t.has(RST)) {
         return None;

@@ -93,7 +93,7 @@ impl Local {
     pub fn input(&mut self, now: Tick, snapshot: &Snapshot, punt: &Punt, frame: &[u8], out: &mut Vec<Out>) {
         let before = out.len();
         match punt.reason {
-            PuntReason::Arp => self.arp(now, snapshot, punt.meta.iface, frame, out),
+            PuntReason::Arp | PuntReason::ArpReply => self.arp(now, snapshot, punt.meta.iface, frame, out),
             PuntReason::Echo => self.answer(&|s| &s.echo_answered, icmp::echo_reply(snapshot, punt, frame), out),
             PuntReason::TtlExceeded | PuntReason::FragNeeded | PuntReason::NoServer => {
                 self.answer(&|s| &s.errors_sent, icmp::error(snapshot, punt, frame), out);
@@ -103,7 +103,7 @@ impl Local {
                 None => self.answer(&|s| &s.errors_sent, icmp::error(snapshot, punt, frame), out),
             },
         }
-        if out.len() == before && punt.reason != PuntReason::Arp {
+        if out.len() == before && !matches!(punt.reason, PuntReason::Arp | PuntReason::ArpReply) {
             self.stats.ignored.add(1);
         }
     }

@@ -196,7 +196,7 @@ fn arp(bytes: &[u8], dst: Mac, own: Mac) -> Result<Kind, Exit> {
     if !packet.is_ipv4_over_ethernet() || packet.sender_mac.is_group() || packet.sender_mac == Mac::default() {
         return Err(DropReason::ArpMalformed.into());
     }
-    Err(PuntReason::Arp.into())
+    Err(if packet.op == arp::REPLY { PuntReason::ArpReply } else { PuntReason::Arp }.into())
 }
 
 /// `bytes` begin with the IP header; `received` is how many there are in all segments.

@@ -7,7 +7,9 @@
 //! oldest of a 128th, which on the whole is as good.
 
 use super::Shard;
+use super::lease::is_after;
 use crate::addr::{Class, ConnId, EndpointId, Proto};
+use crate::conn::flags;
 use crate::conn::key::Key4;
 use crate::conn::state::State;
 use crate::laddr::{LeaseId, Want};
@@ -20,6 +22,8 @@ use arrayvec::ArrayVec;
 const KEPT: usize = 32;
 /// Groups of ports that are looked through for one SYN, at most.
 const GROUPS: usize = 8;
+/// Candidates that are compared for one SYN, at most.
+const CHOICE: usize = 8;
 
 #[derive(Clone, Copy)]
 struct Candidate {
@@ -78,8 +82,8 @@ impl Pressed {
 
 impl<M: Memory> Shard<M> {
     /// The connection that gives up its port.
-    pub(super) fn press(&mut self, want: &Want<'_>, proto: Proto) -> Option<ConnId> {
-        if let Some(id) = self.kept(want.endpoint) {
+    pub(super) fn press(&mut self, want: &Want<'_>, proto: Proto, seq: u32) -> Option<ConnId> {
+        if let Some(id) = self.kept(want.endpoint, seq) {
             return Some(id);
         }
         for over in [true, false] {
@@ -93,7 +97,7 @@ impl<M: Memory> Shard<M> {
                 self.pressed.hand = (class + 1) % CLASSES as u8;
                 from = self.pressed.hand;
                 self.look_through(&Want { class: Class(class), ..*want }, proto, over);
-                if let Some(id) = self.kept(want.endpoint) {
+                if let Some(id) = self.kept(want.endpoint, seq) {
                     return Some(id);
                 }
             }
@@ -101,20 +105,31 @@ impl<M: Memory> Shard<M> {
         None
     }
 
-    /// The next one of those that were found before.
-    fn kept(&mut self, endpoint: EndpointId) -> Option<ConnId> {
+    /// The next one of those that were found before: of the oldest few one whose server takes `seq` for new.
+    fn kept(&mut self, endpoint: EndpointId, seq: u32) -> Option<ConnId> {
         if self.pressed.of != Some(endpoint) {
             return None;
         }
-        while let Some(c) = self.pressed.oldest.pop() {
-            let conn = self.conns.conn(c.conn);
+        let conns = &self.conns;
+        let over = self.pressed.over;
+        let fits = |c: &Candidate| {
+            let conn = conns.conn(c.conn);
             let state = conn.state();
-            let fits = if self.pressed.over { state.is_over() } else { state.is_half_open() };
-            if fits && conn.lease == c.lease && conn.last_seen == c.last_seen {
-                return Some(c.conn);
-            }
+            let right = if over { state.is_over() } else { state.is_half_open() };
+            right && conn.lease == c.lease && conn.last_seen == c.last_seen
+        };
+        let takes_it = |c: &Candidate| {
+            let conn = conns.conn(c.conn);
+            !conn.has(flags::NEXT_SEQ) || is_after(seq, conn.ext)
+        };
+        let oldest = &mut self.pressed.oldest;
+        while oldest.last().is_some_and(|c| !fits(c)) {
+            oldest.pop();
         }
-        None
+        let last = oldest.len().checked_sub(1)?;
+        let few = (0..=last).rev().take(CHOICE);
+        let at = few.into_iter().find(|at| fits(&oldest[*at]) && takes_it(&oldest[*at])).unwrap_or(last);
+        Some(oldest.remove(at).conn)
     }
 
     fn look_through(&mut self, want: &Want<'_>, proto: Proto, over: bool) {
