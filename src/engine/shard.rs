@@ -145,7 +145,8 @@ impl<M: Memory> Shard<M> {
             ports: Ports::new(memory, sizes.port_chunks, sizes.port_chunks / 4 + 1, id)?,
             // One entry a connection that counts, and as many again that are left behind by earlier deadlines.
             wheel: Wheel::new(memory, 2 * capacity, now)?,
-            recent: Recent::new(memory, 2 * capacity)?,
+            // A set for eight connections; never less than the ports of four (server, local address) pairs need.
+            recent: Recent::new(memory, (capacity / 8).max(4 * 64_512 / 10))?,
             filed: 0,
             sched: alloc::vec![SchedState::default(); sizes.services],
             pressed: Pressed::default(),

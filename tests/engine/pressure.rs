@@ -130,6 +130,11 @@ fn last_port(more: &str) -> (Bench, Conn) {
     (b, old)
 }
 
+/// Where the numbers of a connection begin whose port's server expects `expected`: after it, rounded up to 2 MiB.
+fn above(expected: u32) -> u32 {
+    expected.next_multiple_of(1 << 21) + 1
+}
+
 const NEW: &str = "198.18.1.7:40000";
 
 fn syn(seq: u32) -> Packet {
@@ -143,7 +148,7 @@ fn a_reused_port_hides_timestamps_and_raises_sequence_numbers_all_the_way() {
     let reply = opened(&step).unwrap();
     assert_eq!(reply, old.reply);
     let (_, there) = tcp_of(&step.sent[0]);
-    let raised = 5_000_001 + 65_537;
+    let raised = above(5_000_001);
     let line = gatun_engine::testkit::text::frame(&step.sent[0].frame);
     assert!(line.ends_with(&format!("[S] seq {raised} win 65535 mss 1460 sack-permitted len 0")), "{line}");
     assert_eq!(there.header_len(), 20 + 16, "the option is overwritten, not cut out");
@@ -174,7 +179,7 @@ fn a_reused_port_hides_timestamps_and_raises_sequence_numbers_all_the_way() {
     b.packet(LAN, Packet::tcp(&server, &local).flags("FA").seq(9_001).ack(raised + 10));
     let step = b.packet(WAN, Packet::tcp("198.18.1.8:40000", WEB).flags("S").seq(7));
     assert_eq!(opened(&step), Some(old.reply));
-    assert_eq!(tcp_of(&step.sent[0]).1.seq.host(), raised + 10 + 65_537);
+    assert_eq!(tcp_of(&step.sent[0]).1.seq.host(), above(raised + 10));
     assert_eq!(b.counter(|s| s.sequence_raised.value()), 2);
     // The second SYN had no timestamps to hide.
     assert_eq!(b.counter(|s| s.timestamps_hidden.value()), 1);
@@ -183,8 +188,8 @@ fn a_reused_port_hides_timestamps_and_raises_sequence_numbers_all_the_way() {
 #[test]
 fn a_reused_port_leaves_a_higher_sequence_number_alone() {
     let (mut b, old) = last_port("");
-    let step = b.packet(WAN, syn(5_000_002));
-    assert_eq!((opened(&step), tcp_of(&step.sent[0]).1.seq.host()), (Some(old.reply), 5_000_002));
+    let step = b.packet(WAN, syn(above(5_000_001)));
+    assert_eq!((opened(&step), tcp_of(&step.sent[0]).1.seq.host()), (Some(old.reply), above(5_000_001)));
     assert_eq!((b.counter(|s| s.sequence_raised.value()), b.counter(|s| s.timestamps_hidden.value())), (0, 1));
 }
 
@@ -192,8 +197,8 @@ fn a_reused_port_leaves_a_higher_sequence_number_alone() {
 fn settings_decide_what_a_reused_port_does() {
     for (more, seq, hidden) in [
         ("[tcp]\nraise_sequence = false", 1_000, true),
-        ("[tcp]\nsyn_timestamps = \"keep\"", 5_000_001 + 65_537, false),
-        ("[tcp]\nsyn_timestamps = \"strip\"", 5_000_001 + 65_537, true),
+        ("[tcp]\nsyn_timestamps = \"keep\"", above(5_000_001), false),
+        ("[tcp]\nsyn_timestamps = \"strip\"", above(5_000_001), true),
         ("[tcp]\nsyn_timestamps = \"keep\"\nraise_sequence = false", 1_000, false),
     ] {
         let (mut b, old) = last_port(more);
