@@ -158,7 +158,7 @@ pub struct Jobs {
     waiting: Vec<Request>,
     /// The worker that is being asked, and what to ask it next.
     at: Option<(usize, Ask)>,
-    counts: Vec<Box<LcoreStats>>,
+    counts: Vec<LcoreStats>,
     found: Vec<Record>,
 }
 
@@ -178,7 +178,7 @@ impl Jobs {
 
     /// A worker's counters.
     pub(super) fn counted(&mut self, counts: Box<LcoreStats>) {
-        self.counts.push(counts);
+        self.counts.push(*counts);
         let list = self.waiting.iter().any(|r| r.connections);
         if let Some((_, ask)) = &mut self.at {
             *ask = if list { Ask::List(Cursor::default()) } else { Ask::Next };
@@ -222,7 +222,7 @@ impl Master {
     fn answer(&mut self) {
         let queued = std::mem::take(&mut self.jobs.queued);
         let jobs = std::mem::replace(&mut self.jobs, Jobs { queued, ..Jobs::default() });
-        let counts: Vec<&LcoreStats> = jobs.counts.iter().map(|c| &**c).collect();
+        let counts: Vec<&LcoreStats> = jobs.counts.iter().collect();
         let status = self.status(&counts);
         let connections: Vec<_> = jobs.found.iter().map(connection).collect();
         for request in jobs.waiting {
