@@ -6,6 +6,7 @@
 
 use crate::addr::{LcoreId, Mac, NeighborId, PortId};
 use crate::frame::{BURST, Burst, Emitted, Frame, Meta, Outcome, Outcomes, SPARES, Spares};
+use crate::limit::{Bucket, Limits};
 use crate::mem::Memory;
 use crate::neighbor::NudState;
 use crate::path;
@@ -64,49 +65,6 @@ pub trait Io {
     fn punt(&mut self, punt: Punt, buf: Self::Buf) -> Result<(), Self::Buf>;
     /// Tells the master that a frame waits for this next hop. May be lost: it is said again.
     fn wanted(&mut self, hop: NeighborId);
-}
-
-/// How many punts of a reason go to the master, from one port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// Frames a second, on average.
-    pub rate: u32,
-    /// Frames at once.
-    pub burst: u32,
-}
-
-/// By [`PuntReason`].
-pub type Limits = [Limit; PuntReason::COUNT];
-
-/// The limits when the configuration says nothing: ARP 2,000 a second each way, the rest 1,000.
-pub const DEFAULT_LIMITS: Limits = {
-    let mut limits = [Limit { rate: 1_000, burst: 200 }; PuntReason::COUNT];
-    limits[PuntReason::Arp as usize] = Limit { rate: 2_000, burst: 500 };
-    limits[PuntReason::ArpReply as usize] = Limit { rate: 2_000, burst: 500 };
-    limits
-};
-
-/// A token bucket in units of 1/64 token, so that a tick adds `rate` units.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    limit: Limit,
-    units: u64,
-    filled: Tick,
-}
-
-impl Bucket {
-    fn new(limit: Limit, now: Tick) -> Bucket {
-        Bucket { limit, units: u64::from(limit.burst) * u64::from(HZ), filled: now }
-    }
-
-    fn take(&mut self, now: Tick) -> bool {
-        let add = u64::from(now.since(self.filled).0) * u64::from(self.limit.rate);
-        self.filled = now;
-        self.units = (self.units + add).min(u64::from(self.limit.burst) * u64::from(HZ));
-        let enough = self.units >= u64::from(HZ);
-        self.units -= if enough { u64::from(HZ) } else { 0 };
-        enough
-    }
 }
 
 struct Held<B> {

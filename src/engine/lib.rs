@@ -15,6 +15,7 @@ pub mod time;
 
 pub mod frame;
 pub mod lcore;
+pub mod limit;
 pub mod path;
 pub mod verdict;
 

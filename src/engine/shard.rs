@@ -17,8 +17,8 @@ use crate::sched::SchedState;
 use crate::snapshot::{Real, RealState, RouteTo, Service, Snapshot};
 use crate::stats::Stats;
 use crate::steer::Steer;
-use crate::time::{Tick, Ticks};
-use crate::tw::{HORIZON, Wheel};
+use crate::time::Tick;
+use crate::tw::Wheel;
 use crate::verdict::DropReason;
 use crate::wire::checksum::DeltaSum;
 use alloc::collections::VecDeque;
@@ -28,6 +28,7 @@ use alloc::vec::Vec;
 mod export;
 mod lease;
 mod pressure;
+mod timer;
 
 use pressure::Pressed;
 
@@ -230,43 +231,6 @@ impl<M: Memory> Shard<M> {
         false
     }
 
-    /// Sees to it that the timer of a connection fires no later than its deadline. False when the wheel is full.
-    fn file(&mut self, now: Tick, id: ConnId) -> bool {
-        let deadline = self.deadline(self.conns.conn(id));
-        let filed = self.conns.conn(id).filed;
-        let has_entry = self.conns.conn(id).has(flags::FILED);
-        if has_entry && deadline.reached(filed) {
-            return true;
-        }
-        let horizon = now + HORIZON;
-        let at = if horizon.reached(deadline) { deadline } else { horizon };
-        // Entries left behind by earlier deadlines must not take the room of those that count.
-        let left_behind = self.wheel.pending().saturating_sub(self.filed);
-        if has_entry && left_behind >= self.conns.capacity() {
-            self.stats.lcore.timers_late.add(1);
-            return true;
-        }
-        let Ok(at) = self.wheel.file(id, at) else { return has_entry };
-        let conn = self.conns.conn_mut(id);
-        conn.filed = at;
-        conn.flags |= flags::FILED;
-        self.filed += usize::from(!has_entry);
-        true
-    }
-
-    /// When a connection is dead unless another packet comes.
-    #[inline(always)]
-    pub fn deadline(&self, conn: &Conn) -> Tick {
-        conn.last_seen + self.timeout(conn)
-    }
-
-    #[inline(always)]
-    fn timeout(&self, conn: &Conn) -> Ticks {
-        let profiles = &self.snapshot.profiles;
-        let profile = profiles.get(usize::from(conn.profile)).or(profiles.first());
-        profile.map_or(Ticks::from_secs(60), |p| p.of(conn.state()))
-    }
-
     /// A packet brings a connection into a state, which may be the one it is in.
     #[inline(always)]
     pub fn change(&mut self, now: Tick, id: ConnId, next: State) {
@@ -343,47 +307,12 @@ impl<M: Memory> Shard<M> {
         self.stats.lcore.conns_now.set(self.conns.len() as u64);
     }
 
-    /// Ends what is past its deadline: at most `budget` timer entries. Gives how many it looked at.
-    pub fn expire(&mut self, now: Tick, budget: usize) -> usize {
-        for done in 0..budget {
-            let Some((id, at)) = self.wheel.pop(now) else {
-                self.ports.sweep(now, budget - done);
-                self.stats.lcore.ports_now.set(self.ports.stats().in_use);
-                return done;
-            };
-            let conn = self.conns.conn_mut(id);
-            if !conn.has(flags::FILED) || conn.filed != at {
-                continue;
-            }
-            conn.flags &= !flags::FILED;
-            self.filed -= 1;
-            if conn.state() == State::None {
-                continue;
-            }
-            if now.reached(self.deadline(self.conns.conn(id))) {
-                self.close(now, id);
-            } else {
-                self.reroute(id);
-                self.file(now, id);
-            }
-        }
-        budget
-    }
-
     /// The next hop towards an address, asked for if it is new.
     pub fn next_hop(&self, addr: Be32) -> Result<NeighborId, DropReason> {
         match self.snapshot.routes.lookup(addr) {
             Some(RouteTo::Via(hop)) => Ok(hop),
             Some(RouteTo::OnLink(iface)) => self.neighbors.claim(iface, addr).ok_or(DropReason::NeighborTableFull),
             None => Err(DropReason::NoRoute),
-        }
-    }
-
-    /// Follows a change of routes; called whenever a timer entry of a live connection fires.
-    fn reroute(&mut self, id: ConnId) {
-        let [client, reply] = self.conns.conn(id).keys;
-        if let (Ok(server), Ok(client)) = (self.next_hop(reply.src()), self.next_hop(client.src())) {
-            self.conns.conn_mut(id).next_hops = [server, client];
         }
     }
 

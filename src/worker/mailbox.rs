@@ -6,7 +6,8 @@
 use super::io::{HugePages, Packet};
 use crossbeam_queue::ArrayQueue;
 use gatun_engine::conn::record::{Cursor, Record};
-use gatun_engine::lcore::{Lcore, Limits};
+use gatun_engine::lcore::Lcore;
+use gatun_engine::limit::Limits;
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::stats::LcoreStats;
 use gatun_engine::time::Tick;

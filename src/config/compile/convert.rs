@@ -4,7 +4,7 @@ use super::{CompileError, RealKey, ServiceKey};
 use crate::config::{self as model, Model, OnServerRemoved, Protocol};
 use gatun_engine::addr::{Be16, Be32, IfaceId, Mac, Proto};
 use gatun_engine::conn::state::{State, Timeouts};
-use gatun_engine::lcore::{DEFAULT_LIMITS, Limit, Limits};
+use gatun_engine::limit::{DEFAULT_LIMITS, Limit, Limits};
 use gatun_engine::snapshot::{Local, LocalKind, LocalMap, OnRemoved, Settings, SynTimestamps};
 use gatun_engine::verdict::PuntReason;
 use std::collections::HashSet;

@@ -1,0 +1,83 @@
+//! The timers of connections: when each is dead, where its entry is filed, and what happens when entries fire.
+
+use super::Shard;
+use crate::addr::ConnId;
+use crate::conn::state::State;
+use crate::conn::{Conn, flags};
+use crate::mem::Memory;
+use crate::time::{Tick, Ticks};
+use crate::tw::HORIZON;
+
+impl<M: Memory> Shard<M> {
+    /// When a connection is dead unless another packet comes.
+    #[inline(always)]
+    pub fn deadline(&self, conn: &Conn) -> Tick {
+        conn.last_seen + self.timeout(conn)
+    }
+
+    #[inline(always)]
+    fn timeout(&self, conn: &Conn) -> Ticks {
+        let profiles = &self.snapshot.profiles;
+        let profile = profiles.get(usize::from(conn.profile)).or(profiles.first());
+        profile.map_or(Ticks::from_secs(60), |p| p.of(conn.state()))
+    }
+
+    /// Sees to it that the timer of a connection fires no later than its deadline. False when the wheel is full.
+    pub(super) fn file(&mut self, now: Tick, id: ConnId) -> bool {
+        let deadline = self.deadline(self.conns.conn(id));
+        let filed = self.conns.conn(id).filed;
+        let has_entry = self.conns.conn(id).has(flags::FILED);
+        if has_entry && deadline.reached(filed) {
+            return true;
+        }
+        let horizon = now + HORIZON;
+        let at = if horizon.reached(deadline) { deadline } else { horizon };
+        // Entries left behind by earlier deadlines must not take the room of those that count.
+        let left_behind = self.wheel.pending().saturating_sub(self.filed);
+        if has_entry && left_behind >= self.conns.capacity() {
+            self.stats.lcore.timers_late.add(1);
+            return true;
+        }
+        let Ok(at) = self.wheel.file(id, at) else { return has_entry };
+        let conn = self.conns.conn_mut(id);
+        conn.filed = at;
+        conn.flags |= flags::FILED;
+        self.filed += usize::from(!has_entry);
+        true
+    }
+
+    /// Ends what is past its deadline: at most `budget` timer entries. Gives how many it looked at.
+    pub fn expire(&mut self, now: Tick, budget: usize) -> usize {
+        for done in 0..budget {
+            let Some((id, at)) = self.wheel.pop(now) else {
+                self.ports.sweep(now, budget - done);
+                self.stats.lcore.ports_now.set(self.ports.stats().in_use);
+                return done;
+            };
+            let conn = self.conns.conn_mut(id);
+            if !conn.has(flags::FILED) || conn.filed != at {
+                continue;
+            }
+            conn.flags &= !flags::FILED;
+            self.filed -= 1;
+            if conn.state() == State::None {
+                continue;
+            }
+            if now.reached(self.deadline(self.conns.conn(id))) {
+                self.close(now, id);
+            } else {
+                self.reroute(id);
+                self.file(now, id);
+            }
+        }
+        budget
+    }
+
+    /// Follows a change of routes; called whenever a timer entry of a live connection fires.
+    fn reroute(&mut self, id: ConnId) {
+        let [client, reply] = self.conns.conn(id).keys;
+        if let (Ok(server), Ok(client)) = (self.next_hop(reply.src()), self.next_hop(client.src())) {
+            self.conns.conn_mut(id).next_hops = [server, client];
+        }
+    }
+}
