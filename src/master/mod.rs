@@ -23,7 +23,7 @@ use gatun_engine::time::{HZ, Tick, Ticks};
 use start::Claim;
 use status::{Jobs, Request};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -94,40 +94,6 @@ pub struct Master {
 }
 
 impl Master {
-    #[allow(clippy::too_many_arguments)] // what the start hands over, once
-    fn new(
-        model: Model,
-        file: &Path,
-        compiler: Compiler,
-        snapshot: Arc<Snapshot>,
-        neighbors: Arc<Neighbors>,
-        local: Local,
-        seats: Vec<Seat>,
-        clock: Clock,
-        pool: Mempool,
-        ports: Vec<Port>,
-        eal: Eal,
-        claims: Vec<Claim>,
-    ) -> Master {
-        Master {
-            model,
-            file: file.to_owned(),
-            compiler,
-            snapshot,
-            neighbors,
-            local,
-            seats,
-            jobs: Jobs::default(),
-            clock,
-            ready: false,
-            outs: Vec::new(),
-            ports,
-            pool,
-            _eal: eal,
-            _claims: claims,
-        }
-    }
-
     /// Runs until a signal says stop. `ready` is called once, when every configured next hop has been probed.
     pub fn run(&mut self, signals: &Signals, requests: &Receiver<Request>, ready: &mut dyn FnMut()) {
         self.announce();

@@ -1,5 +1,6 @@
 //! The start: EAL, ports, pools, rings, shards, workers; in this order, and freed in the opposite one.
 
+use super::status::Jobs;
 use super::{Master, Seat};
 use crate::config::compile::{self, CompileError, Compiler, Shards};
 use crate::config::{Idle, Model};
@@ -132,7 +133,9 @@ pub enum StartError {
 }
 
 /// Keeps other instances off a device; released when the process ends, however it does.
-pub struct Claim(#[allow(dead_code)] UnixDatagram);
+pub struct Claim {
+    _socket: UnixDatagram,
+}
 
 /// Claims the devices of all ports, before DPDK touches them. The claim is an abstract Unix socket, which belongs to the
 /// network namespace, as interfaces do.
@@ -150,7 +153,7 @@ pub fn claim(model: &Model) -> Result<Vec<Claim>, StartError> {
         }
         let in_use = |_| StartError::InUse { port: port.name.clone(), device: iface.unwrap_or(device).to_owned() };
         let address = SocketAddr::from_abstract_name(name).map_err(in_use)?;
-        claims.push(Claim(UnixDatagram::bind_addr(&address).map_err(in_use)?));
+        claims.push(Claim { _socket: UnixDatagram::bind_addr(&address).map_err(in_use)? });
     }
     Ok(claims)
 }
@@ -232,7 +235,23 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
         seats.push(Seat::new(handle, rings, punts, relay, stats, snapshot.generation));
     }
     drop(peers);
-    Ok(Master::new(model, file, compiler, snapshot, neighbors, local, seats, clock, pool, ports, eal, claims))
+    Ok(Master {
+        model,
+        file: file.to_owned(),
+        compiler,
+        snapshot,
+        neighbors,
+        local,
+        seats,
+        jobs: Jobs::default(),
+        clock,
+        ready: false,
+        outs: Vec::new(),
+        ports,
+        pool,
+        _eal: eal,
+        _claims: claims,
+    })
 }
 
 fn open(
