@@ -22,8 +22,8 @@ pub const HELD_PER_HOP: usize = 3;
 pub const HELD: usize = 256;
 /// How long a frame waits, at most.
 pub const HELD_FOR: Ticks = Ticks(3 * HZ);
-/// Timer entries that one turn looks at: more than one turn can open.
-pub const EXPIRE_BUDGET: usize = 2 * BURST;
+/// Timer entries that a turn looks at, besides two for each frame that it handled: more than it can open.
+pub const EXPIRE_BUDGET: usize = 64;
 
 /// A buffer that carries one frame.
 pub trait Buffer {
@@ -90,6 +90,8 @@ pub struct Lcore<M: Memory, B: Buffer> {
     redirects: Vec<Batch<B>>,
     held: Vec<Held<B>>,
     spares: Batch<B>,
+    /// Frames in this turn so far.
+    handled: usize,
     /// By port: what floods one leaves the others alone.
     buckets: Vec<[Bucket; PuntReason::COUNT]>,
 }
@@ -103,6 +105,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             redirects: (0..lcores).map(|_| Batch::new()).collect(),
             held: Vec::with_capacity(HELD),
             spares: Batch::new(),
+            handled: 0,
             buckets: (0..ports).map(|_| limits.map(|l| Bucket::new(l, now))).collect(),
         }
     }
@@ -129,6 +132,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             let Some(spare) = io.spare() else { break };
             self.spares.push(spare);
         }
+        self.handled += input.len();
         let stats = &self.shard.stats.lcore;
         stats.bursts.add(1);
         match source {
@@ -300,7 +304,8 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
 
     /// The end of a turn: timers, frames that waited, and everything that is queued goes out.
     pub fn finish<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I) {
-        self.shard.expire(now, EXPIRE_BUDGET);
+        self.shard.expire(now, EXPIRE_BUDGET + 2 * self.handled);
+        self.handled = 0;
         if !self.held.is_empty() {
             self.release(now, io);
         }

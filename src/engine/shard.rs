@@ -86,6 +86,8 @@ pub struct Shard<M: Memory> {
     recent: Recent<M>,
     /// Seats whose entry in the wheel counts; the rest of the wheel's entries are left behind.
     filed: usize,
+    /// When the quarantines of ports were last looked at.
+    swept: Tick,
     sched: Vec<SchedState>,
     pressed: Pressed,
     random: SplitMix,
@@ -149,6 +151,7 @@ impl<M: Memory> Shard<M> {
             // A set for eight connections; never less than the ports of four (server, local address) pairs need.
             recent: Recent::new(memory, (capacity / 8).max(4 * 64_512 / 10))?,
             filed: 0,
+            swept: now,
             sched: alloc::vec![SchedState::default(); sizes.services],
             pressed: Pressed::default(),
             random,
@@ -223,12 +226,17 @@ impl<M: Memory> Shard<M> {
         } else {
             real.inactive.add(1)
         }
-        self.stats.lcore.conns_now.set(self.conns.len() as u64);
+        self.count_now();
         if self.file(now, id) {
             return true;
         }
         self.close(now, id);
         false
+    }
+
+    fn count_now(&self) {
+        self.stats.lcore.conns_now.set(self.conns.len() as u64);
+        self.stats.lcore.ports_now.set(self.ports.stats().in_use);
     }
 
     /// A packet brings a connection into a state, which may be the one it is in.
@@ -304,7 +312,7 @@ impl<M: Memory> Shard<M> {
         }
         self.conns.remove(id);
         self.stats.lcore.conns_closed.add(1);
-        self.stats.lcore.conns_now.set(self.conns.len() as u64);
+        self.count_now();
     }
 
     /// The next hop towards an address, asked for if it is new.
