@@ -10,7 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn demo() -> Command {
-    let mut demo = Command::new(script("demo.sh"));
+    // A shell can not trap a signal that was ignored when it started, as SIGINT is in what a script runs in the background.
+    let mut demo = Command::new("env");
+    demo.arg("--default-signal=INT,HUP,TERM,PIPE").arg(script("demo.sh"));
     demo.env("GATUN", env!("CARGO_BIN_EXE_gatun")).env_remove("KEEP").stdin(Stdio::null());
     demo.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     demo
