@@ -179,9 +179,10 @@ impl Lab {
         Vec::new()
     }
 
-    /// Nothing can be due: there is no connection, and nobody asks for neighbours.
+    /// Nothing can be due: there is no connection, no port rests, and nobody asks for neighbours.
     fn idle(&self) -> bool {
-        self.plan.links.iter().all(|l| *l == Link::Quiet) && self.lcores.iter().all(|l| l.shard.conns.is_empty())
+        let nothing = |l: &Lcore| l.shard.conns.is_empty() && l.shard.port_stats().quarantined == 0;
+        self.plan.links.iter().all(|l| *l == Link::Quiet) && self.lcores.iter().all(nothing)
     }
 
     fn tick(&mut self) {
