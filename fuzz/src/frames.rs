@@ -9,8 +9,8 @@ use gatun::replay::{Gateway, Options};
 use gatun_engine::addr::PortId;
 use gatun_engine::frame::Meta;
 use gatun_engine::testkit::lab::{Arrival, Buf, Link};
+use gatun_engine::testkit::repair;
 use gatun_engine::verdict::DropReason;
-use gatun_engine::wire::{FromBytes, checksum, ethernet, ipv4};
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
@@ -36,7 +36,10 @@ fuzz_target!(|input: &[u8]| {
         let mut frame = bytes.to_vec();
         if flags & 2 != 0 {
             // Past the first checks: to our MAC, and with right checksums.
-            repair(&mut frame, gateway.mac(port).0);
+            if let Some(dst) = frame.get_mut(..6).filter(|dst| dst[0] & 1 == 0) {
+                dst.copy_from_slice(&gateway.mac(port).0);
+            }
+            repair(&mut frame);
         }
         gateway.lab.advance(gateway.lab.nanos() + u64::from(flags >> 4) * 400_000_000);
         let buf = Buf::new(&frame, Meta { port, csum_unfinished: flags & 4 != 0, ..Meta::default() });
@@ -51,21 +54,3 @@ fuzz_target!(|input: &[u8]| {
     }
     assert_eq!(gateway.lab.drops(DropReason::Bug), 0);
 });
-
-fn repair(frame: &mut [u8], mac: [u8; 6]) {
-    let Some((head, packet)) = frame.split_at_mut_checked(ethernet::LEN) else { return };
-    if head[0] & 1 == 0 {
-        head[..6].copy_from_slice(&mac);
-    }
-    let ihl = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
-    if head[12..] != [8, 0] || ihl < ipv4::LEN || packet.len() < ihl {
-        return;
-    }
-    checksum::ipv4_header_fill(&mut packet[..ihl]);
-    let Ok((ip, _)) = ipv4::Header::read_from_prefix(&packet[..]) else { return };
-    let end = usize::from(ip.total_len.host()).clamp(ihl, packet.len());
-    match ip.proto {
-        ipv4::ICMP => checksum::icmp_fill(&mut packet[ihl..end]),
-        proto => checksum::l4_fill(ip.src, ip.dst, proto, &mut packet[ihl..end]),
-    }
-}

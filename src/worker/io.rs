@@ -151,6 +151,9 @@ pub fn dequeue(ring: &mut Consumer, mbufs: &mut Mbufs, into: &mut Batch<Packet>)
     taken
 }
 
+/// Bytes of an ordinary page.
+const PAGE: usize = 4_096;
+
 /// Memory of the worker's NUMA node, on huge pages when there are any.
 #[derive(Clone)]
 pub struct HugePages {
@@ -163,7 +166,12 @@ pub struct HugePages {
 impl Memory for HugePages {
     type Slice<T: Plain> = HugeSlice<T>;
     fn zeroed<T: Plain>(&self, len: usize) -> Result<HugeSlice<T>, OutOfMemory> {
-        HugeSlice::zeroed(&self.eal, len, self.socket)
-            .map_err(|_| OutOfMemory { bytes: len.saturating_mul(size_of::<T>()) })
+        let mut slice: HugeSlice<T> = HugeSlice::zeroed(&self.eal, len, self.socket)
+            .map_err(|_| OutOfMemory { bytes: len.saturating_mul(size_of::<T>()) })?;
+        // DPDK knows ordinary pages to be zero and leaves them to be faulted in; that must not happen under traffic.
+        for page in slice.chunks_mut((PAGE / size_of::<T>().max(1)).max(1)) {
+            page[0] = T::new_zeroed();
+        }
+        Ok(slice)
     }
 }

@@ -1,29 +1,17 @@
 //! What a connection costs.
 
-use gatun_engine::mem::{Heap, Memory, OutOfMemory, Plain};
 use gatun_engine::neighbor::Neighbors;
 use gatun_engine::shard::{Shard, Shared, Sizes};
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::stats::Stats;
 use gatun_engine::steer::Steer;
+use gatun_engine::testkit::Counted;
 use gatun_engine::time::Tick;
-use std::cell::Cell;
 use std::sync::Arc;
-
-/// The heap, counted.
-struct Counted(Cell<usize>);
-
-impl Memory for Counted {
-    type Slice<T: Plain> = Vec<T>;
-    fn zeroed<T: Plain>(&self, len: usize) -> Result<Vec<T>, OutOfMemory> {
-        self.0.set(self.0.get() + len * size_of::<T>());
-        Heap.zeroed(len)
-    }
-}
 
 #[test]
 fn a_million_connections_cost_at_most_128_bytes_each_all_in() {
-    let memory = Counted(Cell::new(0));
+    let memory = Counted::default();
     let conns = 1_000_000;
     let shared = Shared {
         snapshot: Arc::new(Snapshot::default()),

@@ -6,7 +6,7 @@ use gatun::replay::servers::Servers;
 use gatun_engine::addr::{LcoreId, PortId};
 use gatun_engine::frame::Meta;
 use gatun_engine::testkit::lab::{Arrival, Buf, Link, Sent, mac_of};
-use gatun_engine::testkit::{Packet, check, text};
+use gatun_engine::testkit::{Packet, check, repair, text};
 use gatun_engine::verdict::{DropReason, Verdict};
 use gatun_engine::wire::{FromBytes, IntoBytes, checksum, ethernet, ipv4};
 use proptest::prelude::*;
@@ -384,23 +384,6 @@ fn packet((kind, client, more): (u8, u8, u8)) -> (PortId, Packet) {
             let asks = Packet::arp_request([2, 0, 0, 0, 0, more], "198.18.1.9", "198.18.1.100");
             (WAN, asks)
         }
-    }
-}
-
-/// Makes the checksums of a frame right again, so that what was changed gets further than the first check.
-fn repair(frame: &mut [u8]) {
-    let Some(packet) = frame.get_mut(ethernet::LEN..) else { return };
-    let Some(first) = packet.first() else { return };
-    let ihl = usize::from(first & 15) * 4;
-    if ihl < ipv4::LEN || packet.len() < ihl {
-        return;
-    }
-    checksum::ipv4_header_fill(&mut packet[..ihl]);
-    let Ok((ip, _)) = ipv4::Header::read_from_prefix(&packet[..]) else { return };
-    let end = usize::from(ip.total_len.host()).clamp(ihl, packet.len());
-    match ip.proto {
-        ipv4::ICMP => checksum::icmp_fill(&mut packet[ihl..end]),
-        proto => checksum::l4_fill(ip.src, ip.dst, proto, &mut packet[ihl..end]),
     }
 }
 

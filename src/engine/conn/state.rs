@@ -49,12 +49,6 @@ impl State {
         [None, Established, SynSent, SynRecv, FinWait, TimeWait, Close, CloseWait, LastAck, Listen, SynAck, Udp]
     };
 
-    /// From its number; `None` for any other.
-    #[inline(always)]
-    pub const fn from_u8(n: u8) -> State {
-        if (n as usize) < STATES { State::ALL[n as usize] } else { State::None }
-    }
-
     /// What LVS counts as an active connection.
     #[inline(always)]
     pub const fn is_active(self) -> bool {
@@ -253,14 +247,5 @@ mod tests {
                 assert_eq!(tcp_next(s, dir, FIN | ACK | PSH), tcp_next(s, dir, FIN));
             }
         }
-    }
-
-    #[test]
-    fn states_go_to_their_number_and_back() {
-        for (i, s) in State::ALL.iter().enumerate() {
-            assert_eq!(*s as usize, i);
-            assert_eq!(State::from_u8(i as u8), *s);
-        }
-        assert_eq!(State::from_u8(200), None);
     }
 }

@@ -1,8 +1,7 @@
 use super::store::PERIOD;
 use super::*;
-use crate::mem::{Heap, Plain};
+use crate::mem::Heap;
 use crate::time::Ticks;
-use core::cell::Cell;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 
@@ -409,21 +408,9 @@ fn a_port_that_is_not_taken_cannot_be_given_back() {
     assert_eq!(ports.stats().bad_release, 5);
 }
 
-/// A heap that counts what is asked of it.
-#[derive(Default)]
-struct Counted(Cell<usize>);
-
-impl Memory for Counted {
-    type Slice<T: Plain> = Vec<T>;
-    fn zeroed<T: Plain>(&self, len: usize) -> Result<Vec<T>, OutOfMemory> {
-        self.0.set(self.0.get() + len * size_of::<T>());
-        Heap.zeroed(len)
-    }
-}
-
 #[test]
 fn chunks_for_640000_lone_connections_fit_in_100_mb() {
-    let memory = Counted::default();
+    let memory = crate::testkit::Counted::default();
     // 10,000 servers on each of 64 lcores.
     let mut ports = Ports::new(&memory, 10_000, 0, LcoreId(5)).unwrap();
     assert!(memory.0.get() * 64 <= 100_000_000, "{} bytes a chunk", memory.0.get() / 10_000);

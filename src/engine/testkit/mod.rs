@@ -5,8 +5,12 @@
 
 pub mod build;
 pub mod check;
+mod counted;
 pub mod lab;
 pub mod pcap;
+mod repair;
 pub mod text;
 
 pub use build::Packet;
+pub use counted::Counted;
+pub use repair::repair;

@@ -185,13 +185,6 @@ const fn never_zero(raw: u16) -> u16 {
     if raw == 0 { 0xffff } else { raw }
 }
 
-/// Takes one hop off the TTL and updates the checksum. The caller has seen that the TTL is not 0.
-#[inline(always)]
-pub const fn ttl_down(header: &mut ipv4::Header) {
-    header.ttl = header.ttl.wrapping_sub(1);
-    apply(&mut header.checksum, Delta::TTL_DOWN);
-}
-
 /// True when the checksum of an IPv4 header is right. `header` is all of it with its options, and nothing more.
 #[inline(always)]
 pub fn ipv4_header_ok(header: &[u8]) -> bool {
@@ -390,7 +383,8 @@ mod tests {
             let mut header = ipv4::Header::new_zeroed();
             (header.ver_ihl, header.ttl, header.proto, header.id) = (0x45, ttl, 6, Be16::new(u16::from(ttl) * 251));
             ipv4_header_fill(header.as_mut_bytes());
-            ttl_down(&mut header);
+            header.ttl -= 1;
+            apply(&mut header.checksum, Delta::TTL_DOWN);
             let mut full = header;
             ipv4_header_fill(full.as_mut_bytes());
             assert_eq!((header.ttl, header.checksum), (ttl - 1, full.checksum));

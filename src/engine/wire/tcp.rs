@@ -79,12 +79,6 @@ impl Header {
     pub const fn has(&self, flags: u8) -> bool {
         self.flags & flags == flags
     }
-
-    /// Sets [`Header::offset`] for a header of `len` bytes, options included: a multiple of 4, at most 60.
-    #[inline(always)]
-    pub const fn set_header_len(&mut self, len: usize) {
-        self.offset = ((len / 4) as u8) << 4;
-    }
 }
 
 /// A segment in its three parts: header, options, data. `None` when `segment` is shorter than its header, or says that
