@@ -206,7 +206,7 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
         hand_over.push(ring::mpsc(&eal, &format!("redirect{i}"), 4_096, socket)?);
     }
     let (peers, redirected): (Vec<_>, Vec<_>) = hand_over.into_iter().unzip();
-    let shared = Shared { snapshot: snapshot.clone(), neighbors: neighbors.clone(), steer };
+    let shared = Shared::new(snapshot.clone(), neighbors.clone(), steer);
     let sizes = Sizes::of(model.tables.connections as usize, model.tables.reals as usize);
     let idle = idle_policy(&model);
     let mut seats = Vec::new();
