@@ -304,7 +304,7 @@ proptest! {
             one.gateway.lab.advance(nanos);
             other.gateway.lab.advance(nanos);
             if n == at {
-                prop_assert_eq!(other.gateway.lab.restart(99).unwrap(), 0, "every record is adopted");
+                prop_assert_eq!(other.gateway.lab.restart(99, shards).unwrap(), 0, "every record is adopted");
             }
             let (port, frame) = match answers.pop().filter(|_| n % 2 == 1) {
                 Some(answer) => answer,
