@@ -8,3 +8,7 @@ mod memory;
 mod pressure;
 #[path = "engine/properties.rs"]
 mod properties;
+#[path = "engine/steering.rs"]
+mod steering;
+#[path = "engine/table.rs"]
+mod table;
