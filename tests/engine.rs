@@ -2,6 +2,8 @@
 
 #[path = "engine/bench.rs"]
 mod bench;
+#[path = "engine/expiry.rs"]
+mod expiry;
 #[path = "engine/memory.rs"]
 mod memory;
 #[path = "engine/pressure.rs"]

@@ -60,9 +60,12 @@ fn key(src: u32, dst: u32, sport: u16, dport: u16) -> Key4 {
 
 const VIP: u32 = 0xC612_0164;
 
+/// What it is called, and its n-th tuple.
+type Flood = (&'static str, Box<dyn Fn(u32) -> Key4>);
+
 /// Kinds of tuples that somebody may choose who knows the hash but not its secret: differences in few bits, at either end
 /// of a word, arithmetic progressions, and words of zeros and ones, which a multiplication likes least.
-fn floods() -> Vec<(&'static str, Box<dyn Fn(u32) -> Key4>)> {
+fn floods() -> Vec<Flood> {
     vec![
         ("ports of one host", Box::new(|i| key(0x0A00_0001, VIP, i as u16, 80))),
         ("hosts in a row", Box::new(|i| key(0x0A00_0000 + i, VIP, 4_000, 80))),
