@@ -4,6 +4,8 @@
 mod bench;
 #[path = "engine/expiry.rs"]
 mod expiry;
+#[path = "engine/handover.rs"]
+mod handover;
 #[path = "engine/memory.rs"]
 mod memory;
 #[path = "engine/pressure.rs"]
