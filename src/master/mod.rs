@@ -2,6 +2,7 @@
 //!
 //! A turn of its loop is bounded; between turns with nothing to do it sleeps for a fraction of a millisecond.
 
+pub mod cpus;
 mod reload;
 pub mod socket;
 pub mod start;
@@ -12,6 +13,7 @@ use crate::config::compile::Compiler;
 use crate::worker::Clock;
 use crate::worker::io::{Mbufs, Punts};
 use crate::worker::mailbox::{FromWorker, Rings, ToWorker};
+use cpus::Places;
 use dpdk::ring::Producer;
 use dpdk::{Eal, LaunchHandle, Mbuf, Mempool, Port};
 use gatun_engine::addr::RealId;
@@ -86,6 +88,7 @@ pub struct Master {
     jobs: Jobs,
     clock: Clock,
     ready: bool,
+    places: Places,
     outs: Vec<Out>,
     ports: Vec<Port>,
     pool: Mempool,

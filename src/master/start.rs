@@ -1,5 +1,6 @@
 //! The start: EAL, ports, pools, rings, shards, workers; in this order, and freed in the opposite one.
 
+use super::cpus::{self, Places};
 use super::status::Jobs;
 use super::{Master, Seat};
 use crate::config::compile::{self, CompileError, Compiler, Shards};
@@ -32,6 +33,14 @@ pub enum StartError {
     /// The EAL.
     #[error("DPDK does not start: {0}")]
     Eal(#[from] dpdk::EalError),
+    /// Nowhere for a worker to run.
+    #[error(
+        "lcores.workers = \"auto\": there is no CPU but the master's ({cpu}) that gatun may use: let it use more (taskset, cpuset), or let both share one with workers = [1] and cpus = {{ 1 = {cpu} }}"
+    )]
+    NoWorker {
+        /// The master's CPU.
+        cpu: u32,
+    },
     /// A CPU that is not there.
     #[error(
         "lcores: lcore {lcore} is to run on CPU {cpu}, but this machine has the CPUs {online}: change lcores.master or lcores.workers, or map the lcore to another CPU in lcores.cpus"
@@ -161,12 +170,12 @@ pub fn claim(model: &Model) -> Result<Vec<Claim>, StartError> {
 /// Starts everything. The calling thread becomes the master lcore.
 pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, StartError> {
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-    check_cpus(&model, online.trim())?;
-    let eal = Eal::init(&eal_args(&model))?;
-    let workers = model.lcores.workers.len();
-    let first = model.lcores.workers.first().copied().unwrap_or_default();
-    let socket = eal.lcores().into_iter().find(|l| l.id.0 == first).and_then(|l| l.socket);
-    check_mbufs(&model)?;
+    let places = cpus::place(&model.lcores, online.trim(), &cpus::allowed())?;
+    let eal = Eal::init(&eal_args(&model, &places))?;
+    let workers = places.workers.len();
+    let socket_of = |lcore: u32| eal.lcores().into_iter().find(|l| l.id.0 == lcore).and_then(|l| l.socket);
+    let socket = places.workers.first().and_then(|p| socket_of(p.lcore));
+    check_mbufs(&model, workers)?;
     let pool = Mempool::new(&eal, "gatun", model.tables.mbufs, 256, model.tables.mbuf_size, socket)?;
 
     let mut ports = Vec::new();
@@ -208,11 +217,11 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
     let (peers, redirected): (Vec<_>, Vec<_>) = hand_over.into_iter().unzip();
     let shared = Shared { snapshot: snapshot.clone(), neighbors: neighbors.clone(), steer };
     let sizes = Sizes::of(model.tables.connections as usize, model.tables.reals as usize);
-    let idle = idle_policy(&model);
+    let idle = idle_policy(&model, &places);
     let mut seats = Vec::new();
     for (i, ((rx, tx), redirected)) in rx.into_iter().zip(tx).zip(redirected).enumerate() {
-        let lcore = model.lcores.workers[i];
-        let socket = eal.lcores().into_iter().find(|l| l.id.0 == lcore).and_then(|l| l.socket);
+        let lcore = places.workers[i].lcore;
+        let socket = socket_of(lcore);
         let memory = HugePages { eal: eal.clone(), socket };
         let stats = Arc::new(Stats::new(model.tables.reals as usize));
         let (id, seed) = (LcoreId(i as u8), random.next());
@@ -246,6 +255,7 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
         jobs: Jobs::default(),
         clock,
         ready: false,
+        places,
         outs: Vec::new(),
         ports,
         pool,
@@ -287,29 +297,8 @@ fn open(
     Ok((port, queues.rx, queues.tx.into_iter().take(workers).collect()))
 }
 
-/// The EAL would answer with a page of its usage.
-fn check_cpus(model: &Model, online: &str) -> Result<(), StartError> {
-    let ranges: Vec<(u32, u32)> = online
-        .split(',')
-        .filter_map(|r| {
-            let (first, last) = r.split_once('-').unwrap_or((r, r));
-            Some((first.parse().ok()?, last.parse().ok()?))
-        })
-        .collect();
-    let l = &model.lcores;
-    let missing = std::iter::once(l.master)
-        .chain(l.workers.iter().copied())
-        .find(|lcore| !ranges.iter().any(|(first, last)| (*first..=*last).contains(&l.cpu(*lcore))));
-    match missing {
-        Some(lcore) if !ranges.is_empty() => {
-            Err(StartError::NoCpu { lcore, cpu: l.cpu(lcore), online: online.to_owned() })
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn check_mbufs(model: &Model) -> Result<(), StartError> {
-    let workers = model.lcores.workers.len() as u32;
+fn check_mbufs(model: &Model, workers: usize) -> Result<(), StartError> {
+    let workers = workers as u32;
     let queues: u32 = model.ports.iter().map(|p| (u32::from(p.rx_desc) + u32::from(p.tx_desc)) * workers).sum();
     // Caches, spares, held frames and punts of each lcore.
     let need = queues + (workers + 1) * 1_024;
@@ -329,11 +318,10 @@ fn check_mbufs(model: &Model) -> Result<(), StartError> {
 }
 
 /// The arguments of the EAL that follow from the file.
-pub fn eal_args(model: &Model) -> Vec<String> {
-    let l = &model.lcores;
-    let at = |lcore: u32| format!("{lcore}@{}", l.cpu(lcore));
-    let lcores: Vec<String> = std::iter::once(l.master).chain(l.workers.iter().copied()).map(at).collect();
-    let mut args = vec!["--lcores".to_owned(), lcores.join(","), "--main-lcore".to_owned(), l.master.to_string()];
+pub fn eal_args(model: &Model, places: &Places) -> Vec<String> {
+    let lcores: Vec<String> = places.all().map(|p| format!("{}@{}", p.lcore, p.cpu)).collect();
+    let master = places.master.lcore.to_string();
+    let mut args = vec!["--lcores".to_owned(), lcores.join(","), "--main-lcore".to_owned(), master];
     args.push("--no-telemetry".to_owned());
     args.push("--log-level=*:warning".to_owned());
     if model.eal.no_huge {
@@ -360,7 +348,7 @@ pub fn eal_args(model: &Model) -> Vec<String> {
 
 /// `auto`: sleep where the kernel feeds the ports, as it needs the CPU too; spin where every lcore has a CPU to itself;
 /// else yield.
-fn idle_policy(model: &Model) -> Policy {
+fn idle_policy(model: &Model, places: &Places) -> Policy {
     const KERNEL: [&str; 4] = ["net_af_packet", "net_af_xdp", "net_tap", "net_pcap"];
     let devices = || model.ports.iter().filter_map(|p| p.device.as_deref());
     match model.lcores.idle {
@@ -369,10 +357,8 @@ fn idle_policy(model: &Model) -> Policy {
         Idle::Sleep => Policy::Sleep,
         Idle::Auto if devices().any(|d| KERNEL.iter().any(|k| d.starts_with(k))) => Policy::Sleep,
         Idle::Auto => {
-            let l = &model.lcores;
-            let lcores = || std::iter::once(l.master).chain(l.workers.iter().copied());
-            let cpus: BTreeSet<u32> = lcores().map(|i| l.cpu(i)).collect();
-            if cpus.len() == lcores().count() { Policy::Spin } else { Policy::Yield }
+            let cpus: BTreeSet<u32> = places.all().map(|p| p.cpu).collect();
+            if cpus.len() == places.all().count() { Policy::Spin } else { Policy::Yield }
         }
     }
 }
@@ -391,22 +377,10 @@ mod tests {
     }
 
     #[test]
-    fn an_lcore_on_a_cpu_that_is_not_there_is_named_with_the_remedy() {
-        let ok = |text, online| check_cpus(&model(text), online).map_err(|e| e.to_string());
-        assert_eq!(ok("workers = [1]", "0-1"), Ok(()));
-        assert_eq!(ok("workers = [1, 9]", "0-3,8-9"), Ok(()));
-        assert_eq!(ok("workers = [1, 2]\ncpus = { 2 = 0 }", "0-1"), Ok(()));
-        assert_eq!(ok("workers = [1]", ""), Ok(()), "an unknown machine is left to the EAL");
-        let error = ok("workers = [1, 2]", "0-1").unwrap_err();
-        assert!(
-            error.starts_with("lcores: lcore 2 is to run on CPU 2, but this machine has the CPUs 0-1: "),
-            "{error}"
-        );
-    }
-
-    #[test]
     fn the_eal_is_told_what_the_file_says_and_nothing_of_other_cards() {
-        let args = eal_args(&model("workers = [1]\ncpus = { 1 = 0 }")).join(" ");
+        let model = model("workers = [1]\ncpus = { 1 = 0 }");
+        let places = cpus::place(&model.lcores, "", &[]).unwrap();
+        let args = eal_args(&model, &places).join(" ");
         let expected = "--lcores 0@0,1@0 --main-lcore 0 --no-telemetry --log-level=*:warning --no-huge --no-shconf --no-pci -m 256";
         assert_eq!(args, expected);
     }
@@ -414,13 +388,13 @@ mod tests {
     #[test]
     fn too_few_or_too_small_buffers_are_refused_before_a_port_is_opened() {
         let model = model("workers = [1]");
-        assert!(check_mbufs(&model).is_ok());
+        assert!(check_mbufs(&model, 1).is_ok());
         let mut few = model.clone();
         few.tables.mbufs = 512;
         let need = "tables.mbufs is 512, but the queues of all ports and what is on its way need 6144: raise it";
-        assert_eq!(check_mbufs(&few).unwrap_err().to_string(), need);
+        assert_eq!(check_mbufs(&few, 1).unwrap_err().to_string(), need);
         let mut small = model;
         small.ports[0].mtu = 9_000;
-        assert!(matches!(check_mbufs(&small), Err(StartError::MbufSize { mtu: 9_000, need: 9_022, .. })));
+        assert!(matches!(check_mbufs(&small, 1), Err(StartError::MbufSize { mtu: 9_000, need: 9_022, .. })));
     }
 }

@@ -1,6 +1,7 @@
 //! What the running gateway says of itself: services, neighbours, counters, connections.
 
 use super::Master;
+use super::cpus::Place;
 use crate::config::compile;
 use crate::worker::mailbox::ToWorker;
 use gatun_engine::addr::{Be16, Be32, Proto};
@@ -29,6 +30,8 @@ pub struct Status {
     pub ready: bool,
     /// In the order of the file.
     pub services: Vec<Service>,
+    /// `lcores.workers` of the file: `auto`, or the list.
+    pub workers: String,
     /// One a worker.
     pub lcores: Vec<Lcore>,
     /// Every next hop that is known or asked for.
@@ -85,6 +88,8 @@ pub struct Real {
 pub struct Lcore {
     /// Its EAL lcore.
     pub id: u32,
+    /// Its CPU.
+    pub cpu: u32,
     /// Every counter.
     pub counters: BTreeMap<String, u64>,
     /// Drops by reason, where there were any.
@@ -256,6 +261,7 @@ impl Master {
             generation_running: self.seats.iter().map(|s| s.generation).min().unwrap_or_default(),
             ready: self.ready,
             services: self.services(),
+            workers: self.model.lcores.workers.to_string(),
             lcores: self.lcores(counts),
             neighbors: self.neighbor_table(),
             ports: self.port_table(),
@@ -300,17 +306,18 @@ impl Master {
     }
 
     fn lcores(&self, counts: &[&LcoreStats]) -> Vec<Lcore> {
-        let lcore = |(id, s): (&u32, &&LcoreStats)| {
+        let lcore = |(place, s): (&Place, &&LcoreStats)| {
             let nonzero = |(label, n): (&str, u64)| (n > 0).then(|| (label.to_owned(), n));
             Lcore {
-                id: *id,
+                id: place.lcore,
+                cpu: place.cpu,
                 counters: s.named().map(|(name, value, _)| (name.to_owned(), value)).collect(),
                 drops: DropReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.drop(*r).value()))).collect(),
                 punts: PuntReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.punt(*r).value()))).collect(),
                 balance: s.balance() as i64,
             }
         };
-        self.model.lcores.workers.iter().zip(counts).map(lcore).collect()
+        self.places.workers.iter().zip(counts).map(lcore).collect()
     }
 
     fn neighbor_table(&self) -> Vec<Neighbor> {
