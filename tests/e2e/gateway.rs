@@ -165,6 +165,11 @@ impl Status {
         self.0["generation"].as_u64().expect("a generation")
     }
 
+    /// All of it.
+    pub(crate) fn json(&self) -> &Value {
+        &self.0
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         self.0["ready"].as_bool().expect("ready or not")
     }
