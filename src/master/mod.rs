@@ -45,6 +45,8 @@ const PUNT_BUDGET: usize = 64;
 const NAP: Duration = Duration::from_micros(300);
 /// How long what is open may go on after SIGTERM.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long a worker may take to end. All its queues are empty by then, or it is stuck.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks at the neighbours' timers.
 const NEIGHBOR_TURN: Ticks = Ticks(HZ / 16);
 
@@ -254,8 +256,8 @@ impl Master {
     /// SIGTERM: open nothing more, let what is under way finish, drain, end.
     fn stop(&mut self) {
         info!("stopping: no new connections; what is open has {} ms", GRACE.as_millis());
-        self.tell_all(|| ToWorker::Close);
         let until = Instant::now() + GRACE;
+        self.tell_all(|| ToWorker::Close, until);
         let open = |seats: &[Seat]| seats.iter().map(|s| s.stats.lcore.conns_now.value()).sum::<u64>();
         while Instant::now() < until && open(&self.seats) > 0 {
             let now = self.clock.now();
@@ -263,24 +265,35 @@ impl Master {
                 std::thread::sleep(NAP);
             }
         }
-        self.tell_all(|| ToWorker::Stop);
-        for seat in &mut self.seats {
+        let until = Instant::now() + PATIENCE;
+        self.tell_all(|| ToWorker::Stop, until);
+        for (seat, place) in self.seats.iter_mut().zip(&self.places.workers) {
+            let runs = |seat: &Seat| seat.handle.as_ref().is_some_and(LaunchHandle::is_running);
             // A worker waits for room in its return ring before it takes a message.
-            while seat.handle.as_ref().is_some_and(LaunchHandle::is_running) {
+            while runs(seat) && Instant::now() < until {
                 while seat.rings.from.pop().is_some() {}
                 std::thread::sleep(NAP);
             }
-            if let Some(Err(e)) = seat.handle.take().map(LaunchHandle::join) {
+            if runs(seat) {
+                let at = seat.progress.position();
+                error!("worker lcore {} does not end; last seen {at}: the process ends without it", place.lcore);
+            } else if let Some(Err(e)) = seat.handle.take().map(LaunchHandle::join) {
                 warn!("{e}");
             }
         }
     }
 
-    fn tell_all(&self, message: impl Fn() -> ToWorker) {
+    /// Whether every worker has ended.
+    pub fn has_ended(&self) -> bool {
+        self.seats.iter().all(|seat| seat.handle.is_none())
+    }
+
+    /// Until then at most: one that is stuck reads nothing.
+    fn tell_all(&self, message: impl Fn() -> ToWorker, until: Instant) {
         for seat in &self.seats {
             let mut next = Some(message());
             while let Some(m) = next.take() {
-                next = seat.rings.to.push(m).err();
+                next = seat.rings.to.push(m).err().filter(|_| Instant::now() < until);
                 if next.is_some() {
                     while seat.rings.from.pop().is_some() {}
                     std::thread::sleep(NAP);

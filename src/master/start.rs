@@ -147,10 +147,9 @@ pub fn claim(model: &Model) -> Result<Vec<Claim>, StartError> {
         let Some(device) = &port.device else { return Err(StartError::NoDevice(port.name.clone())) };
         let iface = device.split(',').find_map(|a| a.strip_prefix("iface="));
         let name = format!("gatun/device/{}", iface.unwrap_or(device));
-        // The PMD would say that it is not permitted. net_tap makes its interface itself.
-        if let Some(iface) =
-            iface.filter(|i| !device.starts_with("net_tap") && !Path::new("/sys/class/net").join(i).exists())
-        {
+        // The PMD would say that it is not permitted. Others make their interface themselves, or mean a socket by it.
+        let there = ["net_af_packet", "net_af_xdp", "net_pcap"].iter().any(|driver| device.starts_with(driver));
+        if let Some(iface) = iface.filter(|i| there && !Path::new("/sys/class/net").join(i).exists()) {
             return Err(StartError::NoInterface { port: port.name.clone(), iface: iface.to_owned() });
         }
         let in_use = |_| StartError::InUse { port: port.name.clone(), device: iface.unwrap_or(device).to_owned() };
@@ -327,7 +326,7 @@ fn share(
             };
             hands[worker].tx.push(way);
         }
-        let old = u32::from(model.ports[i].rx_desc);
+        let old = u32::from(opened.port.granted().rx_desc.max(model.ports[i].rx_desc));
         for (worker, queue) in opened.rx {
             let rss = steering.rss().map(|rss| Sampler::new(rss.clone(), queue.index(), old));
             hands[worker].receivers.push(Receiver { port: PortId(i as u8), queue, rss });
@@ -431,6 +430,13 @@ mod tests {
     fn too_few_or_too_small_buffers_are_refused_before_a_port_is_opened() {
         let model = model("workers = [1]");
         assert!(check_mbufs(&model, &[None]).is_ok());
+        // On two sockets each pool serves its own lcores: half of the queues.
+        assert!(check_mbufs(&model, &[Some(0), Some(0)]).is_ok());
+        let mut two = model.clone();
+        two.ports.iter_mut().for_each(|p| p.device = Some("0000:01:00.0".to_owned()));
+        two.tables.mbufs = 6_144;
+        assert!(check_mbufs(&two, &[Some(0), Some(1)]).is_ok());
+        assert!(matches!(check_mbufs(&two, &[Some(0), Some(0)]), Err(StartError::Mbufs { need: 11_264, .. })));
         let mut few = model.clone();
         few.tables.mbufs = 512;
         let need = "tables.mbufs is 512, but the queues of all ports and what is on its way need 6144: raise it";

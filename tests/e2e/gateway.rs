@@ -120,7 +120,8 @@ impl Gateway {
         log
     }
 
-    fn exit(&mut self, start: Instant, limit: Duration) -> ExitStatus {
+    /// How it ends, which has to be within `limit` of `start`.
+    pub(crate) fn exit(&mut self, start: Instant, limit: Duration) -> ExitStatus {
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 let _ = self.reader.take().map(JoinHandle::join);

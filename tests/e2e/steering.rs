@@ -4,8 +4,10 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::lab::{Lab, VIP, closing, within};
 use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, waitpid};
-use std::time::Duration;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
 
 const TWO_WORKERS: &str = "workers = [1, 2]\ncpus = { 0 = 0, 1 = 0, 2 = 1 }";
 const THREE_WORKERS: &str = "workers = [1, 2, 3]\ncpus = { 0 = 0, 1 = 0, 2 = 1, 3 = 1 }";
@@ -125,23 +127,44 @@ fn a_device_that_only_claims_to_steer_falls_to_software_and_says_why() {
 #[test]
 fn a_worker_that_does_not_get_to_run_is_told_of_and_does_not_keep_the_status_waiting() {
     let (lab, gateway) = Lab::with(&Config::demo().edit("workers = [1]", TWO_WORKERS));
-    let workers = gateway.worker_threads();
-    assert_eq!(workers.len(), 2);
-    // A debugger stops one thread: what only signals can do to all.
-    ptrace::seize(workers[1], ptrace::Options::empty()).expect("to be the debugger of a child");
-    ptrace::interrupt(workers[1]).expect("to stop it");
-    waitpid(workers[1], Some(WaitPidFlag::__WALL)).expect("it stops");
+    let stopped = stop_second_worker(&gateway);
     within(Duration::from_secs(10), "the stopped worker is logged", || gateway.log().contains("does not get to run"));
     let lcore = |n: usize| gateway.status().json()["lcores"][n].clone();
     assert_eq!((lcore(0)["descheduled"].as_u64(), lcore(1)["descheduled"].as_u64()), (Some(0), Some(1)));
     assert_eq!((lcore(0)["stalls"].as_u64(), lcore(1)["stalls"].as_u64()), (Some(0), Some(0)));
     gateway.connections();
-    ptrace::detach(workers[1], None).expect("to let it go on");
+    ptrace::detach(stopped, None).expect("to let it go on");
     within(Duration::from_secs(5), "it goes on", || gateway.log().contains("lcore 2 goes on after"));
     lab.run("client", &format!("curl -sSf -H Connection:close http://{VIP}/?[1-50]"));
     assert_eq!(lcore(1)["descheduled"].as_u64(), Some(1));
     assert_eq!(gateway.log().matches("does not get to run").count(), 1, "it is said once");
     gateway.finish();
+}
+
+/// Stops one thread as a debugger does; signals stop all of them.
+fn stop_second_worker(gateway: &Gateway) -> Pid {
+    let workers = gateway.worker_threads();
+    assert_eq!(workers.len(), 2);
+    ptrace::seize(workers[1], ptrace::Options::empty()).expect("to be the debugger of a child");
+    ptrace::interrupt(workers[1]).expect("to stop it");
+    waitpid(workers[1], Some(WaitPidFlag::__WALL)).expect("it stops");
+    workers[1]
+}
+
+#[test]
+fn a_worker_that_does_not_end_does_not_keep_the_gateway_from_ending() {
+    let (_lab, mut gateway) = Lab::with(&Config::demo().edit("workers = [1]", TWO_WORKERS));
+    let stopped = stop_second_worker(&gateway);
+    gateway.signal(Signal::SIGTERM);
+    // The debugger has to take leave of the thread, too.
+    let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
+    within(Duration::from_secs(10), "the thread is gone", || {
+        waitpid(stopped, Some(flags)) != Ok(WaitStatus::StillAlive)
+    });
+    let exit = gateway.exit(Instant::now(), Duration::from_secs(10));
+    let log = gateway.log();
+    assert!(log.contains("worker lcore 2 does not end"), "{log}");
+    assert_eq!(exit.code(), Some(1), "it did not stop in order");
 }
 
 #[test]
