@@ -60,8 +60,11 @@ impl Card {
         self.sent += 1;
         let n = self.sent;
         let client = format!("198.18.{}.{}:{}", n >> 8 & 63, n & 255 | 1, 1024 + n % 60_000);
-        let frame =
-            if n % 2 == 0 { Build::tcp(&client, "198.18.1.100:80") } else { Build::udp(&client, "198.18.1.100:53") };
+        let frame = if n.is_multiple_of(2) {
+            Build::tcp(&client, "198.18.1.100:80")
+        } else {
+            Build::udp(&client, "198.18.1.100:53")
+        };
         self.frame(&frame.build(), lie)
     }
 
