@@ -278,7 +278,7 @@ fn a_bench_takes_every_packet_of_both_sides_through_each_pass() {
         format!("a pass: {packets} packets ({} of them answers of model servers), ", 3 * opened),
         format!("{opened} connections opened, {} packets forwarded, 1 dropped, 1 to the master", packets - 2),
         "engine alone".to_owned(),
-        "median, lowest and highest of 5 passes".to_owned(),
+        "passes: 5, after one to warm up".to_owned(),
     ] {
         assert!(out(&o).contains(&words), "{words}\n{}", out(&o));
     }

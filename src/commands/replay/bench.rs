@@ -216,7 +216,7 @@ fn as_text(trace: &Trace, passes: u32, memory: Option<&str>, measured: &[Measure
         table.add_row(row.chain([format!("{:.3}", m.cpu().as_secs_f64())]));
     }
     text += &table.trim_fmt();
-    text += &format!("\n\nmedian, lowest and highest of {passes} passes after one to warm up");
+    text += &format!("\n\npasses: {passes}, after one to warm up; a figure is their median");
     if let Some(memory) = memory {
         text += &format!("; DPDK on {memory} pages");
     }

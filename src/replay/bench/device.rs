@@ -22,27 +22,31 @@ use std::time::Duration;
 
 /// Mbufs besides those that hold the trace: on their way, spare, held, and in the cache of the lcore.
 const ON_THE_WAY: u32 = 4_095;
+/// Bytes of an mbuf besides its room: headers, headroom, and what spreads mbufs over the memory channels.
+const MBUF: u64 = 640;
 /// Bytes that a connection takes at most, with its timer, ports and index.
 const CONNECTION: u64 = 160;
 /// MiB for everything else.
 const REST: u64 = 64;
+/// Bytes of an ordinary page.
+const PAGE: u64 = 4_096;
 /// Bytes of a huge page.
 const HUGE: u64 = 2 << 20;
 
-/// Why DPDK can not be measured.
+/// Why DPDK can not be measured; the source says more.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The EAL.
-    #[error("--dpdk: DPDK does not start: {0}")]
+    #[error("--dpdk: DPDK does not start")]
     Eal(#[from] EalError),
     /// The buffers.
-    #[error("--dpdk: all of the capture has to be in packet buffers: {0}")]
+    #[error("--dpdk: all of the capture has to be in packet buffers; take a shorter one, or reserve more huge pages")]
     Mempool(#[from] MempoolError),
     /// A device.
-    #[error("--dpdk: {0}")]
+    #[error("--dpdk: a virtual device can not be opened")]
     Port(#[from] PortError),
     /// The file that net_pcap reads.
-    #[error("--dpdk: {0}: can not be written: {1}; set TMPDIR to a folder with room for the capture")]
+    #[error("--dpdk: {0}: {1}; set TMPDIR to a folder with room for the capture")]
     File(PathBuf, gatun_engine::testkit::pcap::Error),
 }
 
@@ -65,9 +69,12 @@ impl<'a> Device<'a> {
     pub fn open(trace: &'a Trace, plan: &'a Plan) -> Result<Device<'a>, DeviceError> {
         let mbufs = u32::try_from(trace.len()).unwrap_or(u32::MAX).saturating_add(ON_THE_WAY);
         let room = u16::try_from(trace.longest().max(2_048) + 16).unwrap_or(u16::MAX);
-        let bytes = u64::from(mbufs) * (u64::from(room) + 384) + plan.sizes.conns as u64 * CONNECTION + (REST << 20);
-        let huge_pages = free_huge_pages() >= bytes / HUGE;
-        let eal = Eal::init(&eal_args(huge_pages, bytes >> 20))?;
+        let bytes = |mbuf: u64| u64::from(mbufs) * mbuf + plan.sizes.conns as u64 * CONNECTION + (REST << 20);
+        let mbuf = u64::from(room) + MBUF;
+        let huge_pages = free_huge_pages() > bytes(mbuf) / HUGE;
+        // No mbuf crosses the boundary of a page.
+        let megabytes = bytes(if huge_pages { mbuf } else { mbuf.next_multiple_of(PAGE) }) >> 20;
+        let eal = Eal::init(&eal_args(huge_pages, megabytes))?;
         let pool = Mempool::new(&eal, "bench", mbufs, 256, room, None)?;
         let file = Temporary::write(trace)?;
         let source = PortConfig::new(format!("net_pcap0,rx_pcap={},infinite_rx=1", file.0.display()), pool.clone());
