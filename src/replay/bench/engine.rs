@@ -2,8 +2,8 @@
 
 use super::{BURSTS, Outcome, Pass, Trace, cpu};
 use gatun_engine::addr::{LcoreId, NeighborId, PortId};
-use gatun_engine::frame::{Frame, Meta, SPARES};
-use gatun_engine::lcore::{Batch, Buffer, HELD, Io, Lcore, Punt, Source};
+use gatun_engine::frame::{Buffer, Frame, Meta, SPARES};
+use gatun_engine::lcore::{Batch, HELD, Io, Lcore, Punt, Source};
 use gatun_engine::mem::{Heap, Memory, OutOfMemory, Plain};
 use gatun_engine::testkit::lab::{Buf, Plan};
 use gatun_engine::time::Tick;
@@ -60,23 +60,45 @@ impl Drop for Slot {
     }
 }
 
+impl Slot {
+    #[inline(always)]
+    fn buf(&self) -> &Buf {
+        &self.buf.as_ref().expect("there until it is dropped").0
+    }
+    #[inline(always)]
+    fn buf_mut(&mut self) -> &mut Buf {
+        &mut self.buf.as_mut().expect("there until it is dropped").0
+    }
+}
+
 impl Buffer for Slot {
     #[inline(always)]
     fn frame(&mut self) -> Frame<'_> {
-        match &mut self.buf {
-            Some(buf) => buf.0.frame(),
-            None => Frame::new(&mut [], 0, 0, Meta::default()),
-        }
+        self.buf_mut().frame()
+    }
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        self.buf().bytes()
+    }
+    #[inline(always)]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self.buf_mut().bytes_mut()
+    }
+    #[inline(always)]
+    fn port(&self) -> PortId {
+        self.buf().port()
+    }
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.buf().is_plain()
     }
     #[inline(always)]
     fn commit(&mut self, head: u16, len: u16) {
-        if let Some(buf) = &mut self.buf {
-            buf.0.commit(head, len);
-        }
+        self.buf_mut().commit(head, len);
     }
     #[inline(always)]
     fn len(&self) -> usize {
-        self.buf.as_ref().map_or(0, |buf| buf.0.len())
+        self.buf().len()
     }
 }
 
@@ -151,16 +173,14 @@ impl<'a> Engine<'a> {
         self.ways.pool.0.borrow_mut().extend(new);
         for f in &self.trace.frames[frames] {
             let Some(mut slot) = self.ways.pool.take() else { continue };
-            if let Some(Boxed(buf)) = &mut slot.buf {
-                let bytes = self.trace.frame(f);
-                let mut frame = buf.frame();
-                if let Some(to) = frame.reset(bytes.len()) {
-                    to.copy_from_slice(bytes);
-                }
-                let (head, len) = (frame.head, frame.len);
-                buf.commit(head, len);
-                buf.meta = Meta { port: f.port, ..Meta::default() };
+            let (bytes, buf) = (self.trace.frame(f), slot.buf_mut());
+            let mut frame = buf.frame();
+            if let Some(to) = frame.reset(bytes.len()) {
+                to.copy_from_slice(bytes);
             }
+            let (head, len) = (frame.head, frame.len);
+            buf.commit(head, len);
+            buf.meta = Meta { port: f.port, ..Meta::default() };
             self.ready.push(slot);
         }
     }

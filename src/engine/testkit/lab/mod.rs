@@ -14,8 +14,8 @@ mod wires;
 
 use crate::addr::{Be32, IfaceId, LcoreId, Mac, NeighborId, PortId};
 use crate::conn::record::{Cursor, Event, EventKind, Record};
-use crate::frame::Meta;
-use crate::lcore::{self, Batch, Buffer, Source};
+use crate::frame::{Buffer, Meta};
+use crate::lcore::{self, Batch, Source};
 use crate::limit::Limits;
 use crate::local::Local;
 use crate::mem::{Heap, Memory, OutOfMemory};
@@ -78,8 +78,9 @@ impl Plan {
     ) -> Result<lcore::Lcore<M, B>, OutOfMemory> {
         let stats = Arc::new(Stats::new(self.reals));
         let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(id));
-        let shard = Shard::new(memory, LcoreId(id), self.sizes, self.shared.clone(), stats, seed, now)?;
-        Ok(lcore::Lcore::new(shard, self.links.len(), usize::from(self.shared.steer.lcores()), &self.limits, now))
+        let shard = Shard::new(memory, LcoreId(id), self.sizes, stats, seed, now)?;
+        let lcores = usize::from(self.shared.steer.lcores());
+        Ok(lcore::Lcore::new(self.shared.clone(), shard, self.links.len(), lcores, &self.limits, now))
     }
 }
 
@@ -140,7 +141,7 @@ impl Lab {
     }
 
     fn configure(&mut self) {
-        let snapshot = &self.plan.shared.snapshot;
+        let snapshot = self.plan.shared.snapshot();
         let quiet = |iface: IfaceId| snapshot.iface(iface).is_some_and(|i| self.link(i.port) == Link::Quiet);
         let asked: Vec<_> = self.plan.hops.iter().copied().filter(|(i, _)| !quiet(*i)).collect();
         self.local.configure(self.now, &asked, &self.plan.fixed);
@@ -154,7 +155,7 @@ impl Lab {
     /// Sends gratuitous ARP for every address of ours, on the links that speak ARP.
     pub fn announce(&mut self) -> Vec<Sent> {
         let mut out = Vec::new();
-        self.local.announce(&self.plan.shared.snapshot, &mut out);
+        self.local.announce(self.plan.shared.snapshot(), &mut out);
         self.relay(out);
         self.settle();
         self.take()
@@ -168,10 +169,10 @@ impl Lab {
         fixed: Vec<(IfaceId, Be32, Mac)>,
         limits: Limits,
     ) {
-        self.plan.shared.snapshot = snapshot.clone();
+        self.plan.shared.replace(snapshot.clone());
         (self.plan.hops, self.plan.fixed, self.plan.limits) = (hops, fixed, limits);
         for lcore in &mut self.lcores {
-            lcore.shard.snapshot = snapshot.clone();
+            lcore.shared.replace(snapshot.clone());
             lcore.set_limits(&limits, self.now);
         }
         self.configure();
@@ -207,7 +208,7 @@ impl Lab {
         }
         self.settle();
         let mut out = Vec::new();
-        self.local.tick(self.now, &self.plan.shared.snapshot, &mut out);
+        self.local.tick(self.now, self.plan.shared.snapshot(), &mut out);
         self.relay(out);
         self.settle();
     }
@@ -272,7 +273,7 @@ impl Lab {
                 self.turn(to, buf, Source::Ring);
             } else if let Some((punt, buf)) = self.wires.punts.pop_front() {
                 let mut out = Vec::new();
-                self.local.input(self.now, &self.plan.shared.snapshot, &punt, buf.bytes(), &mut out);
+                self.local.input(self.now, self.plan.shared.snapshot(), &punt, buf.bytes(), &mut out);
                 self.relay(out);
                 // What waited for the MAC address that has just been learnt.
                 self.finish();
@@ -316,16 +317,16 @@ impl Lab {
         for lcore in &mut self.lcores {
             let mut cursor = Some(Cursor::default());
             while let Some(at) = cursor {
-                cursor = lcore.shard.export(self.now, at, 7, |r| records.push(r));
+                cursor = lcore.shard.export(&lcore.shared, self.now, at, 7, |r| records.push(r));
             }
             lcore.abandon();
         }
         self.lcores = (0..self.lcores.len()).map(|id| self.lcore(id as u8, seed)).collect::<Result<_, _>>()?;
         let mut refused = 0;
         for record in &records {
-            let owner = self.lcores[0].shard.class_of(&record.client);
-            let owner = self.plan.shared.steer.owner(owner);
-            refused += usize::from(self.lcores[owner.index()].shard.adopt(self.now, record).is_err());
+            let shared = &self.plan.shared;
+            let owner = shared.steer.owner(shared.class_of(&record.client));
+            refused += usize::from(self.lcores[owner.index()].shard.adopt(shared, self.now, record).is_err());
         }
         Ok(refused)
     }
@@ -352,7 +353,7 @@ impl Lab {
 
     /// The configuration in force.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.plan.shared.snapshot
+        self.plan.shared.snapshot()
     }
 
     /// What it is made of.
