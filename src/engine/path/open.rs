@@ -59,7 +59,7 @@ pub(super) fn miss<M: Memory>(
     let seq = sequence(frame, head).host();
     let what = Opening { client, class, service, real, next_hops: [to_server, to_client], seq };
     let neighbors = shard.neighbors.clone();
-    let id = shard.open(now, &what, &mut |forget| reset::forget(&snapshot, &neighbors, &forget, to_server, emit))?;
+    let id = shard.open(now, &what, &mut |forget| reset::forget(&snapshot, &neighbors, &forget, emit))?;
     Ok((id, Dir::In))
 }
 
