@@ -145,10 +145,9 @@ pub fn claim(model: &Model) -> Result<Vec<Claim>, StartError> {
         let Some(device) = &port.device else { return Err(StartError::NoDevice(port.name.clone())) };
         let iface = device.split(',').find_map(|a| a.strip_prefix("iface="));
         let name = format!("gatun/device/{}", iface.unwrap_or(device));
-        // The PMD would say that it is not permitted. net_tap makes its interface itself.
-        if let Some(iface) =
-            iface.filter(|i| !device.starts_with("net_tap") && !Path::new("/sys/class/net").join(i).exists())
-        {
+        // The PMD would say that it is not permitted. net_tap makes its interface itself, net_vhost's is a socket.
+        let made = ["net_tap", "net_vhost"].iter().any(|d| device.starts_with(d));
+        if let Some(iface) = iface.filter(|i| !made && !Path::new("/sys/class/net").join(i).exists()) {
             return Err(StartError::NoInterface { port: port.name.clone(), iface: iface.to_owned() });
         }
         let in_use = |_| StartError::InUse { port: port.name.clone(), device: iface.unwrap_or(device).to_owned() };
