@@ -58,7 +58,7 @@ impl Machine {
     /// the rig.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("setsid");
-        let before = "echo -10 2>/dev/null > /proc/self/autogroup; exec setpriv --pdeathsig KILL -- \"$@\"";
+        let before = "echo -20 2>/dev/null > /proc/self/autogroup; exec setpriv --pdeathsig KILL -- \"$@\"";
         command.args(["sh", "-c", before, "sh"]).arg(program.as_ref());
         command
     }

@@ -60,7 +60,14 @@ impl Seat {
             for (i, socket) in sockets.iter().enumerate() {
                 command.arg("--vdev").arg(format!("net_vhost{i},iface={}", socket.display()));
             }
-            command.args(["--", "--nb-cores=1", "--txd=1024", "--rxd=1024", "--no-lsc-interrupt"]);
+            command.args([
+                "--",
+                "--nb-cores=1",
+                "--txd=1024",
+                "--rxd=1024",
+                "--no-lsc-interrupt",
+                "--disable-link-check",
+            ]);
             command.arg(format!("--forward-mode={mode}"));
         }
         // testpmd ends when its input does.
