@@ -4,12 +4,13 @@
 //! One device has the frames of all ports, so that their order is that of the trace; the port is written into the mbuf.
 
 use super::{BURST, BURSTS, Outcome, Pass, Trace, cpu};
-use crate::worker::io::{DpdkIo, HugePages, Packet, Punts, Receiver};
+use crate::worker::io::{DpdkIo, HugePages, Packet, Punts, Receiver, Way};
 use arrayvec::ArrayVec;
 use dpdk::{Eal, EalError, Mbuf, Mempool, Port, PortConfig, PortError, mempool::MempoolError};
 use gatun_engine::addr::PortId;
 use gatun_engine::lcore::{Batch, Lcore, Source};
 use gatun_engine::mem::OutOfMemory;
+use gatun_engine::stats::Stats;
 use gatun_engine::testkit::lab::Plan;
 use gatun_engine::testkit::pcap::{Captured, Writer};
 use gatun_engine::time::Tick;
@@ -88,8 +89,14 @@ impl<'a> Device<'a> {
         Ok(Device {
             trace,
             plan,
-            receiver: Receiver { port: PortId(0), queue },
-            io: DpdkIo { tx: sink.tx, peers: Vec::new(), punts: Arc::new(Punts::new()), pool },
+            receiver: Receiver { port: PortId(0), queue, rss: None },
+            io: DpdkIo {
+                tx: sink.tx.into_iter().map(Way::Queue).collect(),
+                stats: Arc::new(Stats::new(0)),
+                peers: Vec::new(),
+                punts: Arc::new(Punts::new()),
+                pool,
+            },
             huge_pages,
             eal,
         })
@@ -102,6 +109,7 @@ impl<'a> Device<'a> {
     pub fn pass(&mut self) -> Result<Pass, OutOfMemory> {
         let memory = HugePages { eal: self.eal.clone(), socket: None };
         let mut lcore: Lcore<HugePages, Packet> = self.plan.lcore(&memory, 0, self.plan.seed, Tick(0))?;
+        self.io.stats = lcore.shard.stats.clone();
         let mut mbufs = ArrayVec::new();
         let mut batch = Batch::new();
         let mut spent = Duration::ZERO;
