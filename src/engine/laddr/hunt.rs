@@ -175,7 +175,7 @@ impl<M: Memory> Ports<M> {
         let lport = |i| Be16::new(hunt.steer.lport(base, class, i));
         let mut good = |i| good(lease_id(c, i), lip, lport(i));
         let i = match from {
-            Origin::Free => self.store.free(c).pick(start, good)?,
+            Origin::Free => self.store.bits(c).pick_other(start, good)?,
             Origin::Quarantine => {
                 let [young, old] = self.store.resting(c);
                 old.pick(start, &mut good).or_else(|| young.pick(start, good))?

@@ -215,9 +215,9 @@ impl<M: Memory> Store<M> {
         Some(c)
     }
 
-    /// The free ports of a chunk.
-    pub(super) fn free(&self, c: u32) -> Bits {
-        self.bits[c as usize].complement()
+    /// The ports of a chunk that are not free.
+    pub(super) fn bits(&self, c: u32) -> &Bits {
+        &self.bits[c as usize]
     }
     /// The ports of a chunk in quarantine: young and old.
     pub(super) fn resting(&self, c: u32) -> [Bits; 2] {
