@@ -9,7 +9,8 @@ mod tests;
 #[cfg(not(test))]
 use crossbeam_queue::ArrayQueue;
 use gatun_engine::conn::record::{Cursor, Record};
-use gatun_engine::lcore::{Buffer, Lcore};
+use gatun_engine::frame::Buffer;
+use gatun_engine::lcore::Lcore;
 use gatun_engine::limit::Limits;
 use gatun_engine::mem::Memory;
 use gatun_engine::snapshot::Snapshot;
@@ -116,7 +117,7 @@ impl Mailbox {
             None => {}
             Some(ToWorker::Snapshot(snapshot, limits)) => {
                 let generation = snapshot.generation;
-                let old = std::mem::replace(&mut lcore.shard.snapshot, snapshot);
+                let old = std::mem::replace(&mut lcore.shared.snapshot, snapshot);
                 lcore.set_limits(&limits, now);
                 self.answer(FromWorker::Done(generation, old, limits));
             }
@@ -133,7 +134,7 @@ impl Mailbox {
 
     fn list<M: Memory, B: Buffer>(&mut self, now: Tick, lcore: &Lcore<M, B>, cursor: Cursor, mut list: Vec<Record>) {
         let room = list.capacity() - list.len();
-        let next = lcore.shard.export(now, cursor, LISTED.min(room), |record| list.push(record));
+        let next = lcore.shard.export(&lcore.shared, now, cursor, LISTED.min(room), |record| list.push(record));
         match next {
             Some(next) if list.len() < list.capacity() => self.listing = Some((next, list)),
             next => self.answer(FromWorker::Listed(list, next)),

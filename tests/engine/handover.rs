@@ -3,7 +3,7 @@
 use super::bench::*;
 use gatun::replay::Options;
 use gatun_engine::addr::{Be32, LcoreId, NeighborId, PortId};
-use gatun_engine::frame::Meta;
+use gatun_engine::frame::{Buffer, Meta};
 use gatun_engine::lcore::{Batch, Io, Punt, Source};
 use gatun_engine::steer::Steer;
 use gatun_engine::testkit::Packet;

@@ -57,7 +57,7 @@ fn everybody_is_at_home(b: &Bench) -> Result<(), TestCaseError> {
     let (mut clients, mut replies) = (HashSet::new(), HashSet::new());
     for lcore in b.gateway.lab.lcores() {
         let mut records: Vec<Record> = Vec::new();
-        lcore.shard.export(b.gateway.lab.now(), Cursor::default(), usize::MAX, |r| records.push(r));
+        lcore.shard.export(&lcore.shared, b.gateway.lab.now(), Cursor::default(), usize::MAX, |r| records.push(r));
         for r in records {
             for key in [&r.client, &r.reply] {
                 prop_assert_eq!(owner(b.gateway.lab.steer(), key), lcore.shard.id, "{}", key);
@@ -85,7 +85,7 @@ fn would_open(b: &Bench, frame: &[u8]) -> bool {
     let live = b.gateway.lab.lcores().iter().find_map(|l| {
         let (id, _) = l.shard.conns.find(l.shard.conns.hash(&key), &key)?;
         let conn = l.shard.conns.conn(id);
-        (!now.reached(l.shard.deadline(conn))).then_some(conn.state())
+        (!now.reached(l.shared.deadline(conn))).then_some(conn.state())
     });
     let opens = key.proto() == Proto::Udp || flags & (SYN | ACK | FIN | RST) == SYN;
     opens && live.is_none_or(State::is_closing)
@@ -181,9 +181,9 @@ fn establish(b: &mut Bench, client: Key4) -> Result<Key4, Step> {
     let step = b.frame(WAN, &segment(&client, SYN, 1, 0, mac));
     let Some(reply) = opened(&step) else { return Err(step) };
     let now = b.gateway.lab.now();
-    let shard = &mut b.gateway.lab.lcores_mut()[last(&step).index()].shard;
-    let (id, _) = shard.conns.find(shard.conns.hash(&client), &client).unwrap();
-    shard.change(now, id, State::Established);
+    let lcore = &mut b.gateway.lab.lcores_mut()[last(&step).index()];
+    let (id, _) = lcore.shard.conns.find(lcore.shard.conns.hash(&client), &client).unwrap();
+    lcore.shard.change(&lcore.shared, now, id, State::Established);
     Ok(reply)
 }
 
@@ -216,7 +216,7 @@ fn ports_run_out_on_an_lcore_when_all_of_its_classes_are_used_up_and_no_sooner()
 #[test]
 fn a_connection_moves_to_another_number_of_lcores_unless_its_two_classes_have_two_owners_there() {
     let mut b = Bench::new(&toml(""), &Options { shards: 2, ..Options::default() });
-    let class = |b: &Bench, key: &Key4| b.gateway.lab.lcores()[0].shard.class_of(key);
+    let class = |b: &Bench, key: &Key4| b.gateway.lab.lcores()[0].shared.class_of(key);
     let wanted = class(&b, &Bench::key(0));
     // More clients of one class than it has ports: the last ones get ports of other classes of their lcore.
     let clients: Vec<Key4> = (0..).map(Bench::key).filter(|k| class(&b, k) == wanted).take(600).collect();

@@ -14,7 +14,7 @@ mod wires;
 
 use crate::addr::{Be32, IfaceId, LcoreId, Mac, NeighborId, PortId};
 use crate::conn::record::{Cursor, Event, EventKind, Record};
-use crate::frame::Meta;
+use crate::frame::{Buffer, Meta};
 use crate::lcore::{self, Batch, Source};
 use crate::limit::Limits;
 use crate::local::Local;
@@ -129,10 +129,10 @@ impl Lab {
         let plan = &self.plan;
         let stats = Arc::new(Stats::new(plan.reals));
         let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(id));
-        let mut shard = Shard::new(&Heap, LcoreId(id), plan.sizes, plan.shared.clone(), stats, seed, self.now)?;
+        let mut shard = Shard::new(&Heap, LcoreId(id), plan.sizes, stats, seed, self.now)?;
         shard.tap(4 * crate::frame::BURST);
         let lcores = usize::from(plan.shared.steer.lcores());
-        Ok(Lcore::new(shard, plan.links.len(), lcores, &plan.limits, self.now))
+        Ok(Lcore::new(plan.shared.clone(), shard, plan.links.len(), lcores, &plan.limits, self.now))
     }
 
     fn configure(&mut self) {
@@ -167,7 +167,7 @@ impl Lab {
         self.plan.shared.snapshot = snapshot.clone();
         (self.plan.hops, self.plan.fixed, self.plan.limits) = (hops, fixed, limits);
         for lcore in &mut self.lcores {
-            lcore.shard.snapshot = snapshot.clone();
+            lcore.shared.snapshot = snapshot.clone();
             lcore.set_limits(&limits, self.now);
         }
         self.configure();
@@ -325,7 +325,7 @@ impl Lab {
         for lcore in &mut self.lcores {
             let mut cursor = Some(Cursor::default());
             while let Some(at) = cursor {
-                cursor = lcore.shard.export(self.now, at, 7, |r| records.push(r));
+                cursor = lcore.shard.export(&lcore.shared, self.now, at, 7, |r| records.push(r));
             }
             lcore.abandon();
         }
@@ -334,9 +334,9 @@ impl Lab {
         self.start(seed)?;
         let mut refused = 0;
         for record in &records {
-            let owner = self.lcores[0].shard.class_of(&record.client);
-            let owner = self.plan.shared.steer.owner(owner);
-            refused += usize::from(self.lcores[owner.index()].shard.adopt(self.now, record).is_err());
+            let shared = &self.plan.shared;
+            let owner = shared.steer.owner(shared.class_of(&record.client));
+            refused += usize::from(self.lcores[owner.index()].shard.adopt(shared, self.now, record).is_err());
         }
         Ok(refused)
     }
