@@ -117,7 +117,7 @@ impl Mailbox {
             None => {}
             Some(ToWorker::Snapshot(snapshot, limits)) => {
                 let generation = snapshot.generation;
-                let old = std::mem::replace(&mut lcore.shared.snapshot, snapshot);
+                let old = lcore.shared.replace(snapshot);
                 lcore.set_limits(&limits, now);
                 self.answer(FromWorker::Done(generation, old, limits));
             }

@@ -35,15 +35,15 @@ impl Io for Nowhere {
 
 /// Opens half a handshake for each client, all at once.
 fn flood(lcore: &mut Lcore, now: Tick) {
-    let shared = &lcore.shared;
-    let service = shared.snapshot.services.values().find(|s| s.proto == Proto::Tcp).unwrap();
+    let snapshot = lcore.shared.snapshot().clone();
+    let service = snapshot.services.values().find(|s| s.proto == Proto::Tcp).unwrap();
     let real = &service.reals[0];
-    let next_hops = [real.addr, Be32::new(0x0A00_0001)].map(|a| shared.next_hop(a).unwrap());
+    let next_hops = [real.addr, Be32::new(0x0A00_0001)].map(|a| lcore.shared.next_hop(a).unwrap());
     for n in 0..MANY {
         let client = Bench::key(n);
-        let class = shared.class_of(&client);
+        let class = lcore.shared.class_of(&client);
         let what = Opening { client, class, service, real, next_hops, seq: n };
-        lcore.shard.open(shared, now, &what, &mut |_| panic!("there are ports for all")).unwrap();
+        lcore.shard.open(&lcore.shared, now, &what, &mut |_| panic!("there are ports for all")).unwrap();
         while lcore.shard.next_event().is_some() {}
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn miss<M: Memory>(
 ) -> Result<(ConnId, Dir), Exit> {
     let client = head.key;
     let class = home(shared, shard, frame, &client)?;
-    let snapshot = &shared.snapshot;
+    let snapshot = shared.snapshot();
     match snapshot.locals.get(&client.dst()).map(|l| l.kind) {
         Some(LocalKind::Vip | LocalKind::Own) => {}
         Some(LocalKind::Lip(_)) => return Err(DropReason::LipNoConnection.into()),

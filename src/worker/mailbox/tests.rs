@@ -72,12 +72,13 @@ impl<T> ArrayQueue<T> {
 fn lcore(snapshot: Arc<Snapshot>) -> Lcore {
     let mut lcore = LEFT.lock().unwrap().pop().unwrap_or_else(|| {
         let steer = Arc::new(Steer::new(Steer::key_from_seed(1), 1).unwrap());
-        let shared = Shared { snapshot: Arc::default(), neighbors: Arc::new(Neighbors::new(4)), steer };
+        let shared = Shared::new(Arc::default(), Arc::new(Neighbors::new(4)), steer);
         let sizes = Sizes { conns: 4, services: 1, port_chunks: 4 };
         let shard = Shard::new(&Heap, LcoreId(0), sizes, Arc::new(Stats::new(4)), 1, Tick(0)).unwrap();
         Lcore::new(shared, shard, 1, 1, &DEFAULT_LIMITS, Tick(0))
     });
-    (lcore.shared.snapshot, lcore.shard.accepting) = (snapshot, true);
+    lcore.shared.replace(snapshot);
+    lcore.shard.accepting = true;
     lcore
 }
 
@@ -206,7 +207,7 @@ fn converse(generations: u64, curious: bool, depth: usize, turns: usize) {
         (master.counted, master.listed),
         if curious { (generations as usize, generations as usize) } else { (0, 0) }
     );
-    assert_eq!(worker.lcore.shared.snapshot.generation, generations);
+    assert_eq!(worker.lcore.shared.snapshot().generation, generations);
     assert_eq!(snapshots.back.iter().filter(|b| !b.load(SeqCst)).count(), 1, "only the last is in use");
     master.rings.to.push(ToWorker::Stop).ok().unwrap();
     assert_eq!(worker.turn(&snapshots), Phase::Stop);

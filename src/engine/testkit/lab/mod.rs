@@ -136,7 +136,7 @@ impl Lab {
     }
 
     fn configure(&mut self) {
-        let snapshot = &self.plan.shared.snapshot;
+        let snapshot = self.plan.shared.snapshot();
         let quiet = |iface: IfaceId| snapshot.iface(iface).is_some_and(|i| self.link(i.port) == Link::Quiet);
         let asked: Vec<_> = self.plan.hops.iter().copied().filter(|(i, _)| !quiet(*i)).collect();
         self.local.configure(self.now, &asked, &self.plan.fixed);
@@ -150,7 +150,7 @@ impl Lab {
     /// Sends gratuitous ARP for every address of ours, on the links that speak ARP.
     pub fn announce(&mut self) -> Vec<Sent> {
         let mut out = Vec::new();
-        self.local.announce(&self.plan.shared.snapshot, &mut out);
+        self.local.announce(self.plan.shared.snapshot(), &mut out);
         self.relay(out);
         self.settle();
         self.take()
@@ -164,10 +164,10 @@ impl Lab {
         fixed: Vec<(IfaceId, Be32, Mac)>,
         limits: Limits,
     ) {
-        self.plan.shared.snapshot = snapshot.clone();
+        self.plan.shared.replace(snapshot.clone());
         (self.plan.hops, self.plan.fixed, self.plan.limits) = (hops, fixed, limits);
         for lcore in &mut self.lcores {
-            lcore.shared.snapshot = snapshot.clone();
+            lcore.shared.replace(snapshot.clone());
             lcore.set_limits(&limits, self.now);
         }
         self.configure();
@@ -204,7 +204,7 @@ impl Lab {
         }
         self.settle();
         let mut out = Vec::new();
-        self.local.tick(self.now, &self.plan.shared.snapshot, &mut out);
+        self.local.tick(self.now, self.plan.shared.snapshot(), &mut out);
         self.relay(out);
         self.settle();
     }
@@ -227,7 +227,7 @@ impl Lab {
 
     /// The lcore that the card of its port gives a frame to.
     fn deliver(&mut self, buf: &mut Buf) -> LcoreId {
-        let Shared { steer, snapshot, .. } = &self.plan.shared;
+        let (steer, snapshot) = (&self.plan.shared.steer, self.plan.shared.snapshot());
         let Some(card) = self.cards.get_mut(buf.meta.port.index()) else { return LcoreId(0) };
         let (to, rss) = card.deliver(self.now, steer, snapshot, buf.bytes());
         buf.meta.rss = rss;
@@ -293,7 +293,7 @@ impl Lab {
                 self.turn(to, buf, Source::Ring);
             } else if let Some((punt, buf)) = self.wires.punts.pop_front() {
                 let mut out = Vec::new();
-                self.local.input(self.now, &self.plan.shared.snapshot, &punt, buf.bytes(), &mut out);
+                self.local.input(self.now, self.plan.shared.snapshot(), &punt, buf.bytes(), &mut out);
                 self.relay(out);
                 // What waited for the MAC address that has just been learnt.
                 self.finish();
@@ -385,7 +385,7 @@ impl Lab {
 
     /// The configuration in force.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.plan.shared.snapshot
+        self.plan.shared.snapshot()
     }
 
     /// The steering.
