@@ -192,14 +192,14 @@ fn every_kind_of_lying_card_is_found_out_within_a_burst_and_for_its_lie() {
         let queues = u16::from(arrival.queues(7));
         let port = Rss::new(steer.clone(), steer.map().map(|owner| u16::from(owner.0) % queues));
         let mut card = nic::Card::new(arrival, &steer);
-        let mut said = |n: usize| {
+        let said = |n: usize| {
             let frame = Build::tcp(&format!("10.0.0.1:{}", 5_000 + n), "198.18.1.100:80").build();
             let (queue, hash) = card.deliver(Tick(0), &steer, &Snapshot::default(), &frame);
             port.judge(u16::from(queue.0), hash, &frame)
         };
         // The first frame behind a card with stale hashes has none: there was none before it.
         let skipped = usize::from(arrival == Arrival::StaleHash);
-        let lie = (0..BURST + skipped).map(|n| said(n)).skip(skipped).find_map(Result::err);
+        let lie = (0..BURST + skipped).map(said).skip(skipped).find_map(Result::err);
         assert_eq!(lie, expected, "{arrival:?}");
     }
 }
