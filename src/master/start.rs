@@ -171,8 +171,10 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
     check_mbufs(&model, &sockets)?;
     let pools = Pools::new(&eal, &model.tables, socket(&places.master), &sockets)?;
 
-    let mut random = SplitMix(model.steering.seed.unwrap_or_else(random));
-    let key = model.steering.key.as_ref().map_or_else(|| Steer::key_from_seed(random.next()), |k| k.0);
+    // Each on its own: who learns the RSS key, of which local ports tell, must not learn the tables' secrets from it.
+    let mut chosen = model.steering.seed.map(SplitMix);
+    let mut seed = || chosen.as_mut().map_or_else(random, SplitMix::next);
+    let key = model.steering.key.as_ref().map_or_else(|| Steer::key_from_seed(seed()), |k| k.0);
     let steer = Arc::new(Steer::new(key, workers as u8)?);
 
     let site = Site { eal: &eal, steer: &steer, pools: sockets.iter().map(|s| pools.of(*s).clone()).collect() };
@@ -224,7 +226,7 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
         let Hands { receivers, tx, mut relayed } = std::mem::take(&mut queues[i]);
         let memory = HugePages { eal: eal.clone(), socket };
         let stats = Arc::new(Stats::new(model.tables.reals as usize));
-        let (id, seed) = (LcoreId(i as u8), random.next());
+        let (id, seed) = (LcoreId(i as u8), seed());
         let snapshot = steering::view(&snapshot, &owners, i);
         let shared = Shared::new(snapshot, neighbors.clone(), steer.clone());
         let shard = Shard::new(&memory, id, sizes, stats.clone(), seed, clock.now())?;
