@@ -13,8 +13,8 @@ use dpdk::{Eal, Mbuf, Mempool, RxQueue, TxQueue, ring};
 use gatun::worker::io::{HugePages, Packet};
 use gatun_engine::addr::*;
 use gatun_engine::conn::key::SplitMix;
-use gatun_engine::frame::BURST;
-use gatun_engine::lcore::{Batch, Buffer, Io, Lcore, Punt, Source};
+use gatun_engine::frame::{BURST, Buffer};
+use gatun_engine::lcore::{Batch, Io, Lcore, Punt, Source};
 use gatun_engine::limit::DEFAULT_LIMITS;
 use gatun_engine::neighbor::{Cell, Neighbors, NudState};
 use gatun_engine::sched::Scheduler;
@@ -149,13 +149,13 @@ impl Bench {
         let neighbors = Arc::new(Neighbors::new(65_536));
         let snapshot = Arc::new(snapshot(&neighbors));
         let steer = Arc::new(Steer::new(Steer::key_from_seed(1), 1).expect("a key"));
-        let shared = Shared { snapshot, neighbors, steer };
+        let shared = Shared::new(snapshot, neighbors, steer);
         let stats = Arc::new(Stats::new((SERVICES * REALS) as usize + 1));
         let memory = HugePages { eal: eal.clone(), socket: None };
         let sizes = Sizes { port_chunks: (count / 2).max(100_000), ..Sizes::of(count * 10 / 9, SERVICES as usize) };
         let clock = gatun::worker::Clock::start();
-        let shard = Shard::new(&memory, LcoreId(0), sizes, shared, stats, 7, clock.now()).expect("memory");
-        let mut lcore = Lcore::new(shard, 1, 1, &DEFAULT_LIMITS, clock.now());
+        let shard = Shard::new(&memory, LcoreId(0), sizes, stats, 7, clock.now()).expect("memory");
+        let mut lcore = Lcore::new(shared, shard, 1, 1, &DEFAULT_LIMITS, clock.now());
         let flows = open(&mut lcore, &mut ways, &clock, count);
         Bench { ways, lcore, flows, at: 0, clock }
     }

@@ -33,17 +33,14 @@ struct Worker {
 
 impl Worker {
     fn new(turn: &Turn, id: u8, pool: &Mempool, way: Way) -> Worker {
-        let shared = Shared {
-            snapshot: Arc::new(Snapshot::default()),
-            neighbors: Arc::new(Neighbors::new(16)),
-            steer: Arc::new(Steer::new(Steer::key_from_seed(1), 2).unwrap()),
-        };
+        let steer = Steer::new(Steer::key_from_seed(1), 2).unwrap();
+        let shared = Shared::new(Arc::new(Snapshot::default()), Arc::new(Neighbors::new(16)), Arc::new(steer));
         let stats = Arc::new(Stats::new(1));
         let memory = HugePages { eal: turn.eal.clone(), socket: None };
-        let shard = Shard::new(&memory, LcoreId(id), Sizes::of(64, 1), shared, stats.clone(), 1, NOW).unwrap();
+        let shard = Shard::new(&memory, LcoreId(id), Sizes::of(64, 1), stats.clone(), 1, NOW).unwrap();
         let (peers, punts) = (Vec::new(), Arc::new(Punts::new()));
         let io = DpdkIo { tx: vec![way], stats, peers, punts, pool: pool.clone() };
-        Worker { lcore: Lcore::new(shard, 1, 2, &DEFAULT_LIMITS, NOW), io }
+        Worker { lcore: Lcore::new(shared, shard, 1, 2, &DEFAULT_LIMITS, NOW), io }
     }
 
     /// Frames that are done with come in by a ring and are sent.

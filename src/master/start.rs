@@ -226,13 +226,13 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
         let stats = Arc::new(Stats::new(model.tables.reals as usize));
         let (id, seed) = (LcoreId(i as u8), random.next());
         let snapshot = steering::view(&snapshot, &owners, i);
-        let shared = Shared { snapshot, neighbors: neighbors.clone(), steer: steer.clone() };
-        let shard = Shard::new(&memory, id, sizes, shared, stats.clone(), seed, clock.now())?;
+        let shared = Shared::new(snapshot, neighbors.clone(), steer.clone());
+        let shard = Shard::new(&memory, id, sizes, stats.clone(), seed, clock.now())?;
         let (relay, of_the_master): (Producer, Consumer) = ring::spsc(&eal, &format!("relay{i}"), 1_024, socket)?;
         relayed.insert(0, of_the_master);
         let (punts, rings, progress) = (Arc::new(Punts::new()), Arc::new(Rings::new()), Arc::new(Progress::default()));
         let worker = Worker {
-            lcore: Lcore::new(shard, model.ports.len(), workers, &compile::limits(&model), clock.now()),
+            lcore: Lcore::new(shared, shard, model.ports.len(), workers, &compile::limits(&model), clock.now()),
             io: DpdkIo {
                 tx,
                 stats: stats.clone(),

@@ -106,7 +106,7 @@ impl Mailbox {
             None => {}
             Some(ToWorker::Snapshot(snapshot, limits)) => {
                 let generation = snapshot.generation;
-                let old = std::mem::replace(&mut lcore.shard.snapshot, snapshot);
+                let old = lcore.shared.replace(snapshot);
                 lcore.set_limits(&limits, now);
                 self.answer(FromWorker::Done(generation, old, limits));
             }
@@ -123,7 +123,7 @@ impl Mailbox {
 
     fn list(&mut self, now: Tick, lcore: &Lcore<HugePages, Packet>, cursor: Cursor, mut list: Vec<Record>) {
         let room = list.capacity() - list.len();
-        let next = lcore.shard.export(now, cursor, LISTED.min(room), |record| list.push(record));
+        let next = lcore.shard.export(&lcore.shared, now, cursor, LISTED.min(room), |record| list.push(record));
         match next {
             Some(next) if list.len() < list.capacity() => self.listing = Some((next, list)),
             next => self.answer(FromWorker::Listed(list, next)),

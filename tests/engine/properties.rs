@@ -422,6 +422,6 @@ fn a_tagged_datagram_has_no_tcp_flags_whatever_its_identification() {
     assert_eq!(step.verdict, Verdict::Tx(LAN));
     let mut records = Vec::new();
     let shard = &b.gateway.lab.lcores()[0].shard;
-    shard.export(b.gateway.lab.now(), Default::default(), 10, |r| records.push(r));
+    shard.export(&b.gateway.lab.lcores()[0].shared, b.gateway.lab.now(), Default::default(), 10, |r| records.push(r));
     assert_eq!(records.iter().map(|r| r.fin_seq).collect::<Vec<_>>(), [None]);
 }

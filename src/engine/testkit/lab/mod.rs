@@ -14,7 +14,7 @@ mod wires;
 
 use crate::addr::{Be32, IfaceId, LcoreId, Mac, NeighborId, PortId};
 use crate::conn::record::{Cursor, Event, EventKind, Record};
-use crate::frame::Meta;
+use crate::frame::{Buffer, Meta};
 use crate::lcore::{self, Batch, Source};
 use crate::limit::Limits;
 use crate::local::Local;
@@ -117,14 +117,14 @@ impl Lab {
         let plan = &self.plan;
         let stats = Arc::new(Stats::new(plan.reals));
         let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(id));
-        let mut shard = Shard::new(&Heap, LcoreId(id), plan.sizes, plan.shared.clone(), stats, seed, self.now)?;
+        let mut shard = Shard::new(&Heap, LcoreId(id), plan.sizes, stats, seed, self.now)?;
         shard.tap(4 * crate::frame::BURST);
         let lcores = usize::from(plan.shared.steer.lcores());
-        Ok(Lcore::new(shard, plan.links.len(), lcores, &plan.limits, self.now))
+        Ok(Lcore::new(plan.shared.clone(), shard, plan.links.len(), lcores, &plan.limits, self.now))
     }
 
     fn configure(&mut self) {
-        let snapshot = &self.plan.shared.snapshot;
+        let snapshot = self.plan.shared.snapshot();
         let quiet = |iface: IfaceId| snapshot.iface(iface).is_some_and(|i| self.link(i.port) == Link::Quiet);
         let asked: Vec<_> = self.plan.hops.iter().copied().filter(|(i, _)| !quiet(*i)).collect();
         self.local.configure(self.now, &asked, &self.plan.fixed);
@@ -138,7 +138,7 @@ impl Lab {
     /// Sends gratuitous ARP for every address of ours, on the links that speak ARP.
     pub fn announce(&mut self) -> Vec<Sent> {
         let mut out = Vec::new();
-        self.local.announce(&self.plan.shared.snapshot, &mut out);
+        self.local.announce(self.plan.shared.snapshot(), &mut out);
         self.relay(out);
         self.settle();
         self.take()
@@ -152,10 +152,10 @@ impl Lab {
         fixed: Vec<(IfaceId, Be32, Mac)>,
         limits: Limits,
     ) {
-        self.plan.shared.snapshot = snapshot.clone();
+        self.plan.shared.replace(snapshot.clone());
         (self.plan.hops, self.plan.fixed, self.plan.limits) = (hops, fixed, limits);
         for lcore in &mut self.lcores {
-            lcore.shard.snapshot = snapshot.clone();
+            lcore.shared.replace(snapshot.clone());
             lcore.set_limits(&limits, self.now);
         }
         self.configure();
@@ -191,7 +191,7 @@ impl Lab {
         }
         self.settle();
         let mut out = Vec::new();
-        self.local.tick(self.now, &self.plan.shared.snapshot, &mut out);
+        self.local.tick(self.now, self.plan.shared.snapshot(), &mut out);
         self.relay(out);
         self.settle();
     }
@@ -256,7 +256,7 @@ impl Lab {
                 self.turn(to, buf, Source::Ring);
             } else if let Some((punt, buf)) = self.wires.punts.pop_front() {
                 let mut out = Vec::new();
-                self.local.input(self.now, &self.plan.shared.snapshot, &punt, buf.bytes(), &mut out);
+                self.local.input(self.now, self.plan.shared.snapshot(), &punt, buf.bytes(), &mut out);
                 self.relay(out);
                 // What waited for the MAC address that has just been learnt.
                 self.finish();
@@ -300,16 +300,16 @@ impl Lab {
         for lcore in &mut self.lcores {
             let mut cursor = Some(Cursor::default());
             while let Some(at) = cursor {
-                cursor = lcore.shard.export(self.now, at, 7, |r| records.push(r));
+                cursor = lcore.shard.export(&lcore.shared, self.now, at, 7, |r| records.push(r));
             }
             lcore.abandon();
         }
         self.lcores = (0..self.lcores.len()).map(|id| self.lcore(id as u8, seed)).collect::<Result<_, _>>()?;
         let mut refused = 0;
         for record in &records {
-            let owner = self.lcores[0].shard.class_of(&record.client);
-            let owner = self.plan.shared.steer.owner(owner);
-            refused += usize::from(self.lcores[owner.index()].shard.adopt(self.now, record).is_err());
+            let shared = &self.plan.shared;
+            let owner = shared.steer.owner(shared.class_of(&record.client));
+            refused += usize::from(self.lcores[owner.index()].shard.adopt(shared, self.now, record).is_err());
         }
         Ok(refused)
     }
@@ -336,7 +336,7 @@ impl Lab {
 
     /// The configuration in force.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.plan.shared.snapshot
+        self.plan.shared.snapshot()
     }
 
     /// The steering.
