@@ -57,7 +57,7 @@ pub(super) struct Steering {
 
 impl Steering {
     /// Sets a port up, as far as it can be before anything is received. `flow` comes later, with the local addresses.
-    pub(super) fn new(config: &config::Port, opened: &Opened, workers: usize, steer: &Arc<Steer>) -> Steering {
+    fn new(config: &config::Port, opened: &Opened, workers: usize, steer: &Arc<Steer>) -> Steering {
         let (asked, pollers) = (config.steering, opened.pollers());
         let software = |why: &str| Runs::Software(why.to_owned());
         let runs = match asked {
@@ -74,7 +74,7 @@ impl Steering {
     }
 
     /// Says at start what runs. What was asked for and could not be had is worth a warning.
-    pub(super) fn log(&self, name: &str) {
+    fn log(&self, name: &str) {
         let (asked, runs, why) = self.tell();
         if self.falls > 0 {
             warn!("port {name}: steering falls from {asked} to {runs}: {why}");
@@ -126,6 +126,23 @@ impl Steering {
         self.falls += 1;
         Some(why)
     }
+}
+
+/// Sets up the steering of all ports, and gives who owns which local address.
+pub(super) fn set_up(
+    model: &Model,
+    opened: &[Opened],
+    devices: &[Port],
+    workers: usize,
+    steer: &Arc<Steer>,
+) -> (Vec<Steering>, Owners) {
+    let ports = model.ports.iter().zip(opened);
+    let mut steerings: Vec<_> = ports.map(|(config, port)| Steering::new(config, port, workers, steer)).collect();
+    let (owners, _) = flow(&mut steerings, devices, model, workers, &Owners::new());
+    for (config, steering) in model.ports.iter().zip(&steerings) {
+        steering.log(&config.name);
+    }
+    (steerings, owners)
 }
 
 /// Gives a port our key and our table. An error says why it can not be `rss`.
