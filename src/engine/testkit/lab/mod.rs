@@ -5,8 +5,8 @@
 //! frame comes. The same plan and the same frames give the same frames, byte for byte. `gatun replay` and the tests of
 //! whole conversations are built on it.
 //!
-//! After every frame and every tick the balance of each lcore is looked at; it is a bug of the engine, and a panic,
-//! if it is not zero.
+//! After every frame and whenever time has passed the balance of each lcore is looked at; it is a bug of the engine, and a
+//! panic, if it is not zero.
 
 mod links;
 pub mod nic;
@@ -27,6 +27,7 @@ use crate::steer::Steer;
 use crate::time::{HZ, Tick};
 use crate::verdict::{DropReason, Verdict};
 use alloc::sync::Arc;
+use nic::Card;
 use std::collections::HashMap;
 use wires::{Happened, Wires};
 
@@ -66,6 +67,8 @@ pub struct Plan {
 /// What became of one frame that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
+    /// The lcore that the network card gave it to.
+    pub first: LcoreId,
     /// The lcores that it was given to on its way, the first left out.
     pub redirects: Vec<LcoreId>,
     /// What became of it in the end.
@@ -82,6 +85,8 @@ pub struct Lab {
     lcores: Vec<Lcore>,
     local: Local,
     wires: Wires,
+    /// By port.
+    cards: Vec<Card>,
     now: Tick,
     nanos: u64,
     events: Vec<Event>,
@@ -94,23 +99,30 @@ impl Lab {
     /// # Errors
     /// When there is no memory for the tables.
     pub fn new(plan: Plan) -> Result<Lab, OutOfMemory> {
-        let lcores = usize::from(plan.shared.steer.lcores());
         let mut lab = Lab {
             lcores: Vec::new(),
             local: Local::new(plan.shared.neighbors.clone()),
-            wires: Wires::new(lcores),
+            wires: Wires::new(0),
+            cards: Vec::new(),
             now: Tick(0),
             nanos: 0,
             events: Vec::new(),
             known: HashMap::new(),
             plan,
         };
-        for id in 0..lcores {
-            let lcore = lab.lcore(id as u8, lab.plan.seed)?;
-            lab.lcores.push(lcore);
-        }
+        lab.start(lab.plan.seed)?;
         lab.configure();
         Ok(lab)
+    }
+
+    /// New lcores, rings and cards.
+    fn start(&mut self, seed: u64) -> Result<(), OutOfMemory> {
+        let steer = self.plan.shared.steer.clone();
+        self.lcores = (0..steer.lcores()).map(|id| self.lcore(id, seed)).collect::<Result<_, _>>()?;
+        self.wires = Wires::new(self.lcores.len());
+        self.wires.nanos = self.nanos;
+        self.cards = self.plan.links.iter().map(|_| Card::new(self.plan.arrival, &steer)).collect();
+        Ok(())
     }
 
     fn lcore(&self, id: u8, seed: u64) -> Result<Lcore, OutOfMemory> {
@@ -176,6 +188,7 @@ impl Lab {
         }
         self.nanos = self.nanos.max(nanos);
         self.wires.nanos = self.nanos;
+        self.weigh();
         Vec::new()
     }
 
@@ -203,14 +216,16 @@ impl Lab {
 
     /// As [`Lab::input`], for a frame in any form.
     pub fn frame(&mut self, mut buf: Buf) -> Step {
-        let (to, rss) = nic::deliver(self.plan.arrival, &self.plan.shared.steer, buf.bytes());
+        let (steer, snapshot) = (&self.plan.shared.steer, self.plan.shared.snapshot());
+        let card = self.cards.get_mut(buf.meta.port.index());
+        let (first, rss) = card.map_or((LcoreId(0), None), |card| card.deliver(self.now, steer, snapshot, buf.bytes()));
         buf.meta.rss = rss;
         self.wires.log.clear();
         self.events.clear();
-        self.turn(to, buf, Source::Port);
+        self.turn(first, buf, Source::Port);
         self.settle();
         let (redirects, verdict) = self.wires.outcome();
-        Step { redirects, verdict, sent: self.take(), events: core::mem::take(&mut self.events) }
+        Step { first, redirects, verdict, sent: self.take(), events: core::mem::take(&mut self.events) }
     }
 
     /// Several frames in one burst, to one lcore: what left because of them.
@@ -270,6 +285,10 @@ impl Lab {
                 break;
             }
         }
+    }
+
+    /// Looks at the balance of every lcore.
+    fn weigh(&self) {
         for lcore in &self.lcores {
             let (id, balance) = (lcore.shard.id, lcore.shard.stats.lcore.balance());
             assert!(balance == 0, "lcore {id}: the balance is {balance} and not 0; this is a bug of gatun");
@@ -287,15 +306,21 @@ impl Lab {
         waiting.into_iter().for_each(|hop| self.local.wanted(self.now, hop));
     }
 
+    /// What left, when everything has settled.
     fn take(&mut self) -> Vec<Sent> {
+        self.weigh();
         core::mem::take(&mut self.wires.sent)
     }
 
-    /// All connections move to a new engine of the same plan, as over a restart. Gives how many were refused.
+    /// All connections move to a new engine with so many lcores, as over a restart: each record goes to the lcore that owns
+    /// it there. Gives how many were refused.
     ///
     /// # Errors
     /// When there is no memory for the tables.
-    pub fn restart(&mut self, seed: u64) -> Result<usize, OutOfMemory> {
+    ///
+    /// # Panics
+    /// When so many lcores can not share the classes.
+    pub fn restart(&mut self, seed: u64, lcores: u8) -> Result<usize, OutOfMemory> {
         let mut records: Vec<Record> = Vec::new();
         for lcore in &mut self.lcores {
             let mut cursor = Some(Cursor::default());
@@ -304,7 +329,9 @@ impl Lab {
             }
             lcore.abandon();
         }
-        self.lcores = (0..self.lcores.len()).map(|id| self.lcore(id as u8, seed)).collect::<Result<_, _>>()?;
+        let steer = Steer::new(*self.plan.shared.steer.key(), lcores);
+        self.plan.shared.steer = Arc::new(steer.unwrap_or_else(|e| panic!("{e}")));
+        self.start(seed)?;
         let mut refused = 0;
         for record in &records {
             let shared = &self.plan.shared;
