@@ -5,7 +5,7 @@
 //! were right, every packet is looked at; after that one in [`EVERY`]. The first wrong one ends it for good: the hashes of
 //! this port are no longer used, and the master says so. Nothing here allocates.
 
-use super::io::Mbufs;
+use dpdk::Mbuf;
 use gatun_engine::addr::Be16;
 use gatun_engine::frame::BURST;
 use gatun_engine::steer::{CLASSES, Steer};
@@ -126,7 +126,7 @@ impl Sampler {
 
     /// After a burst. True when the hashes that it carries may be used.
     #[inline(always)]
-    pub fn look(&mut self, burst: &Mbufs) -> bool {
+    pub fn look(&mut self, burst: &[Mbuf]) -> bool {
         match self.left.checked_sub(burst.len() as u32) {
             Some(left) => self.left = left,
             None => self.sample(burst),
@@ -135,7 +135,7 @@ impl Sampler {
     }
 
     #[cold]
-    fn sample(&mut self, burst: &Mbufs) {
+    fn sample(&mut self, burst: &[Mbuf]) {
         self.left = match self.port.trust() {
             Trust::Checking => 0,
             Trust::Trusted => EVERY,
