@@ -255,7 +255,7 @@ fn snapshot(neighbors: &Neighbors) -> Snapshot {
         id
     };
     let lips: Vec<_> = (0..LIPS).map(|i| Lip { id: LipId(i as u16), addr: Be32::new(0xC613_8000 + i) }).collect();
-    let pool = Arc::new(Pool { lips: lips.clone() });
+    let pool = Arc::new(Pool::new(lips.clone()));
     let mut s = Snapshot { generation: 1, ifaces: vec![iface], ..Snapshot::default() };
     s.reals = vec![RealState::Present; (SERVICES * REALS) as usize + 1];
     let mut routes = Vec::new();

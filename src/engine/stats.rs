@@ -101,6 +101,10 @@ counters! {
     ports_from_closing,
     /// Half-open connections that gave up their port.
     ports_from_half_open,
+    /// Connections in TIME_WAIT or CLOSE that gave up their seat in a full table.
+    seats_from_closing,
+    /// Half-open connections that gave up their seat in a full table.
+    seats_from_half_open,
     /// Local ports taken from another class of the same lcore.
     ports_other_class,
     /// Connections on a reused port whose sequence numbers are raised.

@@ -277,8 +277,8 @@ pub(super) fn view(snapshot: &Arc<Snapshot>, owners: &Owners, worker: usize) -> 
     let owned = |addr: Be32| owners.get(&Ipv4Addr::from(addr)) == Some(&worker);
     let mut view = Snapshot::clone(snapshot);
     for service in view.services.values_mut() {
-        let lips = service.pool.lips.iter().copied().filter(|lip| owned(lip.addr)).collect();
-        *service = Arc::new(Service { pool: Arc::new(Pool { lips }), ..Service::clone(service) });
+        let lips = service.pool.lips().iter().copied().filter(|lip| owned(lip.addr)).collect();
+        *service = Arc::new(Service { pool: Arc::new(Pool::new(lips)), ..Service::clone(service) });
     }
     Arc::new(view)
 }
@@ -388,15 +388,13 @@ mod tests {
         let mut compiler = config::compile::Compiler::new(neighbors, Vec::new(), 16);
         let mut snapshot = compiler.compile(&model, &config::compile::Shards::NONE).unwrap();
         for service in snapshot.services.values_mut() {
-            *service = Arc::new(Service {
-                pool: Arc::new(Pool { lips: vec![lip(1, a), lip(2, b)] }),
-                ..Service::clone(service)
-            });
+            *service =
+                Arc::new(Service { pool: Arc::new(Pool::new(vec![lip(1, a), lip(2, b)])), ..Service::clone(service) });
         }
         let snapshot = Arc::new(snapshot);
         let seen = |owners: &Owners, worker| -> Vec<Vec<Ipv4Addr>> {
             let view = view(&snapshot, owners, worker);
-            view.services.values().map(|s| s.pool.lips.iter().map(|l| l.addr.into()).collect()).collect()
+            view.services.values().map(|s| s.pool.lips().iter().map(|l| l.addr.into()).collect()).collect()
         };
         let owners = Owners::from([(a, 1), (b, 0)]);
         assert_eq!(seen(&owners, 0), [[b], [b]]);
