@@ -25,7 +25,7 @@ pub struct Meta {
     pub csum_unfinished: bool,
     /// Its frame is in a form the engine does not take (shared, or headers over several segments).
     pub bad_form: bool,
-    /// The Toeplitz hash of the NIC, when it carries one.
+    /// The Toeplitz hash of the NIC: only of one whose hashes were found to be ours, and of a frame that it received.
     pub rss: Option<u32>,
     /// On a punt: the interface that it came in by.
     pub iface: IfaceId,

@@ -158,7 +158,9 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         }
         let mut emit = Emit::new(&mut self.spares);
         let mut frame = buf.frame();
-        frame.meta.redirected = source == Source::Ring;
+        if source == Source::Ring {
+            (frame.meta.redirected, frame.meta.rss) = (true, None);
+        }
         let verdict = path::serve(&self.shared, &mut self.shard, now, &mut frame, head, &mut emit);
         let (start, len, meta) = (frame.head, frame.len, Meta { iface: head.iface, ..frame.meta });
         if let Verdict::Tx(_) | Verdict::Hold(_) = verdict {

@@ -175,8 +175,10 @@ impl<M: Memory> Shard<M> {
         seed: u64,
         now: Tick,
     ) -> Result<Self, OutOfMemory> {
-        let mut random = SplitMix(seed);
-        let conns = Conns::new(memory, sizes.conns, Secret::new(random.next()))?;
+        let secret = Secret::new(seed);
+        // Local ports are seen outside: what they tell of their sequence must not lead back to the secret.
+        let random = SplitMix(secret.hash(&Key4::EMPTY));
+        let conns = Conns::new(memory, sizes.conns, secret)?;
         let capacity = conns.capacity();
         Ok(Shard {
             id,

@@ -152,10 +152,13 @@ fn rss(port: &Port, steer: &Arc<Steer>, pollers: &[usize]) -> Result<Rss, String
     if !granted.rss_types.contains(PORTS) {
         return Err(format!("{driver} has no RSS over TCP and UDP ports"));
     }
+    let queues = queues_of_classes(steer, pollers);
     let size = usize::from(info.reta_size);
-    if size == 0 || size % CLASSES != 0 {
-        return Err(format!("the table of {driver} has {size} entries, and gatun needs a multiple of {CLASSES}"));
-    }
+    let Some(reta) = table(&queues, size) else {
+        return Err(format!(
+            "the table of {driver} has {size} entries, and for these workers gatun needs a multiple of {CLASSES}"
+        ));
+    };
     if !granted.rx_offloads.contains(RxOffloads::RSS_HASH) {
         return Err(format!("{driver} does not hand over the hash of its RSS, so that it can not be checked"));
     }
@@ -167,13 +170,19 @@ fn rss(port: &Port, steer: &Arc<Steer>, pollers: &[usize]) -> Result<Rss, String
             return Err(format!("{driver} does not keep the hash key"));
         }
     }
-    let queues = queues_of_classes(steer, pollers);
-    let reta: Vec<u16> = queues.iter().copied().cycle().take(size).collect();
     port.set_reta(&reta).map_err(|e| e.to_string())?;
     if port.reta().is_ok_and(|has| has != reta) {
         return Err(format!("{driver} does not keep the table"));
     }
     Ok(Rss::new(steer.clone(), queues))
+}
+
+/// A card's table of so many entries that gives each class its queue. A card looks at the low bits of the hash, so one with
+/// fewer entries than there are classes does when classes that it can not tell apart have the same queue.
+fn table(queues: &[u16; CLASSES], size: usize) -> Option<Vec<u16>> {
+    let tells = size.is_power_of_two() && queues.iter().enumerate().all(|(class, q)| queues[class % size] == *q);
+    let fits = if size < CLASSES { tells } else { size.is_multiple_of(CLASSES) };
+    fits.then(|| queues.iter().copied().cycle().take(size).collect())
 }
 
 /// The queue of each class: one of its owner's, taking turns; or any, where the owner has none.
@@ -295,6 +304,19 @@ mod tests {
 
     fn count(owners: &Owners, worker: usize) -> usize {
         owners.values().filter(|w| **w == worker).count()
+    }
+
+    #[test]
+    fn a_table_with_fewer_entries_than_classes_does_when_it_can_tell_what_it_has_to() {
+        let of = |queues: usize| core::array::from_fn(|class| (class % queues) as u16);
+        for (queues, size) in [(4, 4), (4, 64), (8, 8), (1, 1), (3, 128), (3, 256), (5, 512)] {
+            let reta = table(&of(queues), size).unwrap_or_else(|| panic!("{queues} queues, {size} entries"));
+            assert_eq!(reta.len(), size);
+            assert!((0..CLASSES).all(|class| usize::from(reta[class % size]) == class % queues));
+        }
+        for (queues, size) in [(4, 0), (4, 2), (3, 64), (3, 3), (4, 100), (3, 192)] {
+            assert_eq!(table(&of(queues), size), None, "{queues} queues, {size} entries");
+        }
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Arrival {
         Arrival::Fanout,
     ];
 
+    /// Its hash and its queue are what it says they are.
+    pub fn is_honest(self) -> bool {
+        matches!(self, Arrival::Rss | Arrival::FewQueues)
+    }
+
     /// Queues of a card for so many lcores.
     pub fn queues(self, lcores: u8) -> u8 {
         match self {
