@@ -50,12 +50,17 @@ pub fn spsc(eal: &Eal, name: &str, size: u32, socket: Option<u32>) -> Result<(Pr
     Ok((Producer { ring: ring.clone() }, Consumer { ring }))
 }
 
-/// As [`spsc`], for any number of producers. An lcore that is preempted within an enqueue holds up the others.
+/// As [`spsc`], for any number of producers. None waits for another: what one enqueues comes out when those that began before
+/// it are done (rte_ring's relaxed tail synchronisation), so one that is preempted in the middle delays what is in the ring
+/// behind its own, and no producer.
 ///
 /// # Errors
 /// See [`RingError`].
 pub fn mpsc(eal: &Eal, name: &str, size: u32, socket: Option<u32>) -> Result<(SharedProducer, Consumer), RingError> {
-    let ring = Arc::new(Ring::new(eal, name, size, socket, sys::RING_F_SC_DEQ)?);
+    let ring = Arc::new(Ring::new(eal, name, size, socket, sys::RING_F_MP_RTS_ENQ | sys::RING_F_SC_DEQ)?);
+    // SAFETY: the ring is valid and nobody else has it yet.
+    let set = unsafe { sys::rte_ring_set_prod_htd_max(ring.raw(), u32::MAX) };
+    debug_assert_eq!(set, 0, "only a ring of another kind refuses");
     Ok((SharedProducer { ring: ring.clone() }, Consumer { ring }))
 }
 

@@ -22,7 +22,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_(zmalloc_socket|free|malloc_get_socket_stats)",
     "rte_mempool_(free|avail_count|in_use_count|lookup)",
     "rte_pktmbuf_(pool_create|alloc|alloc_bulk|free|free_bulk|reset|data_room_size)",
-    "rte_ring_(create|free|enqueue_burst|dequeue_burst|count|get_capacity|lookup)",
+    "rte_ring_(create|free|enqueue_burst|dequeue_burst|count|get_capacity|lookup|set_prod_htd_max)",
     "rte_dev_(probe|remove|name)",
     "rte_eth_(rx_burst|tx_burst|from_rings|find_next_of|find_next|link_get_nowait|stats_get|xstats_get|xstats_get_names)",
     "rte_eth_(rx_queue_setup|tx_queue_setup|macaddr_get|promiscuous_enable|promiscuous_disable|promiscuous_get)",
