@@ -185,6 +185,10 @@ fn share(must: f64, aim: f64, io: &[Report], gatun: &[Report], swap: &[Report]) 
     if bound(io) {
         how += "; THE GENERATOR BOUNDS io: the share is an upper limit";
     }
+    if bound(gatun) {
+        let share = median(&shares);
+        how += &format!("; THE GENERATOR BOUNDS gatun, too: the share of {share:.2} says nothing");
+    }
     let measured = !shares.is_empty() && !bound(gatun);
     Goal::new(measured.then_some(shares), must, aim, Better::Higher, how)
 }
