@@ -13,11 +13,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test build release bench-rig check clean deps rust
+.PHONY: help demo test build release bench-rig bench-capsule check clean deps rust
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
 
 demo: rust deps ## show gatun between real kernels: client, gateway and two servers in namespaces (KEEP=1: leave it running)
 	$(CARGO) build --profile quick
@@ -40,6 +40,9 @@ check: rust deps ## formatting and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --no-default-features --exclude dpdk --exclude dpdk-sys -- -D warnings
+
+bench-capsule: rust deps ## capsule 0.1.5 against a plain loop of ours with the same rewrite, paired
+	cd benches/capsule && $(CARGO) run --release --target-dir ../../target/capsule
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -149,7 +149,7 @@ impl Bench {
         let neighbors = Arc::new(Neighbors::new(65_536));
         let snapshot = Arc::new(snapshot(&neighbors));
         let steer = Arc::new(Steer::new(Steer::key_from_seed(1), 1).expect("a key"));
-        let shared = Shared { snapshot, neighbors, steer };
+        let shared = Shared::new(snapshot, neighbors, steer);
         let stats = Arc::new(Stats::new((SERVICES * REALS) as usize + 1));
         let memory = HugePages { eal: eal.clone(), socket: None };
         let sizes = Sizes { port_chunks: (count / 2).max(100_000), ..Sizes::of(count * 10 / 9, SERVICES as usize) };
@@ -255,7 +255,7 @@ fn snapshot(neighbors: &Neighbors) -> Snapshot {
         id
     };
     let lips: Vec<_> = (0..LIPS).map(|i| Lip { id: LipId(i as u16), addr: Be32::new(0xC613_8000 + i) }).collect();
-    let pool = Arc::new(Pool { lips: lips.clone() });
+    let pool = Arc::new(Pool::new(lips.clone()));
     let mut s = Snapshot { generation: 1, ifaces: vec![iface], ..Snapshot::default() };
     s.reals = vec![RealState::Present; (SERVICES * REALS) as usize + 1];
     let mut routes = Vec::new();

@@ -231,11 +231,17 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
 
     fn queue<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, buf: B) {
         let Some(out) = self.outs.get_mut(port.index()) else { return self.drop(DropReason::Bug, buf) };
-        out.bytes += buf.len() as u64;
-        out.batch.push(buf);
-        if out.batch.is_full() {
-            self.flush_port(io, port);
+        let len = buf.len() as u64;
+        match out.batch.try_push(buf) {
+            Ok(()) => out.bytes += len,
+            Err(full) => self.queue_full(io, port, full.element()),
         }
+    }
+
+    #[cold]
+    fn queue_full<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, buf: B) {
+        self.flush_port(io, port);
+        self.queue(io, port, buf);
     }
 
     fn hand_over<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId, buf: B) {
@@ -301,7 +307,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         while let Some(held) = self.held.get(i) {
             let cell = self.shared.neighbors.cell(held.hop);
             let too_long = now.since(held.since) > HELD_FOR;
-            let port = self.shared.snapshot.iface(cell.iface).map(|i| i.port);
+            let port = self.shared.snapshot().iface(cell.iface).map(|i| i.port);
             match (cell.state, port) {
                 (NudState::Incomplete, _) if !too_long => {
                     io.wanted(held.hop);

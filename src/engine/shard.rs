@@ -8,7 +8,7 @@ use crate::addr::*;
 use crate::conn::key::{Key4, Secret, SplitMix};
 use crate::conn::record::{Event, EventKind};
 use crate::conn::reuse::{Exts, Recent};
-use crate::conn::state::State;
+use crate::conn::state::{State, Timeouts};
 use crate::conn::{Conn, Conns, NoSeat, flags};
 use crate::laddr::{Ports, Release};
 use crate::mem::{Memory, OutOfMemory};
@@ -17,7 +17,7 @@ use crate::sched::SchedState;
 use crate::snapshot::{Real, RealState, RouteTo, Service, Snapshot};
 use crate::stats::Stats;
 use crate::steer::Steer;
-use crate::time::Tick;
+use crate::time::{Tick, Ticks};
 use crate::tw::Wheel;
 use crate::verdict::DropReason;
 use crate::wire::checksum::DeltaSum;
@@ -54,8 +54,9 @@ impl Sizes {
 /// What all shards of a run share. Each lcore has its own, so that a packet counts no references.
 #[derive(Clone)]
 pub struct Shared {
-    /// The configuration; the worker swaps it between two bursts.
-    pub snapshot: Arc<Snapshot>,
+    snapshot: Arc<Snapshot>,
+    /// The shortest time after which a connection that is in use can be dead, of all services.
+    fresh: Ticks,
     /// The next hops.
     pub neighbors: Arc<Neighbors>,
     /// Who owns what.
@@ -63,6 +64,31 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// From its parts.
+    pub fn new(snapshot: Arc<Snapshot>, neighbors: Arc<Neighbors>, steer: Arc<Steer>) -> Shared {
+        let fresh = fresh(&snapshot);
+        Shared { snapshot, fresh, neighbors, steer }
+    }
+
+    /// The configuration.
+    #[inline(always)]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Replaces the configuration and gives the old one; between two bursts.
+    pub fn replace(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+        self.fresh = fresh(&snapshot);
+        core::mem::replace(&mut self.snapshot, snapshot)
+    }
+
+    /// True when a connection that is established, or UDP, was in use so short a time ago that it can not be dead. One
+    /// that was not may be: [`Shared::deadline`] knows.
+    #[inline(always)]
+    pub fn is_fresh(&self, conn: &Conn, now: Tick) -> bool {
+        now.0.wrapping_sub(conn.last_seen.0) < self.fresh.0
+    }
+
     /// The class of a tuple: `home(tuple)`.
     pub fn class_of(&self, key: &Key4) -> Class {
         Steer::class(self.steer.hash4(key.src(), key.dst(), key.sport(), key.dport()))
@@ -180,6 +206,12 @@ impl<M: Memory> Shard<M> {
         self.sched.get_mut(service.id.index())?.pick(service, |id| stats.real(id))
     }
 
+    /// A connection to this server is about to be opened: loads what it takes.
+    pub fn expect(&self, real: &Real, class: Class) {
+        self.ports.prefetch(real.endpoint, class);
+        self.stats.prefetch(real.id);
+    }
+
     /// Opens a connection. `forget` hears of half-open ones that were ended for their port or seat.
     pub fn open(
         &mut self,
@@ -219,7 +251,7 @@ impl<M: Memory> Shard<M> {
             return Err(DropReason::WheelFull);
         }
         if tcp {
-            self.warm(&shared.snapshot.settings, now, id, lease.id, what.seq);
+            self.warm(&shared.snapshot().settings, now, id, lease.id, what.seq);
         }
         self.stats.real(real.id).conns.add(1);
         self.stats.lcore.conns_opened.add(1);
@@ -359,6 +391,11 @@ impl<M: Memory> Shard<M> {
     pub fn port_stats(&self) -> crate::laddr::PortStats {
         self.ports.stats()
     }
+}
+
+fn fresh(snapshot: &Snapshot) -> Ticks {
+    let both = |t: &Timeouts| t.of(State::Established).min(t.of(State::Udp));
+    snapshot.profiles.iter().map(both).min().unwrap_or_default()
 }
 
 /// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.

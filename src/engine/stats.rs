@@ -81,6 +81,8 @@ counters! {
     tx_bytes,
     /// Frames handed over to another lcore.
     to_ring,
+    /// Of these, frames that were done with, for a port on which this lcore has no queue.
+    relayed,
     /// Frames kept now until their next hop has a MAC address.
     held_now,
     /// Bursts that held at least one frame.

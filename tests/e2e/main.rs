@@ -18,5 +18,6 @@ mod packets;
 mod port_reuse;
 mod process;
 mod reload;
+mod steering;
 mod syn_flood;
 mod web;

@@ -26,7 +26,7 @@ pub(super) fn forward<M: Memory, B: Buffer>(
     head: &Head,
 ) -> Option<PortId> {
     let Shard { conns, stats, .. } = shard;
-    let Shared { snapshot, neighbors, .. } = shared;
+    let (snapshot, neighbors) = (shared.snapshot(), &shared.neighbors);
     let (conn, dir) = conns.confirm(head.candidate, &head.key)?;
     let tcp = match conn.state() {
         State::Established if head.flags & (ACK | FIN | RST | SYN) == ACK => true,
@@ -37,7 +37,7 @@ pub(super) fn forward<M: Memory, B: Buffer>(
     let iface = snapshot.iface(iface)?;
     let unusual = !head.plain
         || conn.has(flags::EXT)
-        || now.reached(shared.deadline(conn))
+        || !shared.is_fresh(conn, now)
         || snapshot.real(conn.real) != RealState::Present
         || iface.vlan != 0
         || head.ip_len > iface.mtu

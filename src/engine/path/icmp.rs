@@ -21,10 +21,10 @@ use crate::wire::{FromBytes, icmp, ipv4, tcp, udp};
 pub(super) fn echo(shared: &Shared, frame: &Frame<'_>, head: &Head) -> Exit {
     let ip = frame.bytes().get(usize::from(head.l3)..).unwrap_or(&[]);
     let Ok((ip, _)) = ipv4::Header::ref_from_prefix(ip) else { return DropReason::Bug.into() };
-    if shared.snapshot.locals.contains_key(&ip.src) {
+    if shared.snapshot().locals.contains_key(&ip.src) {
         return DropReason::MartianSource.into();
     }
-    match shared.snapshot.locals.contains_key(&ip.dst) {
+    match shared.snapshot().locals.contains_key(&ip.dst) {
         true => PuntReason::Echo.into(),
         false => DropReason::NotLocal.into(),
     }

@@ -11,13 +11,9 @@ use crate::time::Tick;
 use crate::verdict::{DropReason, Exit};
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 
-/// Loads the buckets of a burst, then its connections, then the counters of their servers.
+/// Loads the connections of a burst, whose buckets are on their way, then the counters of their servers.
 #[inline(never)]
 pub(super) fn warm<M: Memory>(shard: &Shard<M>, heads: &mut [Head]) {
-    for head in heads.iter_mut() {
-        head.hash = shard.conns.hash(&head.key);
-        shard.conns.prefetch_bucket(head.hash);
-    }
     for head in heads.iter_mut() {
         head.candidate = shard.conns.candidate(head.hash);
     }

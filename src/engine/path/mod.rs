@@ -35,7 +35,7 @@ pub type Heads = ArrayVec<Head, BURST>;
 /// Looks at every frame of a burst, and has its lines of the tables loaded. Gives the bytes of all frames.
 #[inline(always)]
 pub fn look<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) -> u64 {
-    let bytes = parse::headers(&shared.snapshot, shard.whole_way, burst, heads);
+    let bytes = parse::headers(shared, shard, burst, heads);
     lookup::warm(shard, heads);
     bytes
 }

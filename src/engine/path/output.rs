@@ -28,11 +28,16 @@ pub(super) fn way(shared: &Shared, frame: &mut Frame<'_>, head: &Head, hop: Neig
     if head.ttl <= 1 {
         return Err(PuntReason::TtlExceeded.into());
     }
-    if head.ip_len > way.mtu && head.dont_fragment {
+    if head.ip_len > way.mtu && dont_fragment(frame, head) {
         frame.meta.mtu = way.mtu;
         return Err(PuntReason::FragNeeded.into());
     }
     Ok(way)
+}
+
+fn dont_fragment(frame: &Frame<'_>, head: &Head) -> bool {
+    let packet = frame.bytes().get(usize::from(head.l3)..).unwrap_or(&[]);
+    ipv4::Header::ref_from_prefix(packet).is_ok_and(|(ip, _)| ip.dont_fragment())
 }
 
 /// The same for an ICMP error, about which nobody may be told (RFC 1812, 4.3.2.7).
@@ -47,7 +52,7 @@ pub(super) fn silent_way(shared: &Shared, frame: &mut Frame<'_>, head: &Head, ho
 #[inline(always)]
 fn hop_of(shared: &Shared, hop: NeighborId) -> Result<Way, Exit> {
     let cell = shared.neighbors.cell(hop);
-    let iface = shared.snapshot.iface(cell.iface).ok_or(DropReason::NoRoute)?;
+    let iface = shared.snapshot().iface(cell.iface).ok_or(DropReason::NoRoute)?;
     if cell.state == NudState::Failed {
         return Err(DropReason::NeighborFailed.into());
     }

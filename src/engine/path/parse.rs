@@ -8,6 +8,8 @@ use crate::addr::{Be32, IfaceId, Mac, PortId, Proto};
 use crate::conn::Candidate;
 use crate::conn::key::Key4;
 use crate::frame::{Buffer, Frame};
+use crate::mem::Memory;
+use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::verdict::{DropReason, Exit, PuntReason};
 use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, plain, tcp, udp, vlan};
@@ -28,8 +30,6 @@ pub struct Head {
     pub flags: u8,
     /// Hops that it may still make.
     pub ttl: u8,
-    /// It must not be cut.
-    pub dont_fragment: bool,
     /// The interface it came in by.
     pub iface: IfaceId,
     /// What it is.
@@ -69,35 +69,46 @@ impl Head {
     }
 }
 
-/// Says of every frame what it is. Gives the bytes of all frames.
+/// Says of every frame what it is, and has the bucket of its tuple loaded. Gives the bytes of all frames.
 ///
 /// Never inlined: the loop needs all registers for itself.
 #[inline(never)]
-pub(super) fn headers<B: Buffer>(snapshot: &Snapshot, whole_way: bool, burst: &mut [B], heads: &mut Heads) -> u64 {
-    let (mut bytes, mut strict) = (0, whole_way);
-    let mut entry = Entry::of(snapshot, PortId(0));
+pub(super) fn headers<M: Memory, B: Buffer>(
+    shared: &Shared,
+    shard: &Shard<M>,
+    burst: &mut [B],
+    heads: &mut Heads,
+) -> u64 {
+    let (mut bytes, mut strict) = (0, shard.whole_way);
+    let mut entry = Entry::of(shared.snapshot(), PortId(0));
     for buf in &*burst {
         bytes += buf.len() as u64;
         if buf.port() != entry.port {
-            entry = Entry::of(snapshot, buf.port());
+            entry = Entry::of(shared.snapshot(), buf.port());
         }
         if plain(&entry, buf, heads).is_none() {
             heads.push(EMPTY);
             strict = true;
         }
+        if let Some(head) = heads.last_mut() {
+            head.hash = shard.conns.hash(&head.key);
+            shard.conns.prefetch_bucket(head.hash);
+        }
     }
     if strict {
-        strictly(snapshot, whole_way, burst, heads);
+        strictly(shared, shard, burst, heads);
     }
     bytes
 }
 
 /// The frames that are not plain.
 #[cold]
-fn strictly<B: Buffer>(snapshot: &Snapshot, whole_way: bool, burst: &mut [B], heads: &mut Heads) {
-    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| whole_way || !h.plain) {
+fn strictly<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) {
+    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || !h.plain) {
         *head = EMPTY;
-        head.kind = parse(snapshot, &buf.frame(), head).unwrap_or_else(Kind::Early);
+        head.kind = parse(shared.snapshot(), &buf.frame(), head).unwrap_or_else(Kind::Early);
+        head.hash = shard.conns.hash(&head.key);
+        shard.conns.prefetch_bucket(head.hash);
     }
 }
 
@@ -133,32 +144,34 @@ fn plain<B: Buffer>(entry: &Entry, buf: &B, heads: &mut Heads) -> Option<()> {
         && u.eth.ether_type == ethernet::IPV4
         && ip.ver_ihl == 0x45
         && ip.frag.raw() & !ipv4::DF.to_be() == 0
-        && ip_len >= ipv4::LEN as u16
         && usize::from(ip_len) <= bytes.len() - ethernet::LEN
         && checksum::ipv4_header_ok(ip.as_bytes());
     if !right {
         return None;
     }
-    let l4_len = ip_len - ipv4::LEN as u16;
-    let (proto, flags) = match ip.proto {
+    // What header and data take at least, as they say of themselves.
+    let (proto, flags, least) = match ip.proto {
         ipv4::TCP => {
             // From the acknowledgement number on.
             let [_, _, _, _, offset, flags, ..] = rest.first_chunk::<{ tcp::LEN - udp::LEN }>()?;
-            let header_len = u16::from(offset >> 4) * 4;
-            if header_len < tcp::LEN as u16 || header_len > l4_len {
+            let header_len = usize::from(offset >> 4) * 4;
+            if header_len < tcp::LEN {
                 return None;
             }
-            (Proto::Tcp, *flags)
+            (Proto::Tcp, *flags, header_len)
         }
         ipv4::UDP => {
-            let len = u.udp.len.host();
-            if len < udp::LEN as u16 || len > l4_len {
+            let len = usize::from(u.udp.len.host());
+            if len < udp::LEN {
                 return None;
             }
-            (Proto::Udp, 0)
+            (Proto::Udp, 0, len)
         }
         _ => return None,
     };
+    if ipv4::LEN + least > usize::from(ip_len) {
+        return None;
+    }
     heads.push(Head {
         kind: Kind::Flow,
         iface: entry.iface,
@@ -166,7 +179,6 @@ fn plain<B: Buffer>(entry: &Entry, buf: &B, heads: &mut Heads) -> Option<()> {
         ihl: ipv4::LEN as u8,
         flags,
         ttl: ip.ttl,
-        dont_fragment: ip.dont_fragment(),
         plain: true,
         ip_len,
         key: Key4::new(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto),
@@ -183,7 +195,6 @@ const EMPTY: Head = Head {
     ihl: 0,
     flags: 0,
     ttl: 0,
-    dont_fragment: false,
     plain: false,
     ip_len: 0,
     key: Key4::EMPTY,
@@ -267,7 +278,6 @@ fn ip(bytes: &[u8], received: usize, head: &mut Head) -> Result<Kind, Exit> {
     head.ihl = ihl as u8;
     head.ip_len = ip_len as u16;
     head.ttl = ip.ttl;
-    head.dont_fragment = ip.dont_fragment();
     let l4 = bytes.get(ihl..ip_len.min(bytes.len())).ok_or(D::Ipv4HeaderLength)?;
     let l4_len = ip_len - ihl;
     match ip.proto {

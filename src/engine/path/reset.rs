@@ -59,7 +59,7 @@ pub(super) fn forget(shared: &Shared, what: &Forget, emit: &mut Emit<'_>) {
 
 fn send(shared: &Shared, key: &Key4, tcp: Tcp, hop: NeighborId, emit: &mut Emit<'_>) -> bool {
     let cell = shared.neighbors.cell(hop);
-    let Some(iface) = shared.snapshot.iface(cell.iface) else { return false };
+    let Some(iface) = shared.snapshot().iface(cell.iface) else { return false };
     let l2 = write::L2 { dst: cell.mac, src: iface.mac, vlan: iface.vlan };
     let verdict = if cell.state == NudState::Reachable { Verdict::Tx(iface.port) } else { Verdict::Hold(hop) };
     emit.write(write::tcp_len(&l2), |bytes| {

@@ -83,7 +83,7 @@ fn special_tcp<M: Memory>(shared: &Shared, shard: &Shard<M>, conn: &Conn, dir: D
     }
     if tcp.has(SYN) && conn.has(flags::CLAMP) {
         let key = conn.key(Dir::In);
-        let service = shared.snapshot.services.get(&(key.proto(), key.dst(), key.dport()));
+        let service = shared.snapshot().services.get(&(key.proto(), key.dst(), key.dport()));
         if let Some(most) = service.and_then(|s| s.mss_clamp) {
             sum = clamp_mss(sum, options, most);
         }

@@ -59,7 +59,7 @@ impl<M: Memory> Shard<M> {
             return Err(Refused::NotHome);
         }
         let proto = r.client.proto();
-        let snapshot = &shared.snapshot;
+        let snapshot = shared.snapshot();
         let service = snapshot.services.get(&(proto, r.client.dst(), r.client.dport())).ok_or(Refused::Unknown)?;
         let real = service.reals.iter().find(|x| x.id == r.real).ok_or(Refused::Unknown)?;
         let lip = match snapshot.locals.get(&r.reply.dst()).map(|l| l.kind) {
