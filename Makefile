@@ -1,9 +1,10 @@
 # What there is to do here. `make help` lists it.
 
-# The Debian packages: to build, to run what was built, and for the demo and the end-to-end tests. docker/Dockerfile has
-# the same.
+# The Debian packages: to build, to run what was built, for `make bench-rig`, and for the demo and the end-to-end tests.
+# docker/Dockerfile has the same, but for the rig's.
 BUILD_PACKAGES = libdpdk-dev libclang-dev pkg-config gcc libc6-dev
 RUN_PACKAGES = dpdk librte-meta-bus librte-meta-mempool librte-meta-net iproute2 ethtool
+BENCH_PACKAGES = dpdk-dev util-linux
 LAB_PACKAGES = iproute2 ethtool procps python3 nginx-light curl wrk iperf3 tcpdump traceroute iputils-ping
 
 CARGO ?= cargo
@@ -12,7 +13,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test build release check bench-capsule clean deps rust
+.PHONY: help demo test build release bench-rig bench-capsule check clean deps rust
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -30,6 +31,10 @@ build: rust deps ## a build for working on gatun
 
 release: rust deps ## the build to install: target/release/gatun
 	$(CARGO) build --release --locked
+
+bench-rig: rust deps ## gatun and testpmd by turns between two ports of gatun-loadgen, in 6 minutes (ARGS="--pairs 3 --only G11@1k")
+	@tests/e2e/deps.sh $(BENCH_PACKAGES)
+	$(CARGO) --config 'target."cfg(all())".runner = "$(CURDIR)/tests/e2e/as-root.sh"' bench --bench rig -- $(ARGS)
 
 check: rust deps ## formatting and lints
 	$(CARGO) fmt --all --check

@@ -56,6 +56,11 @@ impl Goal {
         let spread = values.map_or(Vec::new(), |v| vec![least(&v), most(&v)]);
         Goal { figure, must, aim, better, verdict, spread, how }
     }
+
+    /// The same figure, which proves nothing.
+    pub(crate) fn unmeasured(self) -> Goal {
+        Goal { verdict: Verdict::Unmeasured, ..self }
+    }
 }
 
 /// All goals of a run.

@@ -119,7 +119,7 @@ impl Report {
         let idle_share = run.idle as f64 / run.ticks.max(1) as f64;
         let mean_burst = (received - start.received) as f64 / (bursts - start.bursts).max(1) as f64;
         // A generator that keeps up finds little each time that it looks, or nothing.
-        let behind = idle_share < 0.15 && mean_burst >= 0.75 * RX_BURST as f64;
+        let behind = idle_share < 0.05 && mean_burst >= 0.75 * RX_BURST as f64;
         let bound_by = match (open_loop, behind) {
             (true, _) => "rate",
             (false, true) => "generator",

@@ -19,4 +19,5 @@ mod port_reuse;
 mod process;
 mod reload;
 mod steering;
+mod syn_flood;
 mod web;
