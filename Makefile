@@ -5,6 +5,8 @@
 BUILD_PACKAGES = libdpdk-dev libclang-dev pkg-config gcc libc6-dev
 RUN_PACKAGES = dpdk librte-meta-bus librte-meta-mempool librte-meta-net iproute2 ethtool
 LAB_PACKAGES = iproute2 ethtool procps python3 nginx-light curl wrk iperf3 tcpdump traceroute iputils-ping
+# To count instructions.
+BENCH_PACKAGES = valgrind
 
 CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -40,7 +42,7 @@ clean: ## remove what was built
 	$(CARGO) clean
 
 deps: ## install the Debian packages that are missing
-	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(RUN_PACKAGES) $(LAB_PACKAGES))
+	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(RUN_PACKAGES) $(LAB_PACKAGES) $(BENCH_PACKAGES))
 
 rust: # is there a Rust that can build gatun?
 	@have=$$($(CARGO) --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'); \

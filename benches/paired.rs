@@ -5,7 +5,7 @@
 //! reads a list in order and never touches the connection table. A phase lasts some 50 ms of CPU time. First the swap is
 //! paired with itself: when that share is not 1.00 within 3 %, the machine is too busy, and nothing is reported.
 //!
-//! `cargo bench --bench paired -- [connections ...]`
+//! `cargo bench -p gatun-bench --bench paired -- [connections ...]`
 
 use arrayvec::ArrayVec;
 use dpdk::port::ring_port;

@@ -1,0 +1,14 @@
+//! What the benches share: the gateway that all of them measure, its flows, and how a figure is taken.
+
+pub mod callgrind;
+pub mod flow;
+pub mod gateway;
+pub mod heap;
+
+use std::path::{Path, PathBuf};
+
+/// `target/bench`, where the results are.
+pub fn out_dir() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())).join("bench")
+}
