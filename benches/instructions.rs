@@ -108,7 +108,7 @@ impl Gateway {
 
     fn open(&mut self, conns: usize) -> Vec<Flow> {
         let clients = self.clients(conns);
-        let opened = flow::open(&mut self.lcore, self.now, clients.into_iter(), Buf::new);
+        let opened = flow::open(&mut self.lcore, |_| self.now, clients.into_iter(), Buf::new);
         assert_eq!(opened.len(), conns, "every client has its connection");
         flow::shuffled(&opened)
     }

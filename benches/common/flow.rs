@@ -1,7 +1,7 @@
 //! Frames of 64 bytes, check sequence included, and the flows that they belong to.
 
 use super::gateway::{self, MAC, PEER, SERVICES};
-use gatun_engine::addr::{LcoreId, NeighborId, PortId, Proto};
+use gatun_engine::addr::{Be16, Be32, LcoreId, NeighborId, PortId, Proto};
 use gatun_engine::conn::key::{Key4, SplitMix};
 use gatun_engine::conn::record::EventKind;
 use gatun_engine::frame::BURST;
@@ -17,7 +17,13 @@ pub const LEN: usize = 60;
 /// From the TTL to the ports.
 const MIDDLE: std::ops::Range<usize> = 22..38;
 
-/// A frame that is not yet anybody's.
+/// From our neighbour to us.
+const LINK: [u8; 12] = {
+    let (to, from) = (MAC.0, PEER.0);
+    [to[0], to[1], to[2], to[3], to[4], to[5], from[0], from[1], from[2], from[3], from[4], from[5]]
+};
+
+/// A frame.
 pub type Bytes = [u8; LEN];
 
 /// A frame with this tuple, from our neighbour to us.
@@ -36,7 +42,7 @@ pub fn frame(key: &Key4, flags: u8, seq: u32) -> Bytes {
             let len = segment.len() as u16;
             if let Ok((header, _)) = udp::Header::mut_from_prefix(segment) {
                 (header.sport, header.dport) = (key.sport(), key.dport());
-                header.len = gatun_engine::addr::Be16::new(len);
+                header.len = Be16::new(len);
             }
             checksum::l4_fill(key.src(), key.dst(), ipv4::UDP, segment);
         }
@@ -67,11 +73,17 @@ impl Flow {
         Flow { middle: bytes[MIDDLE].try_into().expect("16 bytes"), l4_sum: [bytes[at], bytes[at + 1]] }
     }
 
+    /// Its tuple.
+    pub fn key(&self, proto: Proto) -> Key4 {
+        let four = |at: usize| Be32::new(u32::from_be_bytes(self.middle[at..at + 4].try_into().expect("4 bytes")));
+        let two = |at: usize| Be16::new(u16::from_be_bytes([self.middle[at], self.middle[at + 1]]));
+        Key4::new(four(4), four(8), two(12), two(14), proto)
+    }
+
     /// Makes a frame of the same protocol and flags, wherever it comes from, one of this flow.
     #[inline(always)]
     pub fn write(&self, bytes: &mut Bytes, proto: Proto) {
-        // Our address, and two bytes of a sender's: one store.
-        bytes[..8].copy_from_slice(&[MAC.0[0], MAC.0[1], MAC.0[2], MAC.0[3], MAC.0[4], MAC.0[5], 2, 0]);
+        bytes[..12].copy_from_slice(&LINK);
         bytes[MIDDLE].copy_from_slice(&self.middle);
         let at = sum_place(proto);
         bytes[at..at + 2].copy_from_slice(&self.l4_sum);
@@ -93,11 +105,11 @@ pub fn client_key(n: u32, proto: Proto, random: &mut SplitMix) -> Key4 {
     Key4::new(addr, vip, port, vport, proto)
 }
 
-/// Opens connections by the packets of real handshakes, and gives the tuples of both directions of each. `keep` says
-/// which clients are at home on this lcore; `fresh` makes a buffer that came in by port 0.
+/// Opens connections by the packets of real handshakes, and gives the tuples of both directions of each. `now` gives the
+/// time of the next so many, `fresh` a buffer that came in by port 0.
 pub fn open<M: Memory, B: Buffer>(
     lcore: &mut Lcore<M, B>,
-    now: Tick,
+    mut now: impl FnMut(usize) -> Tick,
     keys: impl Iterator<Item = Key4>,
     fresh: impl FnMut() -> B,
 ) -> Vec<[Key4; 2]> {
@@ -107,6 +119,7 @@ pub fn open<M: Memory, B: Buffer>(
     let mut keys = keys.peekable();
     while keys.peek().is_some() {
         let clients: Vec<Key4> = keys.by_ref().take(BURST).collect();
+        let now = now(clients.len());
         for flags in [SYN, ACK] {
             let mut batch: Batch<B> = clients.iter().map(|key| sink.filled(&frame(key, flags, 1))).collect();
             lcore.turn(now, &mut sink, &mut batch, Source::Port);

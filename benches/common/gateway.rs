@@ -10,7 +10,7 @@ use gatun_engine::sched::Scheduler;
 use gatun_engine::shard::{Shard, Shared, Sizes};
 use gatun_engine::snapshot::*;
 use gatun_engine::stats::Stats;
-use gatun_engine::steer::{CLASSES, Steer};
+use gatun_engine::steer::Steer;
 use gatun_engine::time::Tick;
 use std::sync::Arc;
 
@@ -51,17 +51,18 @@ pub fn shared(proto: Proto, lcores: u8) -> Shared {
     Shared { snapshot, neighbors, steer }
 }
 
-/// Tables for `conns` connections, nine tenths full. So many servers share few connections that nearly each has a
-/// (server, class) of its own: there are as many chunks of local ports as there can be such pairs.
+/// Tables for exactly `conns` connections. A small table gets more room for local ports than usual: with so many servers
+/// nearly each connection has a (server, class) of its own.
 pub fn sizes(conns: usize) -> Sizes {
-    let pairs = (SERVICES * REALS) as usize * CLASSES;
-    Sizes { port_chunks: conns.min(pairs).max(8_192), ..Sizes::of(conns * 10 / 9, SERVICES as usize) }
+    let sizes = Sizes::of(conns, SERVICES as usize);
+    Sizes { port_chunks: sizes.port_chunks.max(100_000), ..sizes }
 }
 
 /// One lcore of such a gateway.
 pub fn lcore<M: Memory, B: Buffer>(memory: &M, id: LcoreId, conns: usize, shared: &Shared, now: Tick) -> Lcore<M, B> {
     let stats = Arc::new(Stats::new((SERVICES * REALS) as usize + 1));
-    let shard = Shard::new(memory, id, sizes(conns), shared.clone(), stats, 7, now).expect("memory");
+    let shard = Shard::new(memory, id, sizes(conns), shared.clone(), stats, 7, now);
+    let shard = shard.unwrap_or_else(|e| panic!("{e}"));
     Lcore::new(shard, 1, usize::from(shared.steer.lcores()), &DEFAULT_LIMITS, now)
 }
 

@@ -3,7 +3,14 @@
 pub mod callgrind;
 pub mod flow;
 pub mod gateway;
+pub mod goals;
 pub mod heap;
+pub mod measure;
+pub mod memory;
+#[cfg(feature = "dpdk")]
+pub mod ring;
+#[cfg(feature = "dpdk")]
+pub mod swap;
 
 use std::path::{Path, PathBuf};
 

@@ -129,7 +129,7 @@ pub struct Receiver {
 impl Receiver {
     /// Takes a burst of frames that are tagged as they were on the wire.
     #[inline(always)]
-    pub fn burst(&mut self, mbufs: &mut Mbufs, into: &mut Batch<Packet>) -> usize {
+    pub fn burst<const N: usize>(&mut self, mbufs: &mut ArrayVec<Mbuf, N>, into: &mut Batch<Packet>) -> usize {
         let received = self.queue.burst(mbufs);
         let port = u16::from(self.port.0);
         into.extend(mbufs.drain(..).map(|mut mbuf| {
