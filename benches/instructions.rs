@@ -5,16 +5,21 @@
 //!
 //! `cargo bench -p gatun-bench --bench instructions [-- connections]`
 
+use gatun_bench::callgrind::Count;
 use gatun_bench::flow::{self, Bytes, Flow, LEN};
+use gatun_bench::gates::Gates;
+use gatun_bench::goals::Results;
 use gatun_bench::heap::{Buf, Pool};
 use gatun_bench::{callgrind, gateway};
 use gatun_engine::addr::{Be16, Be32, LcoreId, Proto};
 use gatun_engine::conn::key::{Key4, SplitMix};
+use gatun_engine::conn::state::State;
 use gatun_engine::lcore::{Batch, Buffer, EXPIRE_BUDGET, Lcore, Source};
 use gatun_engine::mem::Heap;
 use gatun_engine::time::{HZ, Tick, Ticks};
 use gatun_engine::wire::tcp::{ACK, RST, SYN};
 use std::hint::black_box;
+use std::sync::Arc;
 
 const BURST: usize = 32;
 /// For each count.
@@ -23,15 +28,48 @@ const PACKETS: usize = 500 * BURST;
 const CONNECTIONS: usize = 1_000_000;
 
 fn main() {
-    let mut args = std::env::args().skip(1).filter(|a| a != "--bench");
-    let first = args.next();
-    if first.as_deref() == Some("--counted") {
-        return run(args.next().and_then(|n| n.parse().ok()).unwrap_or(CONNECTIONS));
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let conns = args.iter().find_map(|n| n.replace('_', "").parse().ok()).unwrap_or(CONNECTIONS);
+    if args.iter().any(|a| a == "counted") {
+        return run(conns);
     }
-    let conns = first.and_then(|n| n.replace('_', "").parse().ok()).unwrap_or(CONNECTIONS);
-    for (name, instructions) in callgrind::count(&["--counted", &conns.to_string()], "*counted_turn*", "*next_count*") {
-        println!("{name:<12} {:7.1} instructions a packet", instructions as f64 / PACKETS as f64);
+    println!("... under callgrind, {conns} connections");
+    let counts = callgrind::count(&["counted", &conns.to_string()], "*counted_turn*", "*next_count*");
+    let each = |count: &Count| count.instructions as f64 / PACKETS as f64;
+    if args.iter().any(|a| a == "gate") {
+        let mut gates = Gates::read();
+        counts.iter().for_each(|count| gates.at_most(&count.name, each(count)));
+        gates.at_most("calls", calls(&counts[0]));
+        gates.at_most("entries", entries() as f64);
+        return gates.done();
     }
+    let mut r = Results::new("instructions");
+    for count in &counts {
+        r.add(&count.name, Ok(each(count).into()), "instructions a packet or connection");
+    }
+    let how = "callgrind, turn and finish of a lcore in bursts of 32, without DPDK's part";
+    r.add("G10", Ok(each(&counts[0]).into()), how);
+    r.add("G10@calls", Ok(calls(&counts[0]).into()), how);
+    r.write();
+}
+
+/// System calls and functions of the heap on the path of a hit.
+fn calls(hits: &Count) -> f64 {
+    assert_eq!(hits.name, "hit-tcp");
+    hits.calls as f64 + hits.heap.len() as f64
+}
+
+/// Timer entries that a turn of 32 frames looks at when many are due: it ends that many connections.
+fn entries() -> u64 {
+    let mut gateway = Gateway::new(Proto::Udp, PACKETS);
+    Arc::make_mut(&mut gateway.lcore.shard.snapshot).profiles[0].set(State::Udp, 10);
+    gateway.open(PACKETS);
+    gateway.now = Tick(11 * HZ);
+    let elsewhere = Flow::of(&elsewhere(&gateway.clients(1)[0]), 0);
+    let template = gateway.template(0);
+    let mut batch: Batch<Buf> = (0..BURST).map(|_| gateway.filled(&template, &elsewhere)).collect();
+    counted_turn(&mut gateway.lcore, gateway.now, &mut gateway.pool, &mut batch);
+    gateway.lcore.shard.stats.lcore.conns_closed.value()
 }
 
 /// What is counted.
@@ -50,8 +88,8 @@ fn next_count(name: &str) {
 fn run(conns: usize) {
     let mut tcp = Gateway::new(Proto::Tcp, conns);
     let flows = tcp.open(conns);
-    next_count("setup");
-    tcp.bursts(ACK, |i| flows[i]);
+    next_count(callgrind::SETUP);
+    tcp.bursts(ACK, |i| flows[i % flows.len()]);
     next_count("hit-tcp");
     let opened = tcp.opened();
     // To an address that is not ours, and of no connection.
@@ -76,8 +114,8 @@ fn run(conns: usize) {
 
     let mut udp = Gateway::new(Proto::Udp, conns / 10);
     let flows = udp.open(conns / 10);
-    next_count("setup");
-    udp.bursts(0, |i| flows[i]);
+    next_count(callgrind::SETUP);
+    udp.bursts(0, |i| flows[i % flows.len()]);
     next_count("hit-udp");
     udp.check();
 }
@@ -96,7 +134,7 @@ impl Gateway {
         let now = Tick(0);
         let shared = gateway::shared(proto, 1);
         let lcore = gateway::lcore(&Heap, LcoreId(0), conns + PACKETS, &shared, now);
-        Gateway { lcore, pool: Pool::default(), proto, clients: 0, random: SplitMix(5), now }
+        Gateway { lcore, pool: Pool::new(3 * PACKETS), proto, clients: 0, random: SplitMix(5), now }
     }
 
     /// The tuples of clients that were not yet here.
@@ -127,6 +165,12 @@ impl Gateway {
         }
     }
 
+    /// A frame of no flow.
+    fn template(&self, flags: u8) -> Bytes {
+        let nobody = Key4::new(Be32::default(), Be32::default(), Be16::default(), Be16::default(), self.proto);
+        flow::frame(&nobody, flags, 1)
+    }
+
     fn filled(&mut self, template: &Bytes, flow: &Flow) -> Buf {
         let mut buf = self.pool.take();
         let mut frame = buf.frame();
@@ -151,7 +195,7 @@ impl Gateway {
     }
 }
 
-/// The same to an address that nobody here has.
+/// The same to one of 256 addresses that nobody here has.
 fn elsewhere(key: &Key4) -> Key4 {
-    Key4::new(key.src(), Be32::new(0xCB00_7101), key.sport(), key.dport(), key.proto())
+    Key4::new(key.src(), Be32::new(0xCB00_7100 + key.src().host() % 256), key.sport(), key.dport(), key.proto())
 }

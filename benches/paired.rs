@@ -2,10 +2,13 @@
 //! of rings, with the same mbufs. A figure is a share of two rates a CPU-second, taken from phases that follow each other;
 //! before, one of the loops is paired with itself, and when that is not 1.00 within 3 % there is no figure.
 //!
-//! `cargo bench -p gatun-bench --bench paired [-- PART ...]`, where a part is `10k`, `1M`, `10M`, `udp`, `together` or `two`.
+//! `cargo bench -p gatun-bench --bench paired [-- PART ...]`, where a part is `10k`, `1M`, `10M`, `udp`, `together` or `two`;
+//! `gate` alone compares with `benches/gates.toml`.
 
 #[path = "paired/churn.rs"]
 mod churn;
+#[path = "paired/gate.rs"]
+mod gate;
 #[path = "paired/hit.rs"]
 mod hit;
 #[path = "paired/latency.rs"]
@@ -29,6 +32,9 @@ fn main() {
     let run = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
     let eal = ring::start();
     println!("load {}; memory: {}", measure::load(), ring::memory());
+    if wanted.iter().any(|w| w == "gate") {
+        return gate::run(&eal);
+    }
     let mut r = Results::new("paired");
     let small = run("10k").then(|| ten_thousand(&eal, &mut r)).flatten();
     if run("1M") {

@@ -16,14 +16,9 @@ struct Room {
 
 impl Buf {
     /// An empty one.
+    #[allow(clippy::new_without_default)]
     pub fn new() -> Buf {
         Buf(Box::leak(Box::new(Room { bytes: [0; HEADROOM + 192], head: HEADROOM as u16, len: 0 })))
-    }
-}
-
-impl Default for Buf {
-    fn default() -> Buf {
-        Buf::new()
     }
 }
 
@@ -43,23 +38,26 @@ impl Buffer for Buf {
 }
 
 /// A port whose frames come back, and a master who takes everything.
-#[derive(Default)]
 pub struct Pool {
-    /// Empty, or sent.
-    pub free: Vec<Buf>,
+    free: Vec<Buf>,
 }
 
 impl Pool {
+    /// With so many buffers.
+    pub fn new(buffers: usize) -> Pool {
+        Pool { free: (0..buffers).map(|_| Buf::new()).collect() }
+    }
+
     /// A buffer to fill.
     pub fn take(&mut self) -> Buf {
-        self.free.pop().unwrap_or_default()
+        self.free.pop().expect("a buffer is left")
     }
 }
 
 impl Io for Pool {
     type Buf = Buf;
     fn spare(&mut self) -> Option<Buf> {
-        Some(self.take())
+        self.free.pop()
     }
     #[inline(always)]
     fn send(&mut self, _port: PortId, batch: &mut Batch<Buf>) {

@@ -2,6 +2,7 @@
 
 pub mod callgrind;
 pub mod flow;
+pub mod gates;
 pub mod gateway;
 pub mod goals;
 pub mod heap;

@@ -116,19 +116,24 @@ impl Worker {
     pub fn fill(&mut self, flags: u8) {
         let none = Key4::new(Be32::default(), Be32::default(), Be16::default(), Be16::default(), self.proto);
         let template = flow::frame(&none, flags, 1);
-        let mut all: Vec<Mbuf> = Vec::new();
-        let mut batch: ArrayVec<Mbuf, 64> = ArrayVec::new();
-        while self.receiver.queue.burst(&mut batch) > 0 {
-            all.extend(batch.drain(..));
-        }
-        all.extend(std::iter::from_fn(|| self.io.pool.alloc()));
+        self.empty();
+        let mut all: Vec<Mbuf> = std::iter::from_fn(|| self.io.pool.alloc()).collect();
         for mbuf in &mut all {
             mbuf.reset();
             mbuf.append(LEN as u16).expect("room").copy_from_slice(&template);
         }
+        let mut batch: ArrayVec<Mbuf, 1> = ArrayVec::new();
         for mbuf in all.drain(..FRAMES) {
             batch.push(mbuf);
             self.io.tx[0].burst(&mut batch);
+        }
+    }
+
+    /// Takes all frames out of the rings.
+    pub fn empty(&mut self) {
+        let mut batch: ArrayVec<Mbuf, 64> = ArrayVec::new();
+        while self.receiver.queue.burst(&mut batch) > 0 {
+            batch.clear();
         }
     }
 

@@ -89,7 +89,8 @@ impl Gateway {
         self.feed = uniform;
     }
 
-    fn paired<const N: usize>(&mut self) -> Result<Pairs, String> {
+    /// gatun over the swap, in bursts of `N`.
+    pub(crate) fn paired<const N: usize>(&mut self) -> Result<Pairs, String> {
         Pairs::checked(self, |g| g.phase(Worker::swap::<N>), |g| g.phase(Worker::gatun::<N>))
     }
 

@@ -59,6 +59,7 @@ impl Turns {
         quantile(&mut self.cpu, part)
     }
 
+    /// How many there are, and how many were left out.
     pub(crate) fn describe(&self) -> String {
         format!("{} turns, {} preempted ones left out", self.wall.len(), self.preempted)
     }

@@ -1,7 +1,8 @@
 //! Two workers on two CPUs, each feeding itself from its own port; the main lcore sleeps.
 
+use arrayvec::ArrayVec;
 use dpdk::ring::{self as dpdk_ring, Consumer};
-use dpdk::{Eal, LcoreId as Seat};
+use dpdk::{Eal, LcoreId as Seat, Mbuf};
 use gatun_bench::flow::{self, Flow};
 use gatun_bench::gateway;
 use gatun_bench::goals::Results;
@@ -9,6 +10,8 @@ use gatun_bench::measure::{PAIRS, PHASE, SAME, Spread, cpu, load};
 use gatun_bench::ring::{self, Feed, Worker};
 use gatun_engine::addr::{LcoreId, Proto};
 use gatun_engine::conn::key::SplitMix;
+use gatun_engine::wire::tcp::ACK;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
@@ -39,6 +42,7 @@ struct Runner {
     mixed: Feed,
     from_other: Consumer,
     barrier: Arc<Barrier>,
+    over: Arc<AtomicBool>,
     log: Arc<Mutex<Log>>,
 }
 
@@ -82,7 +86,7 @@ pub(crate) fn workers(eal: &Eal, r: &mut Results) {
 
 fn runners(eal: &Eal, logs: &[Arc<Mutex<Log>>; 2]) -> Vec<Runner> {
     let shared = gateway::shared(Proto::Tcp, 2);
-    let barrier = Arc::new(Barrier::new(2));
+    let (barrier, over) = (Arc::new(Barrier::new(2)), Arc::new(AtomicBool::new(false)));
     let (to, from): (Vec<_>, Vec<_>) =
         ["other0", "other1"].map(|name| dpdk_ring::mpsc(eal, name, 4_096, None).expect("a ring")).into_iter().unzip();
     let workers: Vec<(Worker, Vec<Flow>)> = [0, 1]
@@ -109,6 +113,7 @@ fn runners(eal: &Eal, logs: &[Arc<Mutex<Log>>; 2]) -> Vec<Runner> {
             local: Feed::new(local),
             from_other,
             barrier: barrier.clone(),
+            over: over.clone(),
             log: log.clone(),
         })
         .collect()
@@ -124,7 +129,7 @@ impl Runner {
     fn run(mut self) -> i32 {
         for _ in 0..PAIRS {
             let done = ROUND.map(|step| {
-                self.barrier.wait();
+                self.prepare();
                 match step {
                     Step::Alone(who) if who != self.me => (0, Duration::ZERO),
                     Step::Alone(_) | Step::Local => self.phase(false),
@@ -137,7 +142,21 @@ impl Runner {
         0
     }
 
-    /// Packets sent, and the CPU time for them.
+    /// Frames that went over to the other worker go home: both begin with as many.
+    fn prepare(&mut self) {
+        self.barrier.wait();
+        let mut handed_over: ArrayVec<Mbuf, 64> = ArrayVec::new();
+        while self.from_other.dequeue_burst(&mut handed_over) > 0 {
+            handed_over.clear();
+        }
+        self.worker.empty();
+        self.over.store(false, Relaxed);
+        self.barrier.wait();
+        self.worker.fill(ACK);
+        self.barrier.wait();
+    }
+
+    /// Packets sent, and the CPU time for them. It is over for both when one of them has had its time.
     fn phase(&mut self, mixed: bool) -> (u64, Duration) {
         let sent = |w: &Worker| w.lcore.shard.stats.lcore.tx_sent.value();
         let (begin, before) = (cpu(), sent(&self.worker));
@@ -147,7 +166,8 @@ impl Runner {
                 self.worker.handed_over(&mut self.from_other);
             }
             let spent = cpu() - begin;
-            if spent >= PHASE {
+            if spent >= PHASE || self.over.load(Relaxed) {
+                self.over.store(true, Relaxed);
                 return (sent(&self.worker) - before, spent);
             }
         }
