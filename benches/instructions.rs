@@ -14,8 +14,10 @@ use gatun_bench::{callgrind, gateway};
 use gatun_engine::addr::{Be16, Be32, LcoreId, Proto};
 use gatun_engine::conn::key::{Key4, SplitMix};
 use gatun_engine::conn::state::State;
-use gatun_engine::lcore::{Batch, Buffer, EXPIRE_BUDGET, Lcore, Source};
+use gatun_engine::frame::Buffer;
+use gatun_engine::lcore::{Batch, EXPIRE_BUDGET, Lcore, Source};
 use gatun_engine::mem::Heap;
+use gatun_engine::snapshot::Snapshot;
 use gatun_engine::time::{HZ, Tick, Ticks};
 use gatun_engine::wire::tcp::{ACK, RST, SYN};
 use std::hint::black_box;
@@ -62,7 +64,10 @@ fn calls(hits: &Count) -> f64 {
 /// Timer entries that a turn of 32 frames looks at when many are due: it ends that many connections.
 fn entries() -> u64 {
     let mut gateway = Gateway::new(Proto::Udp, PACKETS);
-    Arc::make_mut(&mut gateway.lcore.shard.snapshot).profiles[0].set(State::Udp, 10);
+    let shared = &mut gateway.lcore.shared;
+    let mut snapshot = Snapshot::clone(shared.snapshot());
+    snapshot.profiles[0].set(State::Udp, 10);
+    shared.replace(Arc::new(snapshot));
     gateway.open(PACKETS);
     gateway.now = Tick(11 * HZ);
     let elsewhere = Flow::of(&elsewhere(&gateway.clients(1)[0]), 0);

@@ -6,6 +6,8 @@
 
 #[path = "cases/icmp.rs"]
 mod icmp;
+#[path = "cases/lcores.rs"]
+mod lcores;
 #[path = "cases/link.rs"]
 mod link;
 #[path = "cases/script.rs"]
@@ -17,10 +19,8 @@ mod tcp;
 #[path = "cases/udp.rs"]
 mod udp;
 
-use gatun::replay::Options;
 use gatun::replay::case::{Case, Outcome, Silent};
-use gatun_engine::testkit::lab::{Arrival, Sent};
-use gatun_engine::testkit::{check, text};
+use gatun_engine::testkit::check;
 use script::Script;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -127,47 +127,15 @@ fn every_frame_that_leaves_has_right_checksums() {
     }
 }
 
-/// What a client sees: all but what goes to servers from local addresses.
-fn client_side(case: &Case, outcome: &Outcome) -> Vec<String> {
-    let lips: Vec<[u8; 4]> = case
-        .model
-        .laddr_pools
-        .iter()
-        .flat_map(|p| &p.addresses)
-        .filter_map(|a| match a {
-            std::net::IpAddr::V4(a) => Some(a.octets()),
-            std::net::IpAddr::V6(_) => None,
-        })
-        .collect();
-    let of_client = |frame: &[u8]| {
-        let l3 = if frame.get(12..14) == Some(&[0x81, 0]) { 18 } else { 14 };
-        let ipv4 = frame.get(l3 - 2..l3) == Some(&[8, 0]);
-        !ipv4 || !lips.iter().any(|lip| frame.get(l3 + 12..l3 + 16) == Some(lip))
-    };
-    let sent = outcome.sent.iter().flat_map(|(port, sent)| sent.iter().map(move |s| (port, s)));
-    let line = |(port, s): (&String, &Sent)| format!("{} {port} {} {:02x?}", s.nanos, text::long(&s.frame), s.frame);
-    sent.filter(|(_, s)| of_client(&s.frame)).map(line).collect()
-}
-
-/// Local ports and, where there are several, servers are chosen by each lcore for itself; the recorded server side is
-/// rewritten to what was chosen.
+/// Local ports and, where there are several, servers are chosen by each lcore for itself: see [`lcores`].
 #[test]
-fn a_client_sees_the_same_on_any_number_of_lcores_and_however_frames_come_to_them() {
-    for case in regenerated() {
-        if case.settings.one_shard_because.is_some() {
-            continue;
+fn every_case_gives_the_same_on_any_number_of_lcores_and_however_frames_come_to_them() {
+    let cases = regenerated();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let cases = &cases;
+            scope.spawn(move || cases.iter().skip(thread).step_by(threads).for_each(lcores::the_same));
         }
-        let expected = client_side(&case, &run(&case));
-        for shards in [1, 2, 4, 7] {
-            for arrival in [Arrival::Rss, Arrival::First, Arrival::Wrong] {
-                let options = Options { shards, arrival, seed: u64::from(shards) * 1_000, ..case.options() };
-                let outcome = case.run(&options, case.recorded(), &mut Silent).unwrap();
-                let seen = client_side(&case, &outcome);
-                for (n, (a, b)) in expected.iter().zip(&seen).enumerate() {
-                    assert_eq!(a, b, "{} on {shards} shards, {arrival:?}, frame {}", case.name(), n + 1);
-                }
-                assert_eq!(expected.len(), seen.len(), "{} on {shards} shards, {arrival:?}", case.name());
-            }
-        }
-    }
+    });
 }

@@ -2,9 +2,17 @@
 
 #[path = "engine/bench.rs"]
 mod bench;
+#[path = "engine/expiry.rs"]
+mod expiry;
+#[path = "engine/handover.rs"]
+mod handover;
 #[path = "engine/memory.rs"]
 mod memory;
 #[path = "engine/pressure.rs"]
 mod pressure;
 #[path = "engine/properties.rs"]
 mod properties;
+#[path = "engine/steering.rs"]
+mod steering;
+#[path = "engine/table.rs"]
+mod table;

@@ -2,7 +2,8 @@
 //! one port for both sides.
 
 use gatun_engine::addr::*;
-use gatun_engine::lcore::{Buffer, Lcore};
+use gatun_engine::frame::Buffer;
+use gatun_engine::lcore::Lcore;
 use gatun_engine::limit::DEFAULT_LIMITS;
 use gatun_engine::mem::Memory;
 use gatun_engine::neighbor::{Cell, Neighbors, NudState};
@@ -48,7 +49,7 @@ pub fn shared(proto: Proto, lcores: u8) -> Shared {
     let neighbors = Arc::new(Neighbors::new(65_536));
     let snapshot = Arc::new(snapshot(&neighbors, proto));
     let steer = Arc::new(Steer::new(Steer::key_from_seed(1), lcores).expect("a key"));
-    Shared { snapshot, neighbors, steer }
+    Shared::new(snapshot, neighbors, steer)
 }
 
 /// Tables for exactly `conns` connections. A small table gets more room for local ports than usual: with so many servers
@@ -61,9 +62,9 @@ pub fn sizes(conns: usize) -> Sizes {
 /// One lcore of such a gateway.
 pub fn lcore<M: Memory, B: Buffer>(memory: &M, id: LcoreId, conns: usize, shared: &Shared, now: Tick) -> Lcore<M, B> {
     let stats = Arc::new(Stats::new((SERVICES * REALS) as usize + 1));
-    let shard = Shard::new(memory, id, sizes(conns), shared.clone(), stats, 7, now);
+    let shard = Shard::new(memory, id, sizes(conns), stats, 7, now);
     let shard = shard.unwrap_or_else(|e| panic!("{e}"));
-    Lcore::new(shard, 1, usize::from(shared.steer.lcores()), &DEFAULT_LIMITS, now)
+    Lcore::new(shared.clone(), shard, 1, usize::from(shared.steer.lcores()), &DEFAULT_LIMITS, now)
 }
 
 fn snapshot(neighbors: &Neighbors, proto: Proto) -> Snapshot {

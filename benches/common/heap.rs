@@ -1,8 +1,8 @@
 //! Buffers and ways out without DPDK: for what is counted, not timed.
 
 use gatun_engine::addr::{LcoreId, NeighborId, PortId};
-use gatun_engine::frame::{Frame, HEADROOM, Meta};
-use gatun_engine::lcore::{Batch, Buffer, Io, Punt};
+use gatun_engine::frame::{Buffer, Frame, HEADROOM, Meta};
+use gatun_engine::lcore::{Batch, Io, Punt};
 
 /// A buffer as small as a pointer, as an mbuf is. One that is dropped is lost: giving it back is DPDK's work, which is
 /// not counted for what is sent either.
@@ -20,12 +20,35 @@ impl Buf {
     pub fn new() -> Buf {
         Buf(Box::leak(Box::new(Room { bytes: [0; HEADROOM + 192], head: HEADROOM as u16, len: 0 })))
     }
+
+    #[inline(always)]
+    fn range(&self) -> std::ops::Range<usize> {
+        let head = usize::from(self.0.head);
+        head..head + usize::from(self.0.len)
+    }
 }
 
 impl Buffer for Buf {
     #[inline(always)]
     fn frame(&mut self) -> Frame<'_> {
         Frame::new(&mut self.0.bytes, self.0.head, self.0.len, Meta::default())
+    }
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        &self.0.bytes[self.range()]
+    }
+    #[inline(always)]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        let range = self.range();
+        &mut self.0.bytes[range]
+    }
+    #[inline(always)]
+    fn port(&self) -> PortId {
+        PortId(0)
+    }
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        true
     }
     #[inline(always)]
     fn commit(&mut self, head: u16, len: u16) {

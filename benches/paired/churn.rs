@@ -6,6 +6,7 @@ use gatun_bench::goals::Results;
 use gatun_bench::measure::{PAIRS, Phase, Spread, load};
 use gatun_bench::ring::{self, Feed, Worker};
 use gatun_engine::conn::state::State;
+use gatun_engine::snapshot::Snapshot;
 use gatun_engine::time::Ticks;
 use gatun_engine::wire::tcp::SYN;
 use std::sync::Arc;
@@ -27,9 +28,9 @@ pub(crate) fn run(g: &mut Gateway, r: &mut Results, id: &str) {
         from = conn.index() + 1;
         shard.close(now, conn);
     }
-    let mut snapshot = (*shard.snapshot).clone();
+    let mut snapshot = Snapshot::clone(g.worker.lcore.shared.snapshot());
     snapshot.profiles[0].0[State::SynRecv as usize] = LIFE;
-    shard.snapshot = Arc::new(snapshot);
+    g.worker.lcore.shared.replace(Arc::new(snapshot));
     let first = g.conns() as u32 + SEATS as u32;
     let mut syns = Feed::new(ring::clients(first, CLIENTS, g.proto).map(|key| Flow::of(&key, SYN)).collect());
     g.worker.fill(SYN);

@@ -94,7 +94,7 @@ fn runners(eal: &Eal, logs: &[Arc<Mutex<Log>>; 2]) -> Vec<Runner> {
             let id = LcoreId(me);
             let mut worker = Worker::new(eal, id, Proto::Tcp, CONNECTIONS, &shared);
             let mine: Vec<_> = ring::clients(0, 3 * CONNECTIONS, Proto::Tcp)
-                .filter(|key| shared.steer.owner(worker.lcore.shard.class_of(key)) == id)
+                .filter(|key| shared.steer.owner(shared.class_of(key)) == id)
                 .take(CONNECTIONS)
                 .collect();
             let opened = worker.open(mine.into_iter());

@@ -140,3 +140,61 @@ fn a_port_needs_at_least_one_ring_each_way() {
     let none = port::ring_port(&turn.eal, "none", &pool, vec![], vec![]);
     assert!(matches!(none, Err(PortError::Queues { kind: "receive", max: 16, .. })));
 }
+
+/// Items of the two producers together.
+const ITEMS: u32 = 10_000_000;
+
+/// Sends half of all items, each with the producer's name and its number; gives how often the ring refused some.
+fn produce(ring: &ring::SharedProducer, pool: &dpdk::Mempool, name: u32) -> u64 {
+    let (mut made, mut refused) = (0, 0);
+    let mut burst = ArrayVec::<Mbuf, 32>::new();
+    while made < ITEMS / 2 || !burst.is_empty() {
+        let room = 32 - burst.len();
+        let from = burst.len();
+        pool.alloc_bulk(&mut burst, room.min((ITEMS / 2 - made) as usize));
+        for mbuf in &mut burst[from..] {
+            let item = (u64::from(name) << 32 | u64::from(made)).to_ne_bytes();
+            mbuf.append(8).expect("eight bytes fit").copy_from_slice(&item);
+            made += 1;
+        }
+        ring.enqueue_burst(&mut burst);
+        if !burst.is_empty() {
+            refused += 1;
+            std::thread::yield_now();
+        }
+    }
+    refused
+}
+
+#[test]
+fn two_producers_fill_a_small_ring_for_ten_million_items_and_none_is_lost_or_overtaken() {
+    let turn = eal();
+    let pool = pool(&turn, "ring-stress");
+    let (producer, mut consumer) = ring::mpsc(&turn.eal, "stress", 100, None).expect("a small ring");
+    let (first, first_pool) = (producer.clone(), pool.clone());
+    let first = turn.eal.launch(LcoreId(1), move || i32::try_from(produce(&first, &first_pool, 0)).unwrap_or(i32::MAX));
+    let first = first.expect("lcore 1 is idle");
+    let (eal, second_pool) = (turn.eal.clone(), pool.clone());
+    let second = std::thread::spawn(move || {
+        let _lcore = eal.register_thread().expect("there is an lcore id left");
+        produce(&producer, &second_pool, 1)
+    });
+    let mut next = [0u32; 2];
+    let mut burst = ArrayVec::<Mbuf, 32>::new();
+    while next != [ITEMS / 2; 2] {
+        assert!(consumer.len() <= 100, "no more than it holds");
+        if consumer.dequeue_burst(&mut burst) == 0 {
+            std::thread::yield_now();
+        }
+        for mbuf in burst.drain(..) {
+            let item = u64::from_ne_bytes(mbuf.data().try_into().expect("eight bytes"));
+            let of = &mut next[(item >> 32) as usize];
+            assert_eq!(item as u32, *of, "in order, none lost, none twice");
+            *of += 1;
+        }
+    }
+    let refused = first.join().expect("the first producer ends") as u64 + second.join().expect("the second one ends");
+    assert!(refused > 0, "the ring was full at times");
+    assert!(consumer.is_empty());
+    assert_eq!(pool.in_use(), 0);
+}

@@ -106,6 +106,13 @@ impl Mac {
     /// ff:ff:ff:ff:ff:ff
     pub const BROADCAST: Mac = Mac([0xff; 6]);
 
+    /// As a number of 48 bits, to compare with.
+    #[inline(always)]
+    pub const fn raw(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    }
+
     /// True for broadcast and multicast (the group bit).
     #[inline(always)]
     pub const fn is_group(self) -> bool {

@@ -1,10 +1,9 @@
-//! Frames and bursts: what the path works on.
+//! Frames: what the path works on.
 //!
-//! A [`Frame`] borrows one contiguous buffer and may move its own head within it. A [`Burst`] carries up to [`BURST`]
-//! received frames, and spare ones to write what the lcore originates; whoever owns the buffers fills the spares.
+//! A [`Frame`] borrows one contiguous buffer and may move its own head within it. What the lcore originates is written
+//! through an [`Emit`] into spare buffers; whoever owns the buffers fills the spares.
 
 use crate::addr::{IfaceId, PortId};
-use crate::path::parse::Head;
 use crate::verdict::Verdict;
 use arrayvec::ArrayVec;
 
@@ -93,38 +92,28 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// What one turn of the path works on.
-pub struct Burst<'a> {
-    /// The received frames.
-    pub frames: ArrayVec<Frame<'a>, BURST>,
-    /// What the parser found in each frame.
-    pub heads: ArrayVec<Head, BURST>,
-    /// Where originated frames are written.
-    pub emit: Emit<'a>,
-}
-
-impl<'a> Burst<'a> {
-    /// An empty burst, with `spares` to originate from.
-    #[inline(always)]
-    pub fn new(spares: &'a mut dyn Spares) -> Burst<'a> {
-        let emit = Emit { spares, sent: ArrayVec::new(), current: 0, before: false };
-        Burst { frames: ArrayVec::new(), heads: ArrayVec::new(), emit }
+/// A buffer that carries one frame.
+pub trait Buffer {
+    /// The frame, to work on.
+    fn frame(&mut self) -> Frame<'_>;
+    /// The bytes of the frame in its first segment.
+    fn bytes(&self) -> &[u8];
+    /// The bytes of the frame in its first segment.
+    fn bytes_mut(&mut self) -> &mut [u8];
+    /// The port that it came in by.
+    fn port(&self) -> PortId;
+    /// True when it is all in one segment, in a form that the engine takes, and its checksums were finished by its
+    /// sender: [`Buffer::bytes`] are the frame.
+    fn is_plain(&self) -> bool;
+    /// Takes over where the frame begins and how long it is.
+    fn commit(&mut self, head: u16, len: u16);
+    /// Bytes of the whole frame.
+    fn len(&self) -> usize;
+    /// True for a frame without bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
-
-/// What became of a received frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// What is to be done with it.
-    pub verdict: Verdict,
-    /// Where it begins in its buffer.
-    pub head: u16,
-    /// Its length in its buffer.
-    pub len: u16,
-}
-
-/// What became of a burst.
-pub type Outcomes = ArrayVec<Outcome, BURST>;
 
 /// A pool of empty frames.
 pub trait Spares {
@@ -137,34 +126,33 @@ pub trait Spares {
 /// A frame that this lcore originated, in the spare of the same index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Emitted {
-    /// The index of the received frame that caused it: it is sent right after that one, or right before it.
-    pub cause: u8,
-    /// Sent before its cause.
+    /// Sent before the frame that caused it; else after it.
     pub before: bool,
     /// `Tx` or `Hold`.
     pub verdict: Verdict,
 }
 
-/// The sink for what the path originates: a bounded number of spare frames.
+/// What one frame caused.
+pub type AllEmitted = ArrayVec<Emitted, SPARES>;
+
+/// The sink for what the path originates because of one frame: a bounded number of spare frames.
 pub struct Emit<'a> {
     spares: &'a mut dyn Spares,
-    sent: ArrayVec<Emitted, SPARES>,
-    current: u8,
+    sent: AllEmitted,
     before: bool,
 }
 
-impl Emit<'_> {
+impl<'a> Emit<'a> {
+    /// Writes into `spares`, from the first on.
+    pub fn new(spares: &'a mut dyn Spares) -> Emit<'a> {
+        Emit { spares, sent: ArrayVec::new(), before: false }
+    }
+
     /// What `write` emits is sent before the frame that is being worked on.
     pub fn before(&mut self, write: impl FnOnce(&mut Self)) {
         self.before = true;
         write(self);
         self.before = false;
-    }
-
-    /// The frame that is being worked on: what is emitted from now on is sent after it.
-    #[inline(always)]
-    pub fn caused_by(&mut self, index: usize) {
-        self.current = index as u8;
     }
 
     /// How many spare frames are left.
@@ -184,7 +172,7 @@ impl Emit<'_> {
         });
         match verdict {
             Some(verdict) if written => {
-                self.sent.push(Emitted { cause: self.current, before: self.before, verdict });
+                self.sent.push(Emitted { before: self.before, verdict });
                 true
             }
             Some(_) | None => false,
@@ -192,7 +180,7 @@ impl Emit<'_> {
     }
 
     /// What was emitted, in order: the first so many spares.
-    pub fn sent(&self) -> &[Emitted] {
-        &self.sent
+    pub fn finish(self) -> AllEmitted {
+        self.sent
     }
 }

@@ -5,12 +5,13 @@
 //! the ports. Between the frames coming in and going out nothing here allocates, locks or calls the system.
 
 use crate::addr::{LcoreId, Mac, NeighborId, PortId};
-use crate::frame::{BURST, Burst, Emitted, Frame, Meta, Outcome, Outcomes, SPARES, Spares};
+use crate::frame::{AllEmitted, BURST, Buffer, Emit, Meta, Spares};
 use crate::limit::{Bucket, Limits};
 use crate::mem::Memory;
 use crate::neighbor::NudState;
-use crate::path;
-use crate::shard::Shard;
+use crate::path::parse::Head;
+use crate::path::{self, Heads};
+use crate::shard::{Shard, Shared};
 use crate::time::{HZ, Tick, Ticks};
 use crate::verdict::{DropReason, PuntReason, Verdict};
 use alloc::vec::Vec;
@@ -24,20 +25,6 @@ pub const HELD: usize = 256;
 pub const HELD_FOR: Ticks = Ticks(3 * HZ);
 /// Timer entries that a turn looks at, besides two for each frame that it handled: more than it can open.
 pub const EXPIRE_BUDGET: usize = 64;
-
-/// A buffer that carries one frame.
-pub trait Buffer {
-    /// The frame, to work on.
-    fn frame(&mut self) -> Frame<'_>;
-    /// Takes over where the frame begins and how long it is.
-    fn commit(&mut self, head: u16, len: u16);
-    /// Bytes of the whole frame.
-    fn len(&self) -> usize;
-    /// True for a frame without bytes.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
 
 /// Frames on their way.
 pub type Batch<B> = ArrayVec<B, BURST>;
@@ -82,11 +69,20 @@ pub enum Source {
     Ring,
 }
 
+/// What goes out by a port with the next burst.
+struct Out<B> {
+    batch: Batch<B>,
+    /// Of all its frames.
+    bytes: u64,
+}
+
 /// See the module.
 pub struct Lcore<M: Memory, B: Buffer> {
+    /// What it shares with the others.
+    pub shared: Shared,
     /// Its share of the connections.
     pub shard: Shard<M>,
-    batches: Vec<Batch<B>>,
+    outs: Vec<Out<B>>,
     redirects: Vec<Batch<B>>,
     held: Vec<Held<B>>,
     spares: Batch<B>,
@@ -98,10 +94,11 @@ pub struct Lcore<M: Memory, B: Buffer> {
 
 impl<M: Memory, B: Buffer> Lcore<M, B> {
     /// A lcore that sends to `ports` ports and hands over to `lcores` lcores.
-    pub fn new(shard: Shard<M>, ports: usize, lcores: usize, limits: &Limits, now: Tick) -> Self {
+    pub fn new(shared: Shared, shard: Shard<M>, ports: usize, lcores: usize, limits: &Limits, now: Tick) -> Self {
         Lcore {
+            shared,
             shard,
-            batches: (0..ports).map(|_| Batch::new()).collect(),
+            outs: (0..ports).map(|_| Out { batch: Batch::new(), bytes: 0 }).collect(),
             redirects: (0..lcores).map(|_| Batch::new()).collect(),
             held: Vec::with_capacity(HELD),
             spares: Batch::new(),
@@ -135,101 +132,77 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         self.handled += input.len();
         let stats = &self.shard.stats.lcore;
         stats.bursts.add(1);
+        let mut heads = Heads::new();
+        let bytes = path::look(&self.shared, &self.shard, input, &mut heads);
         match source {
             Source::Port => {
                 stats.rx.add(input.len() as u64);
-                stats.rx_bytes.add(input.iter().map(|b| b.len() as u64).sum());
+                stats.rx_bytes.add(bytes);
             }
             Source::Ring => stats.from_ring.add(input.len() as u64),
         }
-        let mut done = Done { received: ArrayVec::new(), punts: ArrayVec::new(), emitted: ArrayVec::new() };
-        self.forward(now, input, source, &mut done);
-        self.act(now, io, input, &done);
-    }
-
-    fn forward(&mut self, now: Tick, input: &mut Batch<B>, source: Source, done: &mut Done) {
-        let mut burst = Burst::new(&mut self.spares);
-        for buf in input.iter_mut() {
-            let mut frame = buf.frame();
-            frame.meta.redirected = source == Source::Ring;
-            burst.frames.push(frame);
-        }
-        path::forward(&mut self.shard, now, &mut burst, &mut done.received);
-        for (i, outcome) in done.received.iter().enumerate() {
-            if let (Verdict::Punt(_), Some(frame), Some(head)) =
-                (outcome.verdict, burst.frames.get(i), burst.heads.get(i))
-            {
-                done.punts.push(Meta { iface: head.iface, ..frame.meta });
+        for (mut buf, head) in input.drain(..).zip(&heads) {
+            match path::hit(&self.shared, &mut self.shard, now, &mut buf, head) {
+                Some(port) => self.queue(io, port, buf),
+                None => self.serve(now, io, buf, head, source),
             }
         }
-        done.emitted.extend(burst.emit.sent().iter().copied());
     }
 
-    fn act<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, input: &mut Batch<B>, done: &Done) {
-        if !done.emitted.is_empty() {
-            return self.act_with_emitted(now, io, input, done);
+    /// A frame that asks for more than [`path::hit`] does, and what it causes: frames of our own, before and after it.
+    #[inline(never)]
+    fn serve<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, mut buf: B, head: &Head, source: Source) {
+        while !self.spares.is_full() {
+            let Some(spare) = io.spare() else { break };
+            self.spares.push(spare);
         }
-        let mut punts = done.punts.iter();
-        for (buf, finished) in input.drain(..).zip(&done.received) {
-            self.finish_one(now, io, buf, finished, &mut punts);
+        let mut emit = Emit::new(&mut self.spares);
+        let mut frame = buf.frame();
+        frame.meta.redirected = source == Source::Ring;
+        let verdict = path::serve(&self.shared, &mut self.shard, now, &mut frame, head, &mut emit);
+        let (start, len, meta) = (frame.head, frame.len, Meta { iface: head.iface, ..frame.meta });
+        if let Verdict::Tx(_) | Verdict::Hold(_) = verdict {
+            buf.commit(start, len);
         }
+        let emitted = emit.finish();
+        if emitted.is_empty() {
+            return self.carry_out(now, io, buf, verdict, &meta);
+        }
+        self.carry_out_with(now, io, (buf, verdict, &meta), &emitted);
     }
 
-    /// The same with frames of our own in between, each before or after its cause.
     #[cold]
-    fn act_with_emitted<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, input: &mut Batch<B>, done: &Done) {
-        self.shard.stats.lcore.originated.add(done.emitted.len() as u64);
-        let mut spares = self.spares.drain(..done.emitted.len()).collect::<Batch<B>>().into_iter();
-        let mut next = done.emitted.iter().peekable();
-        let mut punts = done.punts.iter();
-        for ((i, buf), finished) in input.drain(..).enumerate().zip(&done.received) {
-            let of_this = |e: &&Emitted| usize::from(e.cause) == i;
-            while let Some(e) = next.next_if(|e| of_this(e) && e.before)
-                && let Some(buf) = spares.next()
-            {
-                self.carry_out(now, io, buf, e.verdict, None);
-            }
-            self.finish_one(now, io, buf, finished, &mut punts);
-            while let Some(e) = next.next_if(of_this)
-                && let Some(buf) = spares.next()
-            {
-                self.carry_out(now, io, buf, e.verdict, None);
-            }
-        }
-        // Emitted frames come in the order of their causes, so none is left.
-        for buf in spares {
-            self.drop(DropReason::Bug, buf);
-        }
-    }
-
-    #[inline(always)]
-    fn finish_one<'d, I: Io<Buf = B>>(
+    fn carry_out_with<I: Io<Buf = B>>(
         &mut self,
         now: Tick,
         io: &mut I,
-        mut buf: B,
-        finished: &Outcome,
-        punts: &mut impl Iterator<Item = &'d Meta>,
+        cause: (B, Verdict, &Meta),
+        emitted: &AllEmitted,
     ) {
-        if let Verdict::Tx(port) = finished.verdict {
-            buf.commit(finished.head, finished.len);
-            return self.queue(io, port, buf);
+        self.shard.stats.lcore.originated.add(emitted.len() as u64);
+        let spares: Batch<B> = self.spares.drain(..emitted.len()).collect();
+        let (mut cause, none) = (Some(cause), Meta::default());
+        for (spare, e) in spares.into_iter().zip(emitted) {
+            if !e.before
+                && let Some((buf, verdict, meta)) = cause.take()
+            {
+                self.carry_out(now, io, buf, verdict, meta);
+            }
+            self.carry_out(now, io, spare, e.verdict, &none);
         }
-        if let Verdict::Hold(_) = finished.verdict {
-            buf.commit(finished.head, finished.len);
+        if let Some((buf, verdict, meta)) = cause {
+            self.carry_out(now, io, buf, verdict, meta);
         }
-        let meta = if let Verdict::Punt(_) = finished.verdict { punts.next() } else { None };
-        self.carry_out(now, io, buf, finished.verdict, meta);
     }
 
     /// The one place where a verdict is carried out and counted.
-    fn carry_out<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, buf: B, verdict: Verdict, meta: Option<&Meta>) {
+    fn carry_out<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, buf: B, verdict: Verdict, meta: &Meta) {
         match verdict {
             Verdict::Tx(port) => self.queue(io, port, buf),
             Verdict::Drop(reason) => self.drop(reason, buf),
             Verdict::Redirect(to) => self.hand_over(io, to, buf),
             Verdict::Punt(reason) => {
-                let meta = meta.copied().unwrap_or_default();
+                let meta = *meta;
                 let bucket = self.buckets.get_mut(meta.port.index()).map(|of_port| &mut of_port[reason as usize]);
                 if !bucket.is_some_and(|b| b.take(now)) {
                     return self.drop(reason.over_limit(), buf);
@@ -257,11 +230,18 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
     }
 
     fn queue<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, buf: B) {
-        let Some(batch) = self.batches.get_mut(port.index()) else { return self.drop(DropReason::Bug, buf) };
-        batch.push(buf);
-        if batch.is_full() {
-            self.flush_port(io, port);
+        let Some(out) = self.outs.get_mut(port.index()) else { return self.drop(DropReason::Bug, buf) };
+        let len = buf.len() as u64;
+        match out.batch.try_push(buf) {
+            Ok(()) => out.bytes += len,
+            Err(full) => self.queue_full(io, port, full.element()),
         }
+    }
+
+    #[cold]
+    fn queue_full<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, buf: B) {
+        self.flush_port(io, port);
+        self.queue(io, port, buf);
     }
 
     fn hand_over<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId, buf: B) {
@@ -273,13 +253,13 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
     }
 
     fn flush_port<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId) {
-        let batch = &mut self.batches[port.index()];
-        let bytes = |batch: &Batch<B>| batch.iter().map(|b| b.len() as u64).sum::<u64>();
-        let (frames, before) = (batch.len(), bytes(batch));
+        let Out { batch, bytes } = &mut self.outs[port.index()];
+        let frames = batch.len();
         io.send(port, batch);
         let stats = &self.shard.stats.lcore;
         stats.tx_sent.add((frames - batch.len()) as u64);
-        stats.tx_bytes.add(before - bytes(batch));
+        stats.tx_bytes.add(*bytes - batch.iter().map(|b| b.len() as u64).sum::<u64>());
+        *bytes = 0;
         stats.drop(DropReason::TxFull).add(batch.len() as u64);
         batch.clear();
     }
@@ -304,13 +284,13 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
 
     /// The end of a turn: timers, frames that waited, and everything that is queued goes out.
     pub fn finish<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I) {
-        self.shard.expire(now, EXPIRE_BUDGET + 2 * self.handled);
+        self.shard.expire(&self.shared, now, EXPIRE_BUDGET + 2 * self.handled);
         self.handled = 0;
         if !self.held.is_empty() {
             self.release(now, io);
         }
-        for port in 0..self.batches.len() {
-            if !self.batches[port].is_empty() {
+        for port in 0..self.outs.len() {
+            if !self.outs[port].batch.is_empty() {
                 self.flush_port(io, PortId(port as u8));
             }
         }
@@ -325,9 +305,9 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
     fn release<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I) {
         let mut i = 0;
         while let Some(held) = self.held.get(i) {
-            let cell = self.shard.neighbors.cell(held.hop);
+            let cell = self.shared.neighbors.cell(held.hop);
             let too_long = now.since(held.since) > HELD_FOR;
-            let port = self.shard.snapshot.iface(cell.iface).map(|i| i.port);
+            let port = self.shared.snapshot().iface(cell.iface).map(|i| i.port);
             match (cell.state, port) {
                 (NudState::Incomplete, _) if !too_long => {
                     io.wanted(held.hop);
@@ -379,12 +359,4 @@ impl<B: Buffer> Spares for Batch<B> {
         buf.commit(head, len);
         true
     }
-}
-
-/// What became of a burst.
-struct Done {
-    received: Outcomes,
-    /// Of the punted ones, in order.
-    punts: ArrayVec<Meta, BURST>,
-    emitted: ArrayVec<Emitted, SPARES>,
 }

@@ -119,6 +119,13 @@ impl Neighbors {
         }
     }
 
+    /// MAC address and interface of a next hop that is reachable.
+    #[inline(always)]
+    pub fn reachable(&self, id: NeighborId) -> Option<(Mac, IfaceId)> {
+        let [a, b, c, d, e, f, state, iface] = self.cells.get(id.index())?.load(Ordering::Relaxed).to_le_bytes();
+        (state == NudState::Reachable as u8).then_some((Mac([a, b, c, d, e, f]), IfaceId(iface)))
+    }
+
     /// Writes a cell. Only the master may.
     pub fn set(&self, id: NeighborId, cell: Cell) {
         let Mac([a, b, c, d, e, f]) = cell.mac;

@@ -8,7 +8,7 @@ use crate::addr::*;
 use crate::conn::key::{Key4, Secret, SplitMix};
 use crate::conn::record::{Event, EventKind};
 use crate::conn::reuse::{Exts, Recent};
-use crate::conn::state::State;
+use crate::conn::state::{State, Timeouts};
 use crate::conn::{Conn, Conns, NoSeat, flags};
 use crate::laddr::{Ports, Release};
 use crate::mem::{Memory, OutOfMemory};
@@ -17,7 +17,7 @@ use crate::sched::SchedState;
 use crate::snapshot::{Real, RealState, RouteTo, Service, Snapshot};
 use crate::stats::Stats;
 use crate::steer::Steer;
-use crate::time::Tick;
+use crate::time::{Tick, Ticks};
 use crate::tw::Wheel;
 use crate::verdict::DropReason;
 use crate::wire::checksum::DeltaSum;
@@ -51,27 +51,69 @@ impl Sizes {
     }
 }
 
-/// What all shards of a run share.
+/// What all shards of a run share. Each lcore has its own, so that a packet counts no references.
 #[derive(Clone)]
 pub struct Shared {
-    /// The configuration.
-    pub snapshot: Arc<Snapshot>,
+    snapshot: Arc<Snapshot>,
+    /// The shortest time after which a connection that is in use can be dead, of all services.
+    fresh: Ticks,
     /// The next hops.
     pub neighbors: Arc<Neighbors>,
     /// Who owns what.
     pub steer: Arc<Steer>,
 }
 
+impl Shared {
+    /// From its parts.
+    pub fn new(snapshot: Arc<Snapshot>, neighbors: Arc<Neighbors>, steer: Arc<Steer>) -> Shared {
+        let fresh = fresh(&snapshot);
+        Shared { snapshot, fresh, neighbors, steer }
+    }
+
+    /// The configuration.
+    #[inline(always)]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Replaces the configuration and gives the old one; between two bursts.
+    pub fn replace(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+        self.fresh = fresh(&snapshot);
+        core::mem::replace(&mut self.snapshot, snapshot)
+    }
+
+    /// True when a connection that is established, or UDP, was in use so short a time ago that it can not be dead. One
+    /// that was not may be: [`Shared::deadline`] knows.
+    #[inline(always)]
+    pub fn is_fresh(&self, conn: &Conn, now: Tick) -> bool {
+        now.0.wrapping_sub(conn.last_seen.0) < self.fresh.0
+    }
+
+    /// The class of a tuple: `home(tuple)`.
+    pub fn class_of(&self, key: &Key4) -> Class {
+        Steer::class(self.steer.hash4(key.src(), key.dst(), key.sport(), key.dport()))
+    }
+
+    /// The next hop towards an address, asked for if it is new.
+    pub fn next_hop(&self, addr: Be32) -> Result<NeighborId, DropReason> {
+        match self.snapshot.routes.lookup(addr) {
+            Some(RouteTo::Via(hop)) => Ok(hop),
+            Some(RouteTo::OnLink(iface)) => self.neighbors.claim(iface, addr).ok_or(DropReason::NeighborTableFull),
+            None => Err(DropReason::NoRoute),
+        }
+    }
+
+    /// The state of a connection's server.
+    #[inline(always)]
+    pub fn real_state(&self, conn: &Conn) -> RealState {
+        self.snapshot.real(conn.real)
+    }
+}
+
 /// See the module.
 pub struct Shard<M: Memory> {
     /// Whose it is.
     pub id: LcoreId,
-    /// The configuration; the worker swaps it between two bursts.
-    pub snapshot: Arc<Snapshot>,
-    /// The next hops.
-    pub neighbors: Arc<Neighbors>,
-    /// Who owns what.
-    pub steer: Arc<Steer>,
     /// Its counters.
     pub stats: Arc<Stats>,
     /// False once the run ends: nothing opens any more.
@@ -127,7 +169,6 @@ impl<M: Memory> Shard<M> {
         memory: &M,
         id: LcoreId,
         sizes: Sizes,
-        shared: Shared,
         stats: Arc<Stats>,
         seed: u64,
         now: Tick,
@@ -137,9 +178,6 @@ impl<M: Memory> Shard<M> {
         let capacity = conns.capacity();
         Ok(Shard {
             id,
-            snapshot: shared.snapshot,
-            neighbors: shared.neighbors,
-            steer: shared.steer,
             stats,
             accepting: true,
             whole_way: false,
@@ -169,6 +207,7 @@ impl<M: Memory> Shard<M> {
     /// Opens a connection. `forget` hears of a half-open one that was ended for its port.
     pub fn open(
         &mut self,
+        shared: &Shared,
         now: Tick,
         what: &Opening<'_>,
         forget: &mut dyn FnMut(Forget),
@@ -176,7 +215,7 @@ impl<M: Memory> Shard<M> {
         if !self.conns.has_seat() {
             return Err(DropReason::TableFull);
         }
-        let lease = self.lease(now, what, forget)?;
+        let lease = self.lease(shared, now, what, forget)?;
         let real = what.real;
         let reply = Key4::new(real.addr, lease.lip.addr, real.port, lease.lport, what.client.proto());
         let id = match self.conns.insert([what.client, reply]) {
@@ -200,11 +239,11 @@ impl<M: Memory> Shard<M> {
         if what.service.mss_clamp.is_some() {
             conn.flags |= flags::CLAMP;
         }
-        if !self.begin(now, id, if tcp { State::SynRecv } else { State::Udp }) {
+        if !self.begin(shared, now, id, if tcp { State::SynRecv } else { State::Udp }) {
             return Err(DropReason::WheelFull);
         }
         if tcp {
-            self.warm(now, id, lease.id, what.seq);
+            self.warm(&shared.snapshot().settings, now, id, lease.id, what.seq);
         }
         self.stats.real(real.id).conns.add(1);
         self.stats.lcore.conns_opened.add(1);
@@ -213,7 +252,7 @@ impl<M: Memory> Shard<M> {
     }
 
     /// The first state of a connection, its counts and its timer. False, and the connection is gone, when the wheel is full.
-    fn begin(&mut self, now: Tick, id: ConnId, state: State) -> bool {
+    fn begin(&mut self, shared: &Shared, now: Tick, id: ConnId, state: State) -> bool {
         let conn = self.conns.conn_mut(id);
         conn.set_state(state);
         conn.last_seen = now;
@@ -227,7 +266,7 @@ impl<M: Memory> Shard<M> {
             real.inactive.add(1)
         }
         self.count_now();
-        if self.file(now, id) {
+        if self.file(shared, now, id) {
             return true;
         }
         self.close(now, id);
@@ -241,15 +280,15 @@ impl<M: Memory> Shard<M> {
 
     /// A packet brings a connection into a state, which may be the one it is in.
     #[inline(always)]
-    pub fn change(&mut self, now: Tick, id: ConnId, next: State) {
+    pub fn change(&mut self, shared: &Shared, now: Tick, id: ConnId, next: State) {
         let conn = self.conns.conn_mut(id);
         conn.last_seen = now;
         if conn.state() != next {
-            self.change_slow(now, id, next);
+            self.change_slow(shared, now, id, next);
         }
     }
 
-    fn change_slow(&mut self, now: Tick, id: ConnId, next: State) {
+    fn change_slow(&mut self, shared: &Shared, now: Tick, id: ConnId, next: State) {
         let conn = self.conns.conn_mut(id);
         let (before, lease) = (conn.state(), conn.lease);
         conn.set_state(next);
@@ -270,7 +309,7 @@ impl<M: Memory> Shard<M> {
         if next.is_over() {
             self.pressed.outdated();
         }
-        self.file(now, id);
+        self.file(shared, now, id);
         self.event(EventKind::Changed, id);
     }
 
@@ -315,21 +354,6 @@ impl<M: Memory> Shard<M> {
         self.count_now();
     }
 
-    /// The next hop towards an address, asked for if it is new.
-    pub fn next_hop(&self, addr: Be32) -> Result<NeighborId, DropReason> {
-        match self.snapshot.routes.lookup(addr) {
-            Some(RouteTo::Via(hop)) => Ok(hop),
-            Some(RouteTo::OnLink(iface)) => self.neighbors.claim(iface, addr).ok_or(DropReason::NeighborTableFull),
-            None => Err(DropReason::NoRoute),
-        }
-    }
-
-    /// The state of a connection's server.
-    #[inline(always)]
-    pub fn real_state(&self, conn: &Conn) -> RealState {
-        self.snapshot.real(conn.real)
-    }
-
     /// Keeps up to `capacity` events from now on for [`Shard::next_event`]; 0 keeps none. Loses, counted, what comes
     /// when it is full.
     pub fn tap(&mut self, capacity: usize) {
@@ -359,6 +383,11 @@ impl<M: Memory> Shard<M> {
     pub fn port_stats(&self) -> crate::laddr::PortStats {
         self.ports.stats()
     }
+}
+
+fn fresh(snapshot: &Snapshot) -> Ticks {
+    let both = |t: &Timeouts| t.of(State::Established).min(t.of(State::Udp));
+    snapshot.profiles.iter().map(both).min().unwrap_or_default()
 }
 
 /// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.

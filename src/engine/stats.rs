@@ -178,21 +178,23 @@ pub struct Stats {
     pub lcore: LcoreStats,
     /// By [`RealId`].
     pub reals: Box<[RealStats]>,
+    nobody: RealStats,
 }
 
 impl Stats {
     /// Counters for `reals` real servers.
     pub fn new(reals: usize) -> Stats {
-        Stats { lcore: LcoreStats::default(), reals: (0..reals).map(|_| RealStats::default()).collect() }
+        let reals = (0..reals).map(|_| RealStats::default()).collect();
+        Stats { lcore: LcoreStats::default(), reals, nobody: RealStats::default() }
     }
     /// Loads the counters of a real server.
     #[inline(always)]
     pub fn prefetch(&self, id: RealId) {
         crate::mem::prefetch(&self.reals, id.index());
     }
-    /// The counters of a real server; those of seat 0 for an id out of bounds.
+    /// The counters of a real server; for an id out of bounds, counters that nobody reads.
     #[inline(always)]
     pub fn real(&self, id: RealId) -> &RealStats {
-        &self.reals[if id.index() < self.reals.len() { id.index() } else { 0 }]
+        self.reals.get(id.index()).unwrap_or(&self.nobody)
     }
 }

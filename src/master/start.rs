@@ -206,7 +206,7 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
         hand_over.push(ring::mpsc(&eal, &format!("redirect{i}"), 4_096, socket)?);
     }
     let (peers, redirected): (Vec<_>, Vec<_>) = hand_over.into_iter().unzip();
-    let shared = Shared { snapshot: snapshot.clone(), neighbors: neighbors.clone(), steer };
+    let shared = Shared::new(snapshot.clone(), neighbors.clone(), steer);
     let sizes = Sizes::of(model.tables.connections as usize, model.tables.reals as usize);
     let idle = idle_policy(&model);
     let mut seats = Vec::new();
@@ -216,11 +216,11 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
         let memory = HugePages { eal: eal.clone(), socket };
         let stats = Arc::new(Stats::new(model.tables.reals as usize));
         let (id, seed) = (LcoreId(i as u8), random.next());
-        let shard = Shard::new(&memory, id, sizes, shared.clone(), stats.clone(), seed, clock.now())?;
+        let shard = Shard::new(&memory, id, sizes, stats.clone(), seed, clock.now())?;
         let (relay, relayed): (Producer, Consumer) = ring::spsc(&eal, &format!("relay{i}"), 1_024, socket)?;
         let (punts, rings) = (Arc::new(Punts::new()), Arc::new(Rings::new()));
         let worker = Worker {
-            lcore: Lcore::new(shard, ports.len(), workers, &compile::limits(&model), clock.now()),
+            lcore: Lcore::new(shared.clone(), shard, ports.len(), workers, &compile::limits(&model), clock.now()),
             io: DpdkIo { tx, peers: peers.clone(), punts: punts.clone(), pool: pool.clone() },
             receivers: rx,
             redirected,

@@ -40,8 +40,10 @@ pub struct Settings {
     /// The time of the end in seconds, if that is later than the last packet.
     #[serde(default)]
     pub until: f64,
-    /// Why it can run on one shard only.
+    /// Why only one shard gives what is expected: something is limited by shard, and clients see it.
     pub one_shard_because: Option<String>,
+    /// Why only one shard sends what is expected towards servers; clients see the same on any number.
+    pub servers_on_one_shard_because: Option<String>,
     /// Frames that leave with a wrong checksum, because they came in so: `"lan 3"` is the third of out.lan.pcap.
     #[serde(default)]
     pub wrong_checksums: Vec<String>,

@@ -72,7 +72,7 @@ impl Gateway {
         let mut links = options.links.clone();
         links.resize(model.ports.len(), Link::default());
         let plan = Plan {
-            shared: Shared { snapshot, neighbors, steer: Arc::new(steer) },
+            shared: Shared::new(snapshot, neighbors, Arc::new(steer)),
             hops,
             fixed,
             limits: compile::limits(&model),

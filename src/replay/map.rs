@@ -166,14 +166,20 @@ impl Mapper {
 }
 
 fn rewrite(input: &Input, lease: &Lease) -> Input {
-    let mut frame = input.frame.clone();
-    let done = match View::of(&input.frame).map(|v| (v.l3, v.quoted().map(|(_, at)| at))) {
-        Some((l3, None)) => packet(&mut frame[l3..], &lease.reply, lease.shift),
-        Some((l3, Some(at))) => error(&mut frame, l3, at, &lease.reply),
+    Input { frame: retuple(&input.frame, &lease.reply, lease.shift), ..input.clone() }
+}
+
+/// A frame with another tuple, and `shift` added to its acknowledgement number. Its checksums are as right or wrong as
+/// before. An ICMP error becomes one about the answer to that tuple. The frame has a tuple, or quotes a packet that has one.
+pub fn retuple(frame: &[u8], new: &Key4, shift: u32) -> Vec<u8> {
+    let mut changed = frame.to_vec();
+    let done = match View::of(frame).map(|v| (v.l3, v.quoted().map(|(_, at)| at))) {
+        Some((l3, None)) => packet(&mut changed[l3..], new, shift),
+        Some((l3, Some(at))) => error(&mut changed, l3, at, new),
         None => None,
     };
     debug_assert!(done.is_some(), "a frame with a tuple can be rewritten");
-    Input { frame, ..input.clone() }
+    changed
 }
 
 /// Gives a packet another tuple, with its checksums updated as far as they are there.

@@ -7,8 +7,8 @@ use dpdk::mbuf::Checksum;
 use dpdk::ring::{Consumer, SharedProducer};
 use dpdk::{Eal, HugeSlice, Mbuf, Mempool, RxQueue, TxQueue};
 use gatun_engine::addr::{LcoreId, NeighborId, PortId};
-use gatun_engine::frame::{BURST, Frame, HEADROOM, Meta};
-use gatun_engine::lcore::{Batch, Buffer, Io, Punt};
+use gatun_engine::frame::{BURST, Buffer, Frame, HEADROOM, Meta};
+use gatun_engine::lcore::{Batch, Io, Punt};
 use gatun_engine::mem::{Memory, OutOfMemory, Plain};
 use gatun_engine::verdict::PuntReason;
 use std::sync::Arc;
@@ -30,6 +30,30 @@ impl Buffer for Packet {
         let pkt_len = mbuf.pkt_len();
         let (buf, head, len) = mbuf.buf_and_head();
         Frame { buf, head, len, pkt_len, meta }
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        self.0.data()
+    }
+
+    #[inline(always)]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.data_mut()
+    }
+
+    #[inline(always)]
+    fn port(&self) -> PortId {
+        PortId(self.0.port() as u8)
+    }
+
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        let mbuf = &self.0;
+        mbuf.refcnt() == 1
+            && mbuf.is_contiguous()
+            && usize::from(mbuf.headroom()) >= HEADROOM
+            && mbuf.l4_checksum() != Checksum::Unfinished
     }
 
     #[inline(always)]

@@ -3,15 +3,22 @@
 //! A worker takes a message only when its return ring has room, and sends every old snapshot back, so that memory is
 //! freed on the master.
 
-use super::io::{HugePages, Packet};
+#[cfg(test)]
+mod tests;
+
+#[cfg(not(test))]
 use crossbeam_queue::ArrayQueue;
 use gatun_engine::conn::record::{Cursor, Record};
+use gatun_engine::frame::Buffer;
 use gatun_engine::lcore::Lcore;
 use gatun_engine::limit::Limits;
+use gatun_engine::mem::Memory;
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::stats::LcoreStats;
 use gatun_engine::time::Tick;
 use std::sync::Arc;
+#[cfg(test)]
+use tests::ArrayQueue;
 
 /// Messages that a ring holds.
 const DEPTH: usize = 16;
@@ -53,7 +60,11 @@ pub struct Rings {
 impl Rings {
     /// Empty rings.
     pub fn new() -> Rings {
-        Rings { to: ArrayQueue::new(DEPTH), from: ArrayQueue::new(DEPTH) }
+        Rings::holding(DEPTH)
+    }
+
+    fn holding(messages: usize) -> Rings {
+        Rings { to: ArrayQueue::new(messages), from: ArrayQueue::new(messages) }
     }
 }
 
@@ -86,7 +97,7 @@ impl Mailbox {
 
     /// Takes one message, or goes on with a list.
     #[inline(always)]
-    pub fn read(&mut self, now: Tick, lcore: &mut Lcore<HugePages, Packet>) -> Phase {
+    pub fn read<M: Memory, B: Buffer>(&mut self, now: Tick, lcore: &mut Lcore<M, B>) -> Phase {
         if self.listing.is_none() && self.rings.to.is_empty() {
             return Phase::Run;
         }
@@ -94,7 +105,7 @@ impl Mailbox {
     }
 
     #[cold]
-    fn read_slow(&mut self, now: Tick, lcore: &mut Lcore<HugePages, Packet>) -> Phase {
+    fn read_slow<M: Memory, B: Buffer>(&mut self, now: Tick, lcore: &mut Lcore<M, B>) -> Phase {
         if self.rings.from.is_full() {
             return Phase::Run;
         }
@@ -106,7 +117,7 @@ impl Mailbox {
             None => {}
             Some(ToWorker::Snapshot(snapshot, limits)) => {
                 let generation = snapshot.generation;
-                let old = std::mem::replace(&mut lcore.shard.snapshot, snapshot);
+                let old = lcore.shared.replace(snapshot);
                 lcore.set_limits(&limits, now);
                 self.answer(FromWorker::Done(generation, old, limits));
             }
@@ -121,9 +132,9 @@ impl Mailbox {
         Phase::Run
     }
 
-    fn list(&mut self, now: Tick, lcore: &Lcore<HugePages, Packet>, cursor: Cursor, mut list: Vec<Record>) {
+    fn list<M: Memory, B: Buffer>(&mut self, now: Tick, lcore: &Lcore<M, B>, cursor: Cursor, mut list: Vec<Record>) {
         let room = list.capacity() - list.len();
-        let next = lcore.shard.export(now, cursor, LISTED.min(room), |record| list.push(record));
+        let next = lcore.shard.export(&lcore.shared, now, cursor, LISTED.min(room), |record| list.push(record));
         match next {
             Some(next) if list.len() < list.capacity() => self.listing = Some((next, list)),
             next => self.answer(FromWorker::Listed(list, next)),

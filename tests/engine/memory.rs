@@ -1,10 +1,7 @@
 //! What a connection costs.
 
-use gatun_engine::neighbor::Neighbors;
-use gatun_engine::shard::{Shard, Shared, Sizes};
-use gatun_engine::snapshot::Snapshot;
+use gatun_engine::shard::{Shard, Sizes};
 use gatun_engine::stats::Stats;
-use gatun_engine::steer::Steer;
 use gatun_engine::testkit::Counted;
 use gatun_engine::time::Tick;
 use std::sync::Arc;
@@ -13,14 +10,9 @@ use std::sync::Arc;
 fn a_million_connections_cost_at_most_128_bytes_each_all_in() {
     let memory = Counted::default();
     let conns = 1_000_000;
-    let shared = Shared {
-        snapshot: Arc::new(Snapshot::default()),
-        neighbors: Arc::new(Neighbors::new(64)),
-        steer: Arc::new(Steer::new(Steer::key_from_seed(1), 1).unwrap()),
-    };
     let stats = Arc::new(Stats::new(16));
     let id = gatun_engine::addr::LcoreId(0);
-    let _shard = Shard::new(&memory, id, Sizes::of(conns, 16), shared, stats, 1, Tick(0)).unwrap();
+    let _shard = Shard::new(&memory, id, Sizes::of(conns, 16), stats, 1, Tick(0)).unwrap();
     let each = memory.0.get() as f64 / conns as f64;
     println!("{each:.1} bytes a connection");
     assert!(each <= 128.0, "{each:.1} bytes a connection");

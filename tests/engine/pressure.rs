@@ -77,7 +77,7 @@ fn the_oldest_of_a_class_gives_up_its_port_first() {
         closing.push((conn, u64::from(n) / 100));
     }
     (10_000..10_000 + ALL - 2_000).for_each(|n| _ = b.open(n));
-    let class = |b: &Bench, c: &Conn| b.gateway.lab.lcores()[0].shard.class_of(&c.reply);
+    let class = |b: &Bench, c: &Conn| b.gateway.lab.lcores()[0].shared.class_of(&c.reply);
     let mut left = closing.clone();
     for n in 100_000..101_000 {
         let conn = b.syn(n).1.unwrap();

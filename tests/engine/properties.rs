@@ -19,7 +19,7 @@ fn small(shards: u8, seed: u64, arrival: Arrival) -> Bench {
 }
 
 /// A few dozen, so that a run is short; `PROPTEST_CASES=5000` is for a night.
-fn cases() -> u32 {
+pub(crate) fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(48)
 }
 
@@ -288,48 +288,6 @@ proptest! {
         };
         prop_assert_eq!(run(1), run(split));
     }
-
-    #[test]
-    fn a_shard_that_is_exported_and_adopted_goes_on_with_the_same_output(
-        conversation in conversation(), at in 0usize..60, shards in 1u8..4,
-    ) {
-        let toml = toml("").replace("80_000", "512");
-        let options = Options { shards, ..Options::default() };
-        let mut one = Bench::new(&toml, &options);
-        let mut other = Bench::new(&toml, &options);
-        let mut servers = Servers::default();
-        let mut answers: Vec<(PortId, Vec<u8>)> = Vec::new();
-        for (n, turn) in conversation.iter().enumerate() {
-            let nanos = one.gateway.lab.nanos() + u64::from(turn.later) * 1_000_000_000;
-            one.gateway.lab.advance(nanos);
-            other.gateway.lab.advance(nanos);
-            if n == at {
-                prop_assert_eq!(other.gateway.lab.restart(99).unwrap(), 0, "every record is adopted");
-            }
-            let (port, frame) = match answers.pop().filter(|_| n % 2 == 1) {
-                Some(answer) => answer,
-                None => {
-                    let (port, packet) = packet(turn.what);
-                    let mac = one.gateway.mac(port);
-                    (port, packet.macs(mac_of(0.into_be()), mac).build())
-                }
-            };
-            let a = one.frame(port, &frame);
-            // From here on only what needs no new local port is the same: those are chosen at random.
-            if n >= at && opened(&a).is_some() {
-                break;
-            }
-            let b = other.frame(port, &frame);
-            prop_assert_eq!(&a.sent, &b.sent, "packet {}, {}", n, text::frame(&frame));
-            prop_assert_eq!(a.verdict, b.verdict);
-            for sent in a.sent {
-                answers.extend(servers.answer(&sent.frame).map(|frame| (sent.port, frame)));
-            }
-        }
-        if conversation.len() > at {
-            prop_assert!(one.gateway.lab.conns() >= other.gateway.lab.conns());
-        }
-    }
 }
 
 trait IntoBe {
@@ -341,21 +299,21 @@ impl IntoBe for u32 {
     }
 }
 
-fn arrival() -> impl Strategy<Value = Arrival> {
-    prop_oneof![Just(Arrival::Rss), Just(Arrival::First), Just(Arrival::Wrong)]
+pub(crate) fn arrival() -> impl Strategy<Value = Arrival> {
+    proptest::sample::select(Arrival::ALL.to_vec())
 }
 
 /// One packet of a conversation, and what happens to it on its way.
 #[derive(Clone, Debug)]
-struct Turn {
-    what: (u8, u8, u8),
+pub(crate) struct Turn {
+    pub(crate) what: (u8, u8, u8),
     cut: Option<u8>,
     flips: Vec<(u8, u8)>,
     fix: bool,
-    later: u8,
+    pub(crate) later: u8,
 }
 
-fn conversation() -> impl Strategy<Value = Vec<Turn>> {
+pub(crate) fn conversation() -> impl Strategy<Value = Vec<Turn>> {
     let what = (0u8..14, 0u8..6, any::<u8>());
     let cut = prop_oneof![9 => Just(None), 1 => any::<u8>().prop_map(Some)];
     let flips = prop_oneof![2 => Just(vec![]), 1 => proptest::collection::vec((any::<u8>(), any::<u8>()), 0..4)];
@@ -365,7 +323,7 @@ fn conversation() -> impl Strategy<Value = Vec<Turn>> {
 }
 
 /// A packet of one of a few clients, so that they meet their connections again.
-fn packet((kind, client, more): (u8, u8, u8)) -> (PortId, Packet) {
+pub(crate) fn packet((kind, client, more): (u8, u8, u8)) -> (PortId, Packet) {
     let src = format!("10.0.0.{}:{}", client + 1, 40_000 + u16::from(more % 2));
     let tcp = |flags: &str| Packet::tcp(&src, WEB).flags(flags).seq(u32::from(more) * 1_000).ack(7);
     let quoted = || Packet::udp("198.18.2.100:2000", "198.18.2.11:53").payload(b"12345678").build_ip();
@@ -422,6 +380,6 @@ fn a_tagged_datagram_has_no_tcp_flags_whatever_its_identification() {
     assert_eq!(step.verdict, Verdict::Tx(LAN));
     let mut records = Vec::new();
     let shard = &b.gateway.lab.lcores()[0].shard;
-    shard.export(b.gateway.lab.now(), Default::default(), 10, |r| records.push(r));
+    shard.export(&b.gateway.lab.lcores()[0].shared, b.gateway.lab.now(), Default::default(), 10, |r| records.push(r));
     assert_eq!(records.iter().map(|r| r.fin_seq).collect::<Vec<_>>(), [None]);
 }

@@ -5,6 +5,7 @@
 //! its connection. It knows neither keys nor families: the caller says whether a candidate is the one.
 
 use crate::mem::{Memory, OutOfMemory, prefetch};
+use wide::u16x8;
 
 const WAYS: usize = 8;
 /// Buckets that one insert looks at, at most, to make room.
@@ -20,26 +21,23 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// The highest bit of each 16 whose tag is this one, in two words of four tags; seldom one of a tag that is not: the
-    /// key decides. (Warren: Hacker's Delight, 6-1, the search for a zero.)
-    #[inline(always)]
-    fn matches(&self, tag: u16) -> [u64; 2] {
-        const LOW: u64 = 0x0001_0001_0001_0001;
-        let four = |tags: [u16; 4]| {
-            let [a, b, c, d] = tags.map(u64::from);
-            let differs = (a | b << 16 | c << 32 | d << 48) ^ (u64::from(tag) * LOW);
-            differs.wrapping_sub(LOW) & !differs & (LOW << 15)
-        };
-        let [a, b, c, d, e, f, g, h] = self.tags;
-        [four([a, b, c, d]), four([e, f, g, h])]
-    }
-
     /// The first entry with this tag.
     #[inline(always)]
     fn first(&self, tag: u16) -> Option<u32> {
-        let [low, high] = self.matches(tag);
-        let (marks, from) = if low != 0 { (low, 0) } else { (high, WAYS / 2) };
-        (marks != 0).then(|| self.entries[(from + marks.trailing_zeros() as usize / 16) & (WAYS - 1)])
+        let marks = self.marks(tag);
+        (marks != 0).then(|| self.entry(marks))
+    }
+
+    /// The entry of the lowest mark.
+    #[inline(always)]
+    fn entry(&self, marks: u32) -> u32 {
+        self.entries[marks.trailing_zeros() as usize & (WAYS - 1)]
+    }
+
+    /// A bit for each entry with this tag.
+    #[inline(always)]
+    fn marks(&self, tag: u16) -> u32 {
+        u16x8::new(self.tags).simd_eq(u16x8::splat(tag)).to_bitmask()
     }
 }
 
@@ -55,8 +53,7 @@ pub struct Full;
 
 #[inline(always)]
 fn tag(hash: u64) -> u16 {
-    let t = (hash >> 48) as u16;
-    if t == 0 { 1 } else { t }
+    (hash >> 48) as u16 | 1
 }
 
 #[inline(always)]
@@ -134,14 +131,13 @@ impl<M: Memory> Index<M> {
     #[inline(always)]
     fn find_in(&self, bucket: usize, tag: u16, is: &impl Fn(u32) -> bool) -> Option<u32> {
         let b = &self.buckets[bucket];
-        for (mut marks, from) in b.matches(tag).into_iter().zip([0, WAYS / 2]) {
-            while marks != 0 {
-                let e = b.entries[(from + marks.trailing_zeros() as usize / 16) & (WAYS - 1)];
-                if is(e) {
-                    return Some(e);
-                }
-                marks &= marks - 1;
+        let mut marks = b.marks(tag);
+        while marks != 0 {
+            let e = b.entry(marks);
+            if is(e) {
+                return Some(e);
             }
+            marks &= marks - 1;
         }
         None
     }

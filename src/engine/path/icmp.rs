@@ -11,20 +11,20 @@ use crate::conn::flags;
 use crate::conn::key::Key4;
 use crate::frame::{Emit, Frame};
 use crate::mem::Memory;
-use crate::shard::Shard;
+use crate::shard::{Shard, Shared};
 use crate::time::Tick;
 use crate::verdict::{DropReason, Exit, PuntReason, Verdict};
 use crate::wire::checksum::{self, Delta, DeltaSum};
 use crate::wire::{FromBytes, icmp, ipv4, tcp, udp};
 
 /// An echo request for an address of ours.
-pub(super) fn echo<M: Memory>(shard: &Shard<M>, frame: &Frame<'_>, head: &Head) -> Exit {
+pub(super) fn echo(shared: &Shared, frame: &Frame<'_>, head: &Head) -> Exit {
     let ip = frame.bytes().get(usize::from(head.l3)..).unwrap_or(&[]);
     let Ok((ip, _)) = ipv4::Header::ref_from_prefix(ip) else { return DropReason::Bug.into() };
-    if shard.snapshot.locals.contains_key(&ip.src) {
+    if shared.snapshot().locals.contains_key(&ip.src) {
         return DropReason::MartianSource.into();
     }
-    match shard.snapshot.locals.contains_key(&ip.dst) {
+    match shared.snapshot().locals.contains_key(&ip.dst) {
         true => PuntReason::Echo.into(),
         false => DropReason::NotLocal.into(),
     }
@@ -32,6 +32,7 @@ pub(super) fn echo<M: Memory>(shard: &Shard<M>, frame: &Frame<'_>, head: &Head) 
 
 /// Sends an ICMP error on to the other side of the connection that it is about.
 pub(super) fn translate<M: Memory>(
+    shared: &Shared,
     shard: &mut Shard<M>,
     now: Tick,
     frame: &mut Frame<'_>,
@@ -39,14 +40,14 @@ pub(super) fn translate<M: Memory>(
     emit: &mut Emit<'_>,
 ) -> Result<Verdict, Exit> {
     let Some((id, dir)) = shard.conns.find(head.hash, &head.key) else {
-        open::home(shard, frame, &head.key)?;
+        open::home(shared, shard, frame, &head.key)?;
         return Err(DropReason::IcmpNoConnection.into());
     };
     let conn = shard.conns.conn(id);
-    if now.reached(shard.deadline(conn)) {
+    if now.reached(shared.deadline(conn)) {
         return Err(DropReason::IcmpNoConnection.into());
     }
-    let way: Way = output::silent_way(shard, frame, head, conn.next_hops[dir as usize])?;
+    let way: Way = output::silent_way(shared, frame, head, conn.next_hops[dir as usize])?;
     rewrite(shard, id, dir, frame, head).ok_or(DropReason::IcmpQuote)?;
     output::send(frame, head, &way, emit)
 }
@@ -66,7 +67,7 @@ fn rewrite<M: Memory>(shard: &Shard<M>, id: ConnId, dir: Dir, frame: &mut Frame<
     let delta = DeltaSum::new().replace32(ip.src, new.src()).replace32(ip.dst, new.dst()).fold();
     (ip.src, ip.dst) = (new.src(), new.dst());
     ip.ttl = ip.ttl.wrapping_sub(1);
-    checksum::apply(&mut ip.checksum, delta.then(Delta::TTL_DOWN));
+    checksum::apply_both(&mut ip.checksum, delta, Delta::TTL_DOWN);
 
     let (icmp, quote) = icmp::Header::mut_from_prefix(message).ok()?;
     let delta = requote(quote, &new.reversed(), seq_shift)?;

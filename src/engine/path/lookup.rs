@@ -1,26 +1,23 @@
 //! Stage 2 and the first step of a packet: the connection it belongs to, in either direction.
 
-use super::parse::{Head, Kind};
+use super::parse::Head;
 use super::reset;
 use crate::addr::{ConnId, Dir, Proto};
-use crate::frame::{Burst, Emit, Frame};
+use crate::frame::{Emit, Frame};
 use crate::mem::Memory;
-use crate::shard::Shard;
+use crate::shard::{Shard, Shared};
 use crate::snapshot::RealState;
 use crate::time::Tick;
 use crate::verdict::{DropReason, Exit};
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 
-/// Loads the buckets of a burst, then its connections, then the counters of their servers.
-#[inline(always)]
-pub(super) fn warm<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
-    for head in burst.heads.iter().filter(|h| h.kind == Kind::Flow) {
-        shard.conns.prefetch_bucket(head.hash);
-    }
-    for head in burst.heads.iter_mut().filter(|h| h.kind == Kind::Flow) {
+/// Loads the connections of a burst, whose buckets are on their way, then the counters of their servers.
+#[inline(never)]
+pub(super) fn warm<M: Memory>(shard: &Shard<M>, heads: &mut [Head]) {
+    for head in heads.iter_mut() {
         head.candidate = shard.conns.candidate(head.hash);
     }
-    for head in burst.heads.iter_mut().filter(|h| h.kind == Kind::Flow) {
+    for head in heads.iter_mut() {
         match shard.conns.real_of(head.candidate) {
             Some(real) => shard.stats.prefetch(real),
             None => head.candidate = shard.conns.second_candidate(head.hash),
@@ -37,6 +34,7 @@ pub(super) fn opens(flags: u8) -> bool {
 /// The connection of a packet, unless it is dead, or closing and the client opens anew.
 #[inline(always)]
 pub(super) fn connection<M: Memory>(
+    shared: &Shared,
     shard: &mut Shard<M>,
     now: Tick,
     frame: &Frame<'_>,
@@ -45,7 +43,7 @@ pub(super) fn connection<M: Memory>(
 ) -> Result<Option<(ConnId, Dir)>, Exit> {
     let Some((id, dir)) = shard.conns.find_from(head.candidate, head.hash, &head.key) else { return Ok(None) };
     let conn = shard.conns.conn(id);
-    if now.reached(shard.deadline(conn)) {
+    if now.reached(shared.deadline(conn)) {
         shard.close(now, id);
         return Ok(None);
     }
@@ -54,20 +52,20 @@ pub(super) fn connection<M: Memory>(
         shard.close(now, id);
         return Ok(None);
     }
-    match shard.real_state(conn) {
+    match shared.real_state(conn) {
         RealState::Present => Ok(Some((id, dir))),
         RealState::RemovedSilent => Err(DropReason::RealRemoved.into()),
-        RealState::Absent | RealState::RemovedReset => removed(shard, now, id, dir, frame, head, emit),
+        RealState::Absent | RealState::RemovedReset => removed(shared, shard, now, (id, dir), frame, head, emit),
     }
 }
 
 /// The server of a connection is no longer configured: TCP ends on both sides, UDP gets another server.
 #[cold]
 fn removed<M: Memory>(
+    shared: &Shared,
     shard: &mut Shard<M>,
     now: Tick,
-    id: ConnId,
-    dir: Dir,
+    (id, dir): (ConnId, Dir),
     frame: &Frame<'_>,
     head: &Head,
     emit: &mut Emit<'_>,
@@ -77,7 +75,7 @@ fn removed<M: Memory>(
         (Proto::Tcp, _) => {
             // A client that wants a new connection gets one, from a server that is there.
             let anew = dir == Dir::In && opens(head.flags);
-            let told = reset::both_sides(shard, id, dir, frame, head, anew, emit);
+            let told = reset::both_sides(shared, shard, (id, dir), frame, head, anew, emit);
             shard.close(now, id);
             if anew {
                 return Ok(None);

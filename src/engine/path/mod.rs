@@ -20,31 +20,52 @@ mod output;
 mod reset;
 mod rewrite;
 
-use crate::frame::{Burst, Emit, Frame, Outcome, Outcomes};
+use crate::addr::PortId;
+use crate::frame::{BURST, Buffer, Emit, Frame};
 use crate::mem::Memory;
-use crate::shard::Shard;
+use crate::shard::{Shard, Shared};
 use crate::time::Tick;
 use crate::verdict::{Exit, Verdict};
+use arrayvec::ArrayVec;
 use parse::{Head, Kind};
 
-/// The way of one burst: every frame gets its outcome, and leaves rewritten if that is `Tx` or `Hold`.
-pub fn forward<M: Memory>(shard: &mut Shard<M>, now: Tick, burst: &mut Burst<'_>, outcomes: &mut Outcomes) {
-    parse::headers(shard, burst);
-    lookup::warm(shard, burst);
-    for (i, (frame, head)) in burst.frames.iter_mut().zip(&burst.heads).enumerate() {
-        let verdict = match hit::forward(shard, now, frame, head) {
-            Some(verdict) => verdict,
-            None => {
-                burst.emit.caused_by(i);
-                serve(shard, now, frame, head, &mut burst.emit).unwrap_or_else(Verdict::from)
-            }
-        };
-        outcomes.push(Outcome { verdict, head: frame.head, len: frame.len });
-    }
+/// What the frames of a burst are.
+pub type Heads = ArrayVec<Head, BURST>;
+
+/// Looks at every frame of a burst, and has its lines of the tables loaded. Gives the bytes of all frames.
+#[inline(always)]
+pub fn look<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) -> u64 {
+    let bytes = parse::headers(shared, shard, burst, heads);
+    lookup::warm(shard, heads);
+    bytes
 }
 
-/// The whole way of one packet.
-fn serve<M: Memory>(
+/// The short way: the port by which a rewritten frame leaves, or `None` with nothing changed.
+#[inline(always)]
+pub fn hit<M: Memory, B: Buffer>(
+    shared: &Shared,
+    shard: &mut Shard<M>,
+    now: Tick,
+    buf: &mut B,
+    head: &Head,
+) -> Option<PortId> {
+    hit::forward(shared, shard, now, buf, head)
+}
+
+/// The whole way of one frame: what is to be done with it. It leaves rewritten if that is `Tx` or `Hold`.
+pub fn serve<M: Memory>(
+    shared: &Shared,
+    shard: &mut Shard<M>,
+    now: Tick,
+    frame: &mut Frame<'_>,
+    head: &Head,
+    emit: &mut Emit<'_>,
+) -> Verdict {
+    stages(shared, shard, now, frame, head, emit).unwrap_or_else(Verdict::from)
+}
+
+fn stages<M: Memory>(
+    shared: &Shared,
     shard: &mut Shard<M>,
     now: Tick,
     frame: &mut Frame<'_>,
@@ -52,17 +73,17 @@ fn serve<M: Memory>(
     emit: &mut Emit<'_>,
 ) -> Result<Verdict, Exit> {
     match head.kind {
-        Kind::Flow => {}
+        Kind::Flow => parse::judge(&head.key)?,
         Kind::Early(exit) => return Err(exit),
-        Kind::IcmpError => return icmp::translate(shard, now, frame, head, emit),
-        Kind::Echo => return Err(icmp::echo(shard, frame, head)),
+        Kind::IcmpError => return icmp::translate(shared, shard, now, frame, head, emit),
+        Kind::Echo => return Err(icmp::echo(shared, frame, head)),
     }
-    let (conn, dir) = match lookup::connection(shard, now, frame, head, emit)? {
+    let (conn, dir) = match lookup::connection(shared, shard, now, frame, head, emit)? {
         Some(hit) => hit,
-        None => open::miss(shard, now, frame, head, emit)?,
+        None => open::miss(shared, shard, now, frame, head, emit)?,
     };
-    let way = output::way(shard, frame, head, shard.conns.conn(conn).next_hops[dir as usize])?;
-    observe::packet(shard, now, conn, dir, frame, head);
-    rewrite::apply(shard, conn, dir, frame, head);
+    let way = output::way(shared, frame, head, shard.conns.conn(conn).next_hops[dir as usize])?;
+    observe::packet(shared, shard, now, conn, dir, frame, head);
+    rewrite::apply(shared, shard, conn, dir, frame, head);
     output::send(frame, head, &way, emit)
 }

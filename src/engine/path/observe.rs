@@ -6,14 +6,22 @@ use crate::conn::flags;
 use crate::conn::state::{State, tcp_next};
 use crate::frame::Frame;
 use crate::mem::Memory;
-use crate::shard::Shard;
+use crate::shard::{Shard, Shared};
 use crate::time::Tick;
 use crate::wire::tcp::{FIN, SYN};
 use crate::wire::{FromBytes, tcp};
 
 /// Notes a packet, before it is rewritten.
 #[inline(always)]
-pub(super) fn packet<M: Memory>(shard: &mut Shard<M>, now: Tick, id: ConnId, dir: Dir, frame: &Frame<'_>, head: &Head) {
+pub(super) fn packet<M: Memory>(
+    shared: &Shared,
+    shard: &mut Shard<M>,
+    now: Tick,
+    id: ConnId,
+    dir: Dir,
+    frame: &Frame<'_>,
+    head: &Head,
+) {
     let conn = shard.conns.conn(id);
     let next = match head.key.proto() {
         Proto::Tcp => tcp_next(conn.state(), dir, head.flags),
@@ -23,7 +31,7 @@ pub(super) fn packet<M: Memory>(shard: &mut Shard<M>, now: Tick, id: ConnId, dir
     if dir == Dir::In && head.flags & FIN != 0 {
         fin(shard, id, frame, head);
     }
-    shard.change(now, id, next);
+    shard.change(shared, now, id, next);
 }
 
 /// The client's FIN: from now on the server expects just one sequence number.

@@ -8,22 +8,15 @@ use crate::addr::{Be32, Class, ConnId, Dir, LcoreId, Proto};
 use crate::conn::key::Key4;
 use crate::frame::{Emit, Frame};
 use crate::mem::Memory;
-use crate::shard::{Opening, Shard};
+use crate::shard::{Opening, Shard, Shared};
 use crate::snapshot::LocalKind;
-use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::{DropReason, Exit, PuntReason};
 use crate::wire::{FromBytes, tcp};
 
-impl<M: Memory> Shard<M> {
-    /// The class of a tuple: `home(tuple)`.
-    pub fn class_of(&self, key: &Key4) -> Class {
-        Steer::class(self.steer.hash4(key.src(), key.dst(), key.sport(), key.dport()))
-    }
-}
-
 /// Opens a connection for a packet, or says where the packet goes instead.
 pub(super) fn miss<M: Memory>(
+    shared: &Shared,
     shard: &mut Shard<M>,
     now: Tick,
     frame: &Frame<'_>,
@@ -31,8 +24,8 @@ pub(super) fn miss<M: Memory>(
     emit: &mut Emit<'_>,
 ) -> Result<(ConnId, Dir), Exit> {
     let client = head.key;
-    let class = home(shard, frame, &client)?;
-    let snapshot = shard.snapshot.clone();
+    let class = home(shared, shard, frame, &client)?;
+    let snapshot = shared.snapshot();
     match snapshot.locals.get(&client.dst()).map(|l| l.kind) {
         Some(LocalKind::Vip | LocalKind::Own) => {}
         Some(LocalKind::Lip(_)) => return Err(DropReason::LipNoConnection.into()),
@@ -53,20 +46,19 @@ pub(super) fn miss<M: Memory>(
     if head.ttl <= 1 {
         return Err(PuntReason::TtlExceeded.into());
     }
-    let to_client = shard.next_hop(client.src())?;
+    let to_client = shared.next_hop(client.src())?;
     let real = shard.schedule(service).and_then(|i| service.reals.get(i)).ok_or(PuntReason::NoServer)?;
-    let to_server = shard.next_hop(real.addr)?;
+    let to_server = shared.next_hop(real.addr)?;
     let seq = sequence(frame, head).host();
     let what = Opening { client, class, service, real, next_hops: [to_server, to_client], seq };
-    let neighbors = shard.neighbors.clone();
-    let id = shard.open(now, &what, &mut |forget| reset::forget(&snapshot, &neighbors, &forget, to_server, emit))?;
+    let id = shard.open(shared, now, &what, &mut |forget| reset::forget(shared, &forget, to_server, emit))?;
     Ok((id, Dir::In))
 }
 
 /// The class of a tuple that is at home on this lcore; any other goes there, once.
-pub(super) fn home<M: Memory>(shard: &Shard<M>, frame: &Frame<'_>, key: &Key4) -> Result<Class, Exit> {
-    let class = shard.class_of(key);
-    let owner: LcoreId = shard.steer.owner(class);
+pub(super) fn home<M: Memory>(shared: &Shared, shard: &Shard<M>, frame: &Frame<'_>, key: &Key4) -> Result<Class, Exit> {
+    let class = shared.class_of(key);
+    let owner: LcoreId = shared.steer.owner(class);
     if owner == shard.id {
         Ok(class)
     } else if frame.meta.redirected {

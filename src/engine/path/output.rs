@@ -4,9 +4,8 @@ use super::parse::Head;
 use crate::addr::{Be16, Mac, NeighborId, PortId};
 use crate::frame::{Emit, Frame};
 use crate::local::write::{self, L2};
-use crate::mem::Memory;
 use crate::neighbor::NudState;
-use crate::shard::Shard;
+use crate::shard::Shared;
 use crate::verdict::{DropReason, Exit, PuntReason, Verdict};
 use crate::wire::{FromBytes, checksum, ethernet, ipv4};
 
@@ -24,31 +23,26 @@ pub(super) struct Way {
 
 /// Looks whether a packet can leave by a next hop. Changes nothing yet: a packet that can not is answered as it came.
 #[inline(always)]
-pub(super) fn way<M: Memory>(
-    shard: &Shard<M>,
-    frame: &mut Frame<'_>,
-    head: &Head,
-    hop: NeighborId,
-) -> Result<Way, Exit> {
-    let way = hop_of(shard, hop)?;
+pub(super) fn way(shared: &Shared, frame: &mut Frame<'_>, head: &Head, hop: NeighborId) -> Result<Way, Exit> {
+    let way = hop_of(shared, hop)?;
     if head.ttl <= 1 {
         return Err(PuntReason::TtlExceeded.into());
     }
-    if head.ip_len > way.mtu && head.dont_fragment {
+    if head.ip_len > way.mtu && dont_fragment(frame, head) {
         frame.meta.mtu = way.mtu;
         return Err(PuntReason::FragNeeded.into());
     }
     Ok(way)
 }
 
+fn dont_fragment(frame: &Frame<'_>, head: &Head) -> bool {
+    let packet = frame.bytes().get(usize::from(head.l3)..).unwrap_or(&[]);
+    ipv4::Header::ref_from_prefix(packet).is_ok_and(|(ip, _)| ip.dont_fragment())
+}
+
 /// The same for an ICMP error, about which nobody may be told (RFC 1812, 4.3.2.7).
-pub(super) fn silent_way<M: Memory>(
-    shard: &Shard<M>,
-    frame: &mut Frame<'_>,
-    head: &Head,
-    hop: NeighborId,
-) -> Result<Way, Exit> {
-    way(shard, frame, head, hop).map_err(|exit| match exit {
+pub(super) fn silent_way(shared: &Shared, frame: &mut Frame<'_>, head: &Head, hop: NeighborId) -> Result<Way, Exit> {
+    way(shared, frame, head, hop).map_err(|exit| match exit {
         Exit::Punt(PuntReason::TtlExceeded) => DropReason::TtlExpired.into(),
         Exit::Punt(_) => DropReason::TooBig.into(),
         Exit::Drop(_) | Exit::Redirect(_) => exit,
@@ -56,9 +50,9 @@ pub(super) fn silent_way<M: Memory>(
 }
 
 #[inline(always)]
-fn hop_of<M: Memory>(shard: &Shard<M>, hop: NeighborId) -> Result<Way, Exit> {
-    let cell = shard.neighbors.cell(hop);
-    let iface = shard.snapshot.iface(cell.iface).ok_or(DropReason::NoRoute)?;
+fn hop_of(shared: &Shared, hop: NeighborId) -> Result<Way, Exit> {
+    let cell = shared.neighbors.cell(hop);
+    let iface = shared.snapshot().iface(cell.iface).ok_or(DropReason::NoRoute)?;
     if cell.state == NudState::Failed {
         return Err(DropReason::NeighborFailed.into());
     }

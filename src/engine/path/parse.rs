@@ -3,43 +3,44 @@
 //! Ethernet and 802.1Q; ARP (RFC 826); IPv4 (RFC 791, RFC 1812 5.2.2); TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792).
 //! Lengths are compared with `pkt_len`; all headers must be in the first segment.
 
-use crate::addr::{Be32, IfaceId, Mac, Proto};
+use super::Heads;
+use crate::addr::{Be32, IfaceId, Mac, PortId, Proto};
 use crate::conn::Candidate;
 use crate::conn::key::Key4;
-use crate::frame::{Burst, Frame};
+use crate::frame::{Buffer, Frame};
 use crate::mem::Memory;
-use crate::shard::Shard;
+use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::verdict::{DropReason, Exit, PuntReason};
 use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, plain, tcp, udp, vlan};
 
 /// What the parser found.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Head {
-    /// What it is.
-    pub kind: Kind,
-    /// The interface it came in by.
-    pub iface: IfaceId,
-    /// Where the IP header begins in the frame.
-    pub l3: u8,
-    /// Length of the IP header in bytes.
-    pub ihl: u8,
-    /// TCP flags; 0 for other protocols.
-    pub flags: u8,
-    /// Hops that it may still make.
-    pub ttl: u8,
-    /// It must not be cut.
-    pub dont_fragment: bool,
-    /// It is untagged, in one segment, and without IP options: all its fields stand at fixed places.
-    pub plain: bool,
-    /// Length of the IP packet in bytes.
-    pub ip_len: u16,
     /// The tuple by which its connection is found.
     pub key: Key4,
     /// The hash of the key.
     pub hash: u64,
     /// The connection that it most likely is.
     pub candidate: Candidate,
+    /// Length of the IP packet in bytes.
+    pub ip_len: u16,
+    /// TCP flags; 0 for other protocols.
+    pub flags: u8,
+    /// Hops that it may still make.
+    pub ttl: u8,
+    /// The interface it came in by.
+    pub iface: IfaceId,
+    /// What it is.
+    pub kind: Kind,
+    /// Where the IP header begins in the frame.
+    pub l3: u8,
+    /// Length of the IP header in bytes.
+    pub ihl: u8,
+    /// It is untagged, in one segment, without IP options, and its checksums were finished by its sender: all its fields
+    /// stand at fixed places.
+    pub plain: bool,
 }
 
 /// What a frame is.
@@ -68,78 +69,123 @@ impl Head {
     }
 }
 
-/// Fills `burst.heads`.
-#[inline(always)]
-pub fn headers<M: Memory>(shard: &Shard<M>, burst: &mut Burst<'_>) {
-    burst.heads.clear();
-    for frame in &burst.frames {
-        // Filled in place: what is written in parts and then copied whole stalls the core.
-        burst.heads.push(EMPTY);
-        let Some(head) = burst.heads.last_mut() else { return };
-        if shard.whole_way || !plain(&shard.snapshot, frame, head) {
-            // What it took for the flags of TCP may have been anything.
-            head.flags = 0;
-            match parse(&shard.snapshot, frame, head) {
-                Ok(kind) => head.kind = kind,
-                Err(exit) => {
-                    head.kind = Kind::Early(exit);
-                    continue;
-                }
-            }
+/// Says of every frame what it is, and has the bucket of its tuple loaded. Gives the bytes of all frames.
+///
+/// Never inlined: the loop needs all registers for itself.
+#[inline(never)]
+pub(super) fn headers<M: Memory, B: Buffer>(
+    shared: &Shared,
+    shard: &Shard<M>,
+    burst: &mut [B],
+    heads: &mut Heads,
+) -> u64 {
+    let (mut bytes, mut strict) = (0, shard.whole_way);
+    let mut entry = Entry::of(shared.snapshot(), PortId(0));
+    for buf in &*burst {
+        bytes += buf.len() as u64;
+        if buf.port() != entry.port {
+            entry = Entry::of(shared.snapshot(), buf.port());
         }
+        if plain(&entry, buf, heads).is_none() {
+            heads.push(EMPTY);
+            strict = true;
+        }
+        if let Some(head) = heads.last_mut() {
+            head.hash = shard.conns.hash(&head.key);
+            shard.conns.prefetch_bucket(head.hash);
+        }
+    }
+    if strict {
+        strictly(shared, shard, burst, heads);
+    }
+    bytes
+}
+
+/// The frames that are not plain.
+#[cold]
+fn strictly<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) {
+    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || !h.plain) {
+        *head = EMPTY;
+        head.kind = parse(shared.snapshot(), &buf.frame(), head).unwrap_or_else(Kind::Early);
         head.hash = shard.conns.hash(&head.key);
+        shard.conns.prefetch_bucket(head.hash);
     }
 }
 
-/// Takes the frame that nearly every packet comes in, when it is right in every respect; any other goes through
+/// Where untagged frames of a port come in.
+struct Entry {
+    port: PortId,
+    iface: IfaceId,
+    /// [`Mac::raw`] of the interface; no MAC address when there is none.
+    mac: u64,
+}
+
+impl Entry {
+    #[inline(never)]
+    fn of(snapshot: &Snapshot, port: PortId) -> Entry {
+        let iface = snapshot.iface_of(port, 0).unwrap_or_default();
+        let mac = snapshot.iface(iface).filter(|i| i.port == port && i.vlan == 0).map_or(u64::MAX, |i| i.mac.raw());
+        Entry { port, iface, mac }
+    }
+}
+
+/// Takes the frame that nearly every packet comes in, when its form is right in every respect; any other goes through
 /// [`parse`], which knows the reasons. What both take they take alike: a property test says so.
 #[inline(always)]
-fn plain(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> bool {
-    let bytes = frame.bytes();
-    let Ok((u, rest)) = plain::Udp::ref_from_prefix(bytes) else { return false };
+fn plain<B: Buffer>(entry: &Entry, buf: &B, heads: &mut Heads) -> Option<()> {
+    if !buf.is_plain() {
+        return None;
+    }
+    let bytes = buf.bytes();
+    let (u, rest) = plain::Udp::ref_from_prefix(bytes).ok()?;
     let ip = &u.ip;
     let ip_len = ip.total_len.host();
-    let l4_len = ip_len.wrapping_sub(ipv4::LEN as u16);
-    let l4_right = match ip.proto {
-        ipv4::UDP => u.udp.len.host() >= udp::LEN as u16 && u.udp.len.host() <= l4_len,
+    let right = u.eth.dst.raw() == entry.mac
+        && u.eth.ether_type == ethernet::IPV4
+        && ip.ver_ihl == 0x45
+        && ip.frag.raw() & !ipv4::DF.to_be() == 0
+        && usize::from(ip_len) <= bytes.len() - ethernet::LEN
+        && checksum::ipv4_header_ok(ip.as_bytes());
+    if !right {
+        return None;
+    }
+    // What header and data take at least, as they say of themselves.
+    let (proto, flags, least) = match ip.proto {
         ipv4::TCP => {
             // From the acknowledgement number on.
-            let Some([_, _, _, _, offset, flags, ..]) = rest.first_chunk::<{ tcp::LEN - udp::LEN }>() else {
-                return false;
-            };
-            head.flags = *flags;
-            let header_len = u16::from(offset >> 4) * 4;
-            header_len >= tcp::LEN as u16 && header_len <= l4_len
+            let [_, _, _, _, offset, flags, ..] = rest.first_chunk::<{ tcp::LEN - udp::LEN }>()?;
+            let header_len = usize::from(offset >> 4) * 4;
+            if header_len < tcp::LEN {
+                return None;
+            }
+            (Proto::Tcp, *flags, header_len)
         }
-        _ => return false,
+        ipv4::UDP => {
+            let len = usize::from(u.udp.len.host());
+            if len < udp::LEN {
+                return None;
+            }
+            (Proto::Udp, 0, len)
+        }
+        _ => return None,
     };
-    let Some(iface) = snapshot.ifaces.iter().position(|i| i.port == frame.meta.port && i.vlan == 0) else {
-        return false;
-    };
-    let right = l4_right
-        && u.eth.ether_type == ethernet::IPV4
-        && u.eth.dst == snapshot.ifaces[iface].mac
-        && ip.ver_ihl == 0x45
-        && ip.frag.host() & !ipv4::DF == 0
-        && ip_len >= ipv4::LEN as u16
-        && usize::from(ip_len) <= bytes.len() - ethernet::LEN
-        && bytes.len() == frame.pkt_len as usize
-        && checksum::ipv4_header_ok(ip.as_bytes())
-        && !is_martian(ip.src)
-        && !is_martian(ip.dst)
-        && u.udp.sport.raw() != 0
-        && u.udp.dport.raw() != 0
-        && !(ip.src == ip.dst && u.udp.sport == u.udp.dport)
-        && !frame.meta.bad_form;
-    if !right {
-        return false;
+    if ipv4::LEN + least > usize::from(ip_len) {
+        return None;
     }
-    let proto = if ip.proto == ipv4::TCP { Proto::Tcp } else { Proto::Udp };
-    head.iface = IfaceId(iface as u8);
-    (head.l3, head.ihl, head.ip_len) = (ethernet::LEN as u8, ipv4::LEN as u8, ip_len);
-    (head.ttl, head.dont_fragment, head.plain) = (ip.ttl, ip.dont_fragment(), true);
-    head.key = Key4::new(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto);
-    true
+    heads.push(Head {
+        kind: Kind::Flow,
+        iface: entry.iface,
+        l3: ethernet::LEN as u8,
+        ihl: ipv4::LEN as u8,
+        flags,
+        ttl: ip.ttl,
+        plain: true,
+        ip_len,
+        key: Key4::new(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto),
+        hash: 0,
+        candidate: Candidate::NONE,
+    });
+    Some(())
 }
 
 const EMPTY: Head = Head {
@@ -149,7 +195,6 @@ const EMPTY: Head = Head {
     ihl: 0,
     flags: 0,
     ttl: 0,
-    dont_fragment: false,
     plain: false,
     ip_len: 0,
     key: Key4::EMPTY,
@@ -233,7 +278,6 @@ fn ip(bytes: &[u8], received: usize, head: &mut Head) -> Result<Kind, Exit> {
     head.ihl = ihl as u8;
     head.ip_len = ip_len as u16;
     head.ttl = ip.ttl;
-    head.dont_fragment = ip.dont_fragment();
     let l4 = bytes.get(ihl..ip_len.min(bytes.len())).ok_or(D::Ipv4HeaderLength)?;
     let l4_len = ip_len - ihl;
     match ip.proto {
@@ -252,7 +296,7 @@ fn tcp(ip: &ipv4::Header, l4: &[u8], head: &mut Head) -> Result<Kind, Exit> {
     }
     head.flags = tcp.flags;
     head.key = Key4::new(ip.src, ip.dst, tcp.sport, tcp.dport, Proto::Tcp);
-    flow(head)
+    Ok(Kind::Flow)
 }
 
 #[inline(always)]
@@ -263,19 +307,25 @@ fn udp(ip: &ipv4::Header, l4: &[u8], l4_len: usize, head: &mut Head) -> Result<K
         return Err(DropReason::UdpLength.into());
     }
     head.key = Key4::new(ip.src, ip.dst, udp.sport, udp.dport, Proto::Udp);
-    flow(head)
+    Ok(Kind::Flow)
 }
 
+/// Refuses tuples that no packet may have. Those of a connection need no look: they had it when it was opened.
 #[inline(always)]
-fn flow(head: &Head) -> Result<Kind, Exit> {
-    let key = &head.key;
+pub(super) fn judge(key: &Key4) -> Result<(), DropReason> {
+    if is_martian(key.src()) {
+        return Err(DropReason::MartianSource);
+    }
+    if is_martian(key.dst()) {
+        return Err(DropReason::MartianDestination);
+    }
     if key.sport().raw() == 0 || key.dport().raw() == 0 {
-        return Err(DropReason::PortZero.into());
+        return Err(DropReason::PortZero);
     }
     if key.src() == key.dst() && key.sport() == key.dport() {
-        return Err(DropReason::Land.into());
+        return Err(DropReason::Land);
     }
-    Ok(Kind::Flow)
+    Ok(())
 }
 
 fn icmp(ip: &ipv4::Header, l4: &[u8], l4_len: usize, head: &mut Head) -> Result<Kind, Exit> {

@@ -8,9 +8,8 @@ use crate::conn::key::Key4;
 use crate::frame::{Emit, Frame};
 use crate::local::write::{self, Tcp};
 use crate::mem::Memory;
-use crate::neighbor::{Neighbors, NudState};
-use crate::shard::{Forget, Shard};
-use crate::snapshot::Snapshot;
+use crate::neighbor::NudState;
+use crate::shard::{Forget, Shard, Shared};
 use crate::verdict::Verdict;
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 use crate::wire::{FromBytes, tcp};
@@ -19,9 +18,9 @@ use crate::wire::{FromBytes, tcp};
 /// whose packet `opens` a new connection is not told: it would take the RST for the answer to its SYN. False when there
 /// was no spare frame for one of them.
 pub(super) fn both_sides<M: Memory>(
+    shared: &Shared,
     shard: &Shard<M>,
-    id: ConnId,
-    dir: Dir,
+    (id, dir): (ConnId, Dir),
     frame: &Frame<'_>,
     head: &Head,
     opens: bool,
@@ -47,28 +46,20 @@ pub(super) fn both_sides<M: Memory>(
         Dir::In => Dir::Out,
         Dir::Out => Dir::In,
     };
-    let (snapshot, neighbors) = (&shard.snapshot, &shard.neighbors);
-    let on = send(snapshot, neighbors, &conn.rewritten(dir), on, conn.next_hops[dir as usize], emit);
-    on && (opens || send(snapshot, neighbors, &head.key.reversed(), to_sender, conn.next_hops[back as usize], emit))
+    let on = send(shared, &conn.rewritten(dir), on, conn.next_hops[dir as usize], emit);
+    on && (opens || send(shared, &head.key.reversed(), to_sender, conn.next_hops[back as usize], emit))
 }
 
 /// Makes a server forget a half-open connection. Goes out before the packet that is being worked on.
-pub(super) fn forget(snapshot: &Snapshot, neighbors: &Neighbors, what: &Forget, hop: NeighborId, emit: &mut Emit<'_>) {
+pub(super) fn forget(shared: &Shared, what: &Forget, hop: NeighborId, emit: &mut Emit<'_>) {
     emit.before(|emit| {
-        send(snapshot, neighbors, &what.key, Tcp { seq: what.seq, ack: 0, flags: RST }, hop, emit);
+        send(shared, &what.key, Tcp { seq: what.seq, ack: 0, flags: RST }, hop, emit);
     });
 }
 
-fn send(
-    snapshot: &Snapshot,
-    neighbors: &Neighbors,
-    key: &Key4,
-    tcp: Tcp,
-    hop: NeighborId,
-    emit: &mut Emit<'_>,
-) -> bool {
-    let cell = neighbors.cell(hop);
-    let Some(iface) = snapshot.iface(cell.iface) else { return false };
+fn send(shared: &Shared, key: &Key4, tcp: Tcp, hop: NeighborId, emit: &mut Emit<'_>) -> bool {
+    let cell = shared.neighbors.cell(hop);
+    let Some(iface) = shared.snapshot().iface(cell.iface) else { return false };
     let l2 = write::L2 { dst: cell.mac, src: iface.mac, vlan: iface.vlan };
     let verdict = if cell.state == NudState::Reachable { Verdict::Tx(iface.port) } else { Verdict::Hold(hop) };
     emit.write(write::tcp_len(&l2), |bytes| {

@@ -7,20 +7,24 @@ use crate::conn::key::Key4;
 use crate::conn::{Conn, flags};
 use crate::frame::Frame;
 use crate::mem::Memory;
-use crate::shard::Shard;
+use crate::shard::{Shard, Shared};
 use crate::wire::checksum::{self, Delta, DeltaSum};
 use crate::wire::tcp::{self, ACK, SYN};
 use crate::wire::{FromBytes, ipv4, udp};
 
 /// Turns a packet into the one that goes on: addresses, ports, TTL less one, and for the few connections that need it
 /// sequence numbers and the options of a SYN.
-pub(super) fn apply<M: Memory>(shard: &Shard<M>, id: ConnId, dir: Dir, frame: &mut Frame<'_>, head: &Head) {
+pub(super) fn apply<M: Memory>(
+    shared: &Shared,
+    shard: &Shard<M>,
+    id: ConnId,
+    dir: Dir,
+    frame: &mut Frame<'_>,
+    head: &Head,
+) {
     let conn = shard.conns.conn(id);
     let new = conn.rewritten(dir);
-    let (ip_delta, l4_delta) = match dir {
-        Dir::In => (conn.ip_delta, conn.l4_delta),
-        Dir::Out => (conn.ip_delta.inverse(), conn.l4_delta.inverse()),
-    };
+    let (ip_delta, l4_delta) = (conn.ip_delta.toward(dir), conn.l4_delta.toward(dir));
     let unfinished = frame.meta.csum_unfinished;
     let Some(packet) = frame.bytes_mut().get_mut(usize::from(head.l3)..) else { return };
     let Some((ip, l4)) = packet.split_at_mut_checked(usize::from(head.ihl)) else { return };
@@ -28,7 +32,7 @@ pub(super) fn apply<M: Memory>(shard: &Shard<M>, id: ConnId, dir: Dir, frame: &m
     match new.proto() {
         Proto::Tcp => {
             let special = conn.has(flags::EXT) || head.flags & SYN != 0 && conn.has(flags::CLAMP | flags::HIDE_TS);
-            let extra = if special { special_tcp(shard, conn, dir, l4) } else { Delta::ZERO };
+            let extra = if special { special_tcp(shared, shard, conn, dir, l4) } else { Delta::ZERO };
             let Ok((tcp, _)) = tcp::Header::mut_from_prefix(l4) else { return };
             (tcp.sport, tcp.dport) = (new.sport(), new.dport());
             checksum::apply(&mut tcp.checksum, l4_delta.then(extra));
@@ -58,12 +62,12 @@ fn addresses(ip: &mut [u8], new: &Key4, delta: Delta) {
 fn header(ip: &mut ipv4::Header, new: &Key4, delta: Delta) {
     (ip.src, ip.dst) = (new.src(), new.dst());
     ip.ttl = ip.ttl.wrapping_sub(1);
-    checksum::apply(&mut ip.checksum, delta.then(Delta::TTL_DOWN));
+    checksum::apply_both(&mut ip.checksum, delta, Delta::TTL_DOWN);
 }
 
 /// Sequence numbers and options. Gives what they add to the checksum.
 #[cold]
-fn special_tcp<M: Memory>(shard: &Shard<M>, conn: &Conn, dir: Dir, segment: &mut [u8]) -> Delta {
+fn special_tcp<M: Memory>(shared: &Shared, shard: &Shard<M>, conn: &Conn, dir: Dir, segment: &mut [u8]) -> Delta {
     let mut sum = DeltaSum::new();
     let Ok((tcp, rest)) = tcp::Header::mut_from_prefix(segment) else { return Delta::ZERO };
     let Some(options) = rest.get_mut(..tcp.header_len().saturating_sub(tcp::LEN)) else { return Delta::ZERO };
@@ -79,7 +83,7 @@ fn special_tcp<M: Memory>(shard: &Shard<M>, conn: &Conn, dir: Dir, segment: &mut
     }
     if tcp.has(SYN) && conn.has(flags::CLAMP) {
         let key = conn.key(Dir::In);
-        let service = shard.snapshot.services.get(&(key.proto(), key.dst(), key.dport()));
+        let service = shared.snapshot().services.get(&(key.proto(), key.dst(), key.dport()));
         if let Some(most) = service.and_then(|s| s.mss_clamp) {
             sum = clamp_mss(sum, options, most);
         }

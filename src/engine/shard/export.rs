@@ -1,6 +1,6 @@
 //! Connections as records: to list them, to hand them to another node, to carry them over a restart.
 
-use super::{Shard, fill_deltas};
+use super::{Shard, Shared, fill_deltas};
 use crate::addr::{ConnId, Proto};
 use crate::conn::record::{Cursor, Record, Refused};
 use crate::conn::state::State;
@@ -13,21 +13,28 @@ use crate::time::Tick;
 impl<M: Memory> Shard<M> {
     /// Calls `each` with live connections from `cursor` on, for at most `budget` seats. Gives where to go on, or `None`
     /// at the end. A connection that lives through the whole export is seen exactly once.
-    pub fn export(&self, now: Tick, cursor: Cursor, budget: usize, mut each: impl FnMut(Record)) -> Option<Cursor> {
+    pub fn export(
+        &self,
+        shared: &Shared,
+        now: Tick,
+        cursor: Cursor,
+        budget: usize,
+        mut each: impl FnMut(Record),
+    ) -> Option<Cursor> {
         let mut from = cursor.0 as usize;
         for _ in 0..budget {
             let id = self.conns.next_live(from)?;
             from = id.index() + 1;
-            if let Some(record) = self.record(now, id) {
+            if let Some(record) = self.record(shared, now, id) {
                 each(record);
             }
         }
         Some(Cursor(from as u32))
     }
 
-    fn record(&self, now: Tick, id: ConnId) -> Option<Record> {
+    fn record(&self, shared: &Shared, now: Tick, id: ConnId) -> Option<Record> {
         let conn = self.conns.conn(id);
-        let deadline = self.deadline(conn);
+        let deadline = shared.deadline(conn);
         if now.reached(deadline) {
             return None;
         }
@@ -46,13 +53,13 @@ impl<M: Memory> Shard<M> {
     }
 
     /// Goes on with a connection, with its very local port and remaining time.
-    pub fn adopt(&mut self, now: Tick, r: &Record) -> Result<ConnId, Refused> {
-        let class = self.class_of(&r.client);
-        if self.steer.owner(class) != self.id {
+    pub fn adopt(&mut self, shared: &Shared, now: Tick, r: &Record) -> Result<ConnId, Refused> {
+        let class = shared.class_of(&r.client);
+        if shared.steer.owner(class) != self.id {
             return Err(Refused::NotHome);
         }
         let proto = r.client.proto();
-        let snapshot = self.snapshot.clone();
+        let snapshot = shared.snapshot();
         let service = snapshot.services.get(&(proto, r.client.dst(), r.client.dport())).ok_or(Refused::Unknown)?;
         let real = service.reals.iter().find(|x| x.id == r.real).ok_or(Refused::Unknown)?;
         let lip = match snapshot.locals.get(&r.reply.dst()).map(|l| l.kind) {
@@ -65,11 +72,11 @@ impl<M: Memory> Shard<M> {
         if r.seq_delta != 0 && self.exts.is_full() {
             return Err(Refused::Full);
         }
-        let hop = |addr| self.next_hop(addr).map_err(|_| Refused::NoRoute);
+        let hop = |addr| shared.next_hop(addr).map_err(|_| Refused::NoRoute);
         let next_hops = [hop(real.addr)?, hop(r.client.src())?];
         let lease = self
             .ports
-            .adopt(&self.steer, real.endpoint, real.addr, real.port, lip, r.reply.dport(), now)
+            .adopt(&shared.steer, real.endpoint, real.addr, real.port, lip, r.reply.dport(), now)
             .map_err(|e| match e {
                 AdoptError::Taken | AdoptError::Reserved => Refused::Taken,
                 AdoptError::Elsewhere => Refused::NotHome,
@@ -99,13 +106,13 @@ impl<M: Memory> Shard<M> {
             conn.ext = next;
             conn.flags |= flags::NEXT_SEQ;
         }
-        if !self.begin(now, id, r.state) {
+        if !self.begin(shared, now, id, r.state) {
             return Err(Refused::Full);
         }
         // As if its last packet had come so long ago that just this much remains.
-        let idle = self.deadline(self.conns.conn(id)).since(now + r.remaining);
+        let idle = shared.deadline(self.conns.conn(id)).since(now + r.remaining);
         self.conns.conn_mut(id).last_seen = now - idle;
-        self.file(now, id);
+        self.file(shared, now, id);
         Ok(id)
     }
 }

@@ -3,13 +3,14 @@
 //!
 //! A port whose server takes this SYN as it is goes before one that needs its sequence numbers raised.
 
-use super::{Forget, Opening, Shard};
+use super::{Forget, Opening, Shard, Shared};
 use crate::addr::{Be16, ConnId, Dir, Proto};
 use crate::conn::flags;
 use crate::conn::key::Key4;
 use crate::laddr::{Lease, LeaseId, NoPort, Origin, Want};
 use crate::mem::Memory;
-use crate::snapshot::{Lip, SynTimestamps};
+use crate::snapshot::{Lip, Settings, SynTimestamps};
+use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::DropReason;
 
@@ -20,6 +21,7 @@ impl<M: Memory> Shard<M> {
     /// Takes a local port: a free one, a quarantined one, or that of a connection that gives it up.
     pub(super) fn lease(
         &mut self,
+        shared: &Shared,
         now: Tick,
         what: &Opening<'_>,
         forget: &mut dyn FnMut(Forget),
@@ -33,12 +35,12 @@ impl<M: Memory> Shard<M> {
             class: what.class,
             start: self.random.next() as u32,
         };
-        let lease = match self.take(now, &want, what) {
+        let lease = match self.take(&shared.steer, now, &want, what) {
             Ok(lease) => lease,
             Err(NoPort::NoMemory) => return Err(DropReason::PortMemory),
             Err(NoPort::Exhausted) => {
-                self.give_up(now, &want, what, forget)?;
-                return self.take(now, &want, what).map_err(|_| DropReason::PortsExhausted);
+                self.give_up(shared, now, &want, what, forget)?;
+                return self.take(&shared.steer, now, &want, what).map_err(|_| DropReason::PortsExhausted);
             }
         };
         let stats = &self.stats.lcore;
@@ -47,15 +49,15 @@ impl<M: Memory> Shard<M> {
         Ok(lease)
     }
 
-    fn take(&mut self, now: Tick, want: &Want<'_>, what: &Opening<'_>) -> Result<Lease, NoPort> {
+    fn take(&mut self, steer: &Steer, now: Tick, want: &Want<'_>, what: &Opening<'_>) -> Result<Lease, NoPort> {
         let (conns, recent) = (&self.conns, &self.recent);
         let proto = what.client.proto();
         let unused = |lip: Lip, lport: Be16| !conns.exists(&Key4::new(want.rip, lip.addr, want.rport, lport, proto));
         if proto == Proto::Udp {
-            return self.ports.take(&self.steer, want, now, |_, lip, lport| unused(lip, lport));
+            return self.ports.take(steer, want, now, |_, lip, lport| unused(lip, lport));
         }
         let mut passed_over = 0;
-        let taken = self.ports.take(&self.steer, want, now, |id, lip, lport| {
+        let taken = self.ports.take(steer, want, now, |id, lip, lport| {
             let old = || recent.recall(id, now).is_some_and(|expected| !is_after(what.seq, expected));
             if passed_over < CHOOSY && old() {
                 passed_over += 1;
@@ -65,7 +67,7 @@ impl<M: Memory> Shard<M> {
         });
         match taken {
             Err(NoPort::Exhausted) if passed_over > 0 => {
-                self.ports.take(&self.steer, want, now, |_, lip, lport| unused(lip, lport))
+                self.ports.take(steer, want, now, |_, lip, lport| unused(lip, lport))
             }
             taken => taken,
         }
@@ -74,13 +76,14 @@ impl<M: Memory> Shard<M> {
     /// Ends the connection that gives up its port.
     fn give_up(
         &mut self,
+        shared: &Shared,
         now: Tick,
         want: &Want<'_>,
         what: &Opening<'_>,
         forget: &mut dyn FnMut(Forget),
     ) -> Result<(), DropReason> {
         let proto = what.client.proto();
-        let victim = self.press(want, proto, what.seq).ok_or(DropReason::PortsExhausted)?;
+        let victim = self.press(&shared.steer, want, proto, what.seq).ok_or(DropReason::PortsExhausted)?;
         let conn = *self.conns.conn(victim);
         if conn.state().is_half_open() {
             self.stats.lcore.ports_from_half_open.add(1);
@@ -95,8 +98,7 @@ impl<M: Memory> Shard<M> {
     }
 
     /// Makes the server take a SYN although it may hold an older connection of the same tuple in TIME_WAIT.
-    pub(super) fn warm(&mut self, now: Tick, id: ConnId, lease: LeaseId, seq: u32) {
-        let settings = self.snapshot.settings;
+    pub(super) fn warm(&mut self, settings: &Settings, now: Tick, id: ConnId, lease: LeaseId, seq: u32) {
         let known = self.recent.recall(lease, now);
         let hide = match settings.syn_timestamps {
             SynTimestamps::Keep => false,

@@ -14,7 +14,7 @@ use crate::conn::key::Key4;
 use crate::conn::state::State;
 use crate::laddr::{LeaseId, Want};
 use crate::mem::Memory;
-use crate::steer::CLASSES;
+use crate::steer::{CLASSES, Steer};
 use crate::time::Tick;
 use arrayvec::ArrayVec;
 
@@ -82,7 +82,7 @@ impl Pressed {
 
 impl<M: Memory> Shard<M> {
     /// The connection that gives up its port.
-    pub(super) fn press(&mut self, want: &Want<'_>, proto: Proto, seq: u32) -> Option<ConnId> {
+    pub(super) fn press(&mut self, steer: &Steer, want: &Want<'_>, proto: Proto, seq: u32) -> Option<ConnId> {
         if let Some(id) = self.kept(want.endpoint, seq) {
             return Some(id);
         }
@@ -96,7 +96,7 @@ impl<M: Memory> Shard<M> {
                 }
                 self.pressed.hand = (class + 1) % CLASSES as u8;
                 from = self.pressed.hand;
-                self.look_through(&Want { class: Class(class), ..*want }, proto, over);
+                self.look_through(steer, &Want { class: Class(class), ..*want }, proto, over);
                 if let Some(id) = self.kept(want.endpoint, seq) {
                     return Some(id);
                 }
@@ -132,10 +132,10 @@ impl<M: Memory> Shard<M> {
         Some(oldest.remove(at).conn)
     }
 
-    fn look_through(&mut self, want: &Want<'_>, proto: Proto, over: bool) {
+    fn look_through(&mut self, steer: &Steer, want: &Want<'_>, proto: Proto, over: bool) {
         let mut oldest: ArrayVec<Candidate, KEPT> = ArrayVec::new();
         let conns = &self.conns;
-        for (lease, lip, lport) in self.ports.taken(&self.steer, want) {
+        for (lease, lip, lport) in self.ports.taken(steer, want) {
             let key = Key4::new(want.rip, lip.addr, want.rport, lport, proto);
             let Some((id, _)) = conns.find(conns.hash(&key), &key) else { continue };
             let conn = conns.conn(id);

@@ -1,6 +1,6 @@
 //! The timers of connections: when each is dead, where its entry is filed, and what happens when entries fire.
 
-use super::Shard;
+use super::{Shard, Shared};
 use crate::addr::ConnId;
 use crate::conn::state::State;
 use crate::conn::{Conn, flags};
@@ -11,23 +11,20 @@ use crate::tw::HORIZON;
 /// Quarantines of local ports that are looked at in a tick: a quarter of a million in a minute.
 const SWEPT: usize = 64;
 
-impl<M: Memory> Shard<M> {
+impl Shared {
     /// When a connection is dead unless another packet comes.
     #[inline(always)]
     pub fn deadline(&self, conn: &Conn) -> Tick {
-        conn.last_seen + self.timeout(conn)
-    }
-
-    #[inline(always)]
-    fn timeout(&self, conn: &Conn) -> Ticks {
         let profiles = &self.snapshot.profiles;
         let profile = profiles.get(usize::from(conn.profile)).or(profiles.first());
-        profile.map_or(Ticks::from_secs(60), |p| p.of(conn.state()))
+        conn.last_seen + profile.map_or(Ticks::from_secs(60), |p| p.of(conn.state()))
     }
+}
 
+impl<M: Memory> Shard<M> {
     /// Sees to it that the timer of a connection fires no later than its deadline. False when the wheel is full.
-    pub(super) fn file(&mut self, now: Tick, id: ConnId) -> bool {
-        let deadline = self.deadline(self.conns.conn(id));
+    pub(super) fn file(&mut self, shared: &Shared, now: Tick, id: ConnId) -> bool {
+        let deadline = shared.deadline(self.conns.conn(id));
         let filed = self.conns.conn(id).filed;
         let has_entry = self.conns.conn(id).has(flags::FILED);
         if has_entry && deadline.reached(filed) {
@@ -50,7 +47,7 @@ impl<M: Memory> Shard<M> {
     }
 
     /// Ends what is past its deadline: at most `budget` timer entries. Gives how many it looked at.
-    pub fn expire(&mut self, now: Tick, budget: usize) -> usize {
+    pub fn expire(&mut self, shared: &Shared, now: Tick, budget: usize) -> usize {
         if self.swept != now {
             self.swept = now;
             self.ports.sweep(now, SWEPT);
@@ -66,20 +63,20 @@ impl<M: Memory> Shard<M> {
             if conn.state() == State::None {
                 continue;
             }
-            if now.reached(self.deadline(self.conns.conn(id))) {
+            if now.reached(shared.deadline(self.conns.conn(id))) {
                 self.close(now, id);
             } else {
-                self.reroute(id);
-                self.file(now, id);
+                self.reroute(shared, id);
+                self.file(shared, now, id);
             }
         }
         budget
     }
 
     /// Follows a change of routes; called whenever a timer entry of a live connection fires.
-    fn reroute(&mut self, id: ConnId) {
+    fn reroute(&mut self, shared: &Shared, id: ConnId) {
         let [client, reply] = self.conns.conn(id).keys;
-        if let (Ok(server), Ok(client)) = (self.next_hop(reply.src()), self.next_hop(client.src())) {
+        if let (Ok(server), Ok(client)) = (shared.next_hop(reply.src()), shared.next_hop(client.src())) {
             self.conns.conn_mut(id).next_hops = [server, client];
         }
     }

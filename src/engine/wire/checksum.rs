@@ -9,7 +9,7 @@
 //! for those whose sender left the checksum unfinished.
 
 use super::ipv4;
-use crate::addr::{Be16, Be32};
+use crate::addr::{Be16, Be32, Dir};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A one's-complement sum that words are added to.
@@ -104,10 +104,19 @@ impl Delta {
         Delta::unique(!self.0)
     }
 
+    /// The difference for packets of a direction, of one that is stored for `Dir::In`. Only for [`apply`] and its like: no
+    /// difference may come out as 0xFFFF, which changes a checksum as little as 0 does.
+    #[inline(always)]
+    pub const fn toward(self, dir: Dir) -> Delta {
+        // All bits of it for `Dir::Out`: no branch, as packets of both directions come mixed.
+        Delta(self.0 ^ (dir as u16).wrapping_neg())
+    }
+
     /// Both differences, in any order.
     #[inline(always)]
     pub const fn then(self, other: Delta) -> Delta {
-        Delta::unique(fold(self.0 as u64 + other.0 as u64))
+        let sum = self.0 as u32 + other.0 as u32;
+        Delta::unique(((sum & 0xffff) + (sum >> 16)) as u16)
     }
 
     /// Of the two zeros of one's complement, takes 0.
@@ -165,6 +174,15 @@ pub const fn apply(field: &mut Be16, d: Delta) {
     *field = Be16::from_raw(updated(field.raw(), d));
 }
 
+/// As [`apply`], for two differences at once.
+#[inline(always)]
+pub const fn apply_both(field: &mut Be16, a: Delta, b: Delta) {
+    // At most 0x2fffd: the second addition of the carry leaves none.
+    let sum = !field.raw() as u32 + a.0 as u32 + b.0 as u32;
+    let sum = (sum & 0xffff) + (sum >> 16);
+    *field = Be16::from_raw(!((sum & 0xffff) + (sum >> 16)) as u16);
+}
+
 /// Updates the checksum of a UDP datagram: 0, which is no checksum, stays; one that comes out as 0 is sent as 0xFFFF
 /// (RFC 768).
 #[inline(always)]
@@ -188,13 +206,14 @@ const fn never_zero(raw: u16) -> u16 {
 /// True when the checksum of an IPv4 header is right. `header` is all of it with its options, and nothing more.
 #[inline(always)]
 pub fn ipv4_header_ok(header: &[u8]) -> bool {
-    // Nearly all have no options: five additions.
-    match header.as_chunks::<4>() {
-        ([a, b, c, d, e], []) => {
-            fold([a, b, c, d, e].into_iter().map(|w| u64::from(u32::from_ne_bytes(*w))).sum()) == 0xffff
-        }
-        _ => of(header) == 0,
-    }
+    // Nearly all have no options. Every carry counts 1, as 2^64 is 1 in one's complement too.
+    let ([a, b], [c, d, e, f]) = header.as_chunks::<8>() else { return of(header) == 0 };
+    let (sum, carry) = u64::from_ne_bytes(*a).overflowing_add(u64::from_ne_bytes(*b));
+    let (sum, last) = sum.overflowing_add(u64::from(u32::from_ne_bytes([*c, *d, *e, *f])) + u64::from(carry));
+    let sum = sum + u64::from(last);
+    // A multiple of 0xffff, and not 0 (Warren: Hacker's Delight, 10-17).
+    const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
+    sum.wrapping_mul(INVERSE).wrapping_sub(1) < u64::MAX / 0xffff
 }
 
 /// Writes the checksum of an IPv4 header. `header` is all of it with its options; below 20 bytes nothing is written.

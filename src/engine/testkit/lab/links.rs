@@ -35,7 +35,7 @@ impl Lab {
     pub(super) fn meet(&mut self, hop: NeighborId) -> bool {
         let neighbors = &self.plan.shared.neighbors;
         let Some((iface, addr)) = neighbors.owner(hop) else { return false };
-        let quiet = self.plan.shared.snapshot.iface(iface).is_some_and(|i| self.link(i.port) == Link::Quiet);
+        let quiet = self.plan.shared.snapshot().iface(iface).is_some_and(|i| self.link(i.port) == Link::Quiet);
         if !quiet || neighbors.cell(hop).state == NudState::Reachable {
             return false;
         }
@@ -54,7 +54,7 @@ impl Lab {
                 self.lcores[0].relay(&mut self.wires, port, buf);
                 continue;
             };
-            let snapshot = self.plan.shared.snapshot.clone();
+            let snapshot = self.plan.shared.snapshot().clone();
             if let (false, Some(iface)) = (packet.is_gratuitous(), snapshot.iface_of(port, vlan)) {
                 let mac = mac_of(packet.target_ip);
                 let reply = Packet::arp(arp::Packet::new(

@@ -5,8 +5,8 @@
 //! frame comes. The same plan and the same frames give the same frames, byte for byte. `gatun replay` and the tests of
 //! whole conversations are built on it.
 //!
-//! After every frame and every tick the balance of each lcore is looked at; it is a bug of the engine, and a panic,
-//! if it is not zero.
+//! After every frame and whenever time has passed the balance of each lcore is looked at; it is a bug of the engine, and a
+//! panic, if it is not zero.
 
 mod links;
 pub mod nic;
@@ -14,7 +14,7 @@ mod wires;
 
 use crate::addr::{Be32, IfaceId, LcoreId, Mac, NeighborId, PortId};
 use crate::conn::record::{Cursor, Event, EventKind, Record};
-use crate::frame::Meta;
+use crate::frame::{Buffer, Meta};
 use crate::lcore::{self, Batch, Source};
 use crate::limit::Limits;
 use crate::local::Local;
@@ -27,6 +27,7 @@ use crate::steer::Steer;
 use crate::time::{HZ, Tick};
 use crate::verdict::{DropReason, Verdict};
 use alloc::sync::Arc;
+use nic::Card;
 use std::collections::HashMap;
 use wires::{Happened, Wires};
 
@@ -66,6 +67,8 @@ pub struct Plan {
 /// What became of one frame that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
+    /// The lcore that the network card gave it to.
+    pub first: LcoreId,
     /// The lcores that it was given to on its way, the first left out.
     pub redirects: Vec<LcoreId>,
     /// What became of it in the end.
@@ -82,6 +85,8 @@ pub struct Lab {
     lcores: Vec<Lcore>,
     local: Local,
     wires: Wires,
+    /// By port.
+    cards: Vec<Card>,
     now: Tick,
     nanos: u64,
     events: Vec<Event>,
@@ -94,37 +99,44 @@ impl Lab {
     /// # Errors
     /// When there is no memory for the tables.
     pub fn new(plan: Plan) -> Result<Lab, OutOfMemory> {
-        let lcores = usize::from(plan.shared.steer.lcores());
         let mut lab = Lab {
             lcores: Vec::new(),
             local: Local::new(plan.shared.neighbors.clone()),
-            wires: Wires::new(lcores),
+            wires: Wires::new(0),
+            cards: Vec::new(),
             now: Tick(0),
             nanos: 0,
             events: Vec::new(),
             known: HashMap::new(),
             plan,
         };
-        for id in 0..lcores {
-            let lcore = lab.lcore(id as u8, lab.plan.seed)?;
-            lab.lcores.push(lcore);
-        }
+        lab.start(lab.plan.seed)?;
         lab.configure();
         Ok(lab)
+    }
+
+    /// New lcores, rings and cards.
+    fn start(&mut self, seed: u64) -> Result<(), OutOfMemory> {
+        let steer = self.plan.shared.steer.clone();
+        self.lcores = (0..steer.lcores()).map(|id| self.lcore(id, seed)).collect::<Result<_, _>>()?;
+        self.wires = Wires::new(self.lcores.len());
+        self.wires.nanos = self.nanos;
+        self.cards = self.plan.links.iter().map(|_| Card::new(self.plan.arrival, &steer)).collect();
+        Ok(())
     }
 
     fn lcore(&self, id: u8, seed: u64) -> Result<Lcore, OutOfMemory> {
         let plan = &self.plan;
         let stats = Arc::new(Stats::new(plan.reals));
         let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(id));
-        let mut shard = Shard::new(&Heap, LcoreId(id), plan.sizes, plan.shared.clone(), stats, seed, self.now)?;
+        let mut shard = Shard::new(&Heap, LcoreId(id), plan.sizes, stats, seed, self.now)?;
         shard.tap(4 * crate::frame::BURST);
         let lcores = usize::from(plan.shared.steer.lcores());
-        Ok(Lcore::new(shard, plan.links.len(), lcores, &plan.limits, self.now))
+        Ok(Lcore::new(plan.shared.clone(), shard, plan.links.len(), lcores, &plan.limits, self.now))
     }
 
     fn configure(&mut self) {
-        let snapshot = &self.plan.shared.snapshot;
+        let snapshot = self.plan.shared.snapshot();
         let quiet = |iface: IfaceId| snapshot.iface(iface).is_some_and(|i| self.link(i.port) == Link::Quiet);
         let asked: Vec<_> = self.plan.hops.iter().copied().filter(|(i, _)| !quiet(*i)).collect();
         self.local.configure(self.now, &asked, &self.plan.fixed);
@@ -138,7 +150,7 @@ impl Lab {
     /// Sends gratuitous ARP for every address of ours, on the links that speak ARP.
     pub fn announce(&mut self) -> Vec<Sent> {
         let mut out = Vec::new();
-        self.local.announce(&self.plan.shared.snapshot, &mut out);
+        self.local.announce(self.plan.shared.snapshot(), &mut out);
         self.relay(out);
         self.settle();
         self.take()
@@ -152,10 +164,10 @@ impl Lab {
         fixed: Vec<(IfaceId, Be32, Mac)>,
         limits: Limits,
     ) {
-        self.plan.shared.snapshot = snapshot.clone();
+        self.plan.shared.replace(snapshot.clone());
         (self.plan.hops, self.plan.fixed, self.plan.limits) = (hops, fixed, limits);
         for lcore in &mut self.lcores {
-            lcore.shard.snapshot = snapshot.clone();
+            lcore.shared.replace(snapshot.clone());
             lcore.set_limits(&limits, self.now);
         }
         self.configure();
@@ -176,6 +188,7 @@ impl Lab {
         }
         self.nanos = self.nanos.max(nanos);
         self.wires.nanos = self.nanos;
+        self.weigh();
         Vec::new()
     }
 
@@ -191,7 +204,7 @@ impl Lab {
         }
         self.settle();
         let mut out = Vec::new();
-        self.local.tick(self.now, &self.plan.shared.snapshot, &mut out);
+        self.local.tick(self.now, self.plan.shared.snapshot(), &mut out);
         self.relay(out);
         self.settle();
     }
@@ -203,14 +216,16 @@ impl Lab {
 
     /// As [`Lab::input`], for a frame in any form.
     pub fn frame(&mut self, mut buf: Buf) -> Step {
-        let (to, rss) = nic::deliver(self.plan.arrival, &self.plan.shared.steer, buf.bytes());
+        let (steer, snapshot) = (&self.plan.shared.steer, self.plan.shared.snapshot());
+        let card = self.cards.get_mut(buf.meta.port.index());
+        let (first, rss) = card.map_or((LcoreId(0), None), |card| card.deliver(self.now, steer, snapshot, buf.bytes()));
         buf.meta.rss = rss;
         self.wires.log.clear();
         self.events.clear();
-        self.turn(to, buf, Source::Port);
+        self.turn(first, buf, Source::Port);
         self.settle();
         let (redirects, verdict) = self.wires.outcome();
-        Step { redirects, verdict, sent: self.take(), events: core::mem::take(&mut self.events) }
+        Step { first, redirects, verdict, sent: self.take(), events: core::mem::take(&mut self.events) }
     }
 
     /// Several frames in one burst, to one lcore: what left because of them.
@@ -256,7 +271,7 @@ impl Lab {
                 self.turn(to, buf, Source::Ring);
             } else if let Some((punt, buf)) = self.wires.punts.pop_front() {
                 let mut out = Vec::new();
-                self.local.input(self.now, &self.plan.shared.snapshot, &punt, buf.bytes(), &mut out);
+                self.local.input(self.now, self.plan.shared.snapshot(), &punt, buf.bytes(), &mut out);
                 self.relay(out);
                 // What waited for the MAC address that has just been learnt.
                 self.finish();
@@ -270,6 +285,10 @@ impl Lab {
                 break;
             }
         }
+    }
+
+    /// Looks at the balance of every lcore.
+    fn weigh(&self) {
         for lcore in &self.lcores {
             let (id, balance) = (lcore.shard.id, lcore.shard.stats.lcore.balance());
             assert!(balance == 0, "lcore {id}: the balance is {balance} and not 0; this is a bug of gatun");
@@ -287,29 +306,37 @@ impl Lab {
         waiting.into_iter().for_each(|hop| self.local.wanted(self.now, hop));
     }
 
+    /// What left, when everything has settled.
     fn take(&mut self) -> Vec<Sent> {
+        self.weigh();
         core::mem::take(&mut self.wires.sent)
     }
 
-    /// All connections move to a new engine of the same plan, as over a restart. Gives how many were refused.
+    /// All connections move to a new engine with so many lcores, as over a restart: each record goes to the lcore that owns
+    /// it there. Gives how many were refused.
     ///
     /// # Errors
     /// When there is no memory for the tables.
-    pub fn restart(&mut self, seed: u64) -> Result<usize, OutOfMemory> {
+    ///
+    /// # Panics
+    /// When so many lcores can not share the classes.
+    pub fn restart(&mut self, seed: u64, lcores: u8) -> Result<usize, OutOfMemory> {
         let mut records: Vec<Record> = Vec::new();
         for lcore in &mut self.lcores {
             let mut cursor = Some(Cursor::default());
             while let Some(at) = cursor {
-                cursor = lcore.shard.export(self.now, at, 7, |r| records.push(r));
+                cursor = lcore.shard.export(&lcore.shared, self.now, at, 7, |r| records.push(r));
             }
             lcore.abandon();
         }
-        self.lcores = (0..self.lcores.len()).map(|id| self.lcore(id as u8, seed)).collect::<Result<_, _>>()?;
+        let steer = Steer::new(*self.plan.shared.steer.key(), lcores);
+        self.plan.shared.steer = Arc::new(steer.unwrap_or_else(|e| panic!("{e}")));
+        self.start(seed)?;
         let mut refused = 0;
         for record in &records {
-            let owner = self.lcores[0].shard.class_of(&record.client);
-            let owner = self.plan.shared.steer.owner(owner);
-            refused += usize::from(self.lcores[owner.index()].shard.adopt(self.now, record).is_err());
+            let shared = &self.plan.shared;
+            let owner = shared.steer.owner(shared.class_of(&record.client));
+            refused += usize::from(self.lcores[owner.index()].shard.adopt(shared, self.now, record).is_err());
         }
         Ok(refused)
     }
@@ -336,7 +363,7 @@ impl Lab {
 
     /// The configuration in force.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.plan.shared.snapshot
+        self.plan.shared.snapshot()
     }
 
     /// The steering.

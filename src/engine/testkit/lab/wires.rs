@@ -1,8 +1,9 @@
 //! Buffers, rings and ports of the laboratory.
 
 use crate::addr::{LcoreId, NeighborId, PortId};
+use crate::frame::Buffer;
 use crate::frame::{Frame, HEADROOM, Meta};
-use crate::lcore::{Batch, Buffer, Io, Punt};
+use crate::lcore::{Batch, Io, Punt};
 use crate::verdict::{DropReason, PuntReason, Verdict};
 use std::collections::VecDeque;
 
@@ -44,10 +45,8 @@ impl Buf {
         Buf { buf: vec![0; HEADROOM + SPARE], head: HEADROOM as u16, len: 0, pkt_len: 0, meta: Meta::default() }
     }
 
-    /// The bytes of the frame in its first segment.
-    pub fn bytes(&self) -> &[u8] {
-        let head = usize::from(self.head);
-        self.buf.get(head..head + usize::from(self.len)).unwrap_or(&[])
+    fn range(&self) -> core::ops::Range<usize> {
+        usize::from(self.head)..usize::from(self.head) + usize::from(self.len)
     }
 }
 
@@ -56,6 +55,19 @@ impl Buffer for Buf {
         let mut frame = Frame::new(&mut self.buf, self.head, self.len, self.meta);
         frame.pkt_len = self.pkt_len;
         frame
+    }
+    fn bytes(&self) -> &[u8] {
+        self.buf.get(self.range()).unwrap_or(&[])
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        let range = self.range();
+        self.buf.get_mut(range).unwrap_or(&mut [])
+    }
+    fn port(&self) -> PortId {
+        self.meta.port
+    }
+    fn is_plain(&self) -> bool {
+        self.pkt_len == u32::from(self.len) && !self.meta.bad_form && !self.meta.csum_unfinished
     }
     fn commit(&mut self, head: u16, len: u16) {
         (self.head, self.len, self.pkt_len) = (head, len, u32::from(len));
