@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test build release check clean deps rust
+.PHONY: help demo test bench gates build release check clean deps rust
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -26,6 +26,15 @@ demo: rust deps ## show gatun between real kernels: client, gateway and two serv
 
 test: rust deps ## all tests: unit, pcap cases, DPDK on virtual devices, end to end in namespaces
 	@tests/e2e/all.sh
+
+bench: rust deps ## measure all that there is a goal for, and print how far it is (under 10 minutes, on an idle machine)
+	@benches/all.sh
+
+# GATES=record: take what is found as the new measure.
+gates: rust deps ## what must not get worse: instructions, heap and system calls, work a turn, the share at 1 M connections
+	$(CARGO) bench -q -p gatun-bench --no-run --bench instructions --bench paired
+	@GATES='$(GATES)' $(CARGO) bench -q -p gatun-bench --bench instructions -- gate
+	@GATES='$(GATES)' benches/huge-pages.sh 300 $(CARGO) bench -q -p gatun-bench --bench paired -- gate
 
 build: rust deps ## a build for working on gatun
 	$(CARGO) build

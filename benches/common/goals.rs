@@ -190,7 +190,7 @@ fn readable(n: f64) -> String {
     }
 }
 
-/// Four digits are more than any of these figures is good for.
+/// Four digits are more than any of these figures is good for, but for a count.
 fn short(n: f64) -> f64 {
-    format!("{n:.3e}").parse().unwrap_or(n)
+    if n == n.trunc() { n } else { format!("{n:.3e}").parse().unwrap_or(n) }
 }
