@@ -14,11 +14,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench gates build release check clean deps rust
+.PHONY: help demo test bench gates build release check bench-capsule clean deps rust
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
 
 demo: rust deps ## show gatun between real kernels: client, gateway and two servers in namespaces (KEEP=1: leave it running)
 	$(CARGO) build --profile quick
@@ -46,6 +46,9 @@ check: rust deps ## formatting and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --no-default-features --exclude dpdk --exclude dpdk-sys -- -D warnings
+
+bench-capsule: rust deps ## capsule 0.1.5 against a plain loop of ours with the same rewrite, paired
+	cd benches/capsule && $(CARGO) run --release --locked --target-dir ../../target/capsule
 
 clean: ## remove what was built
 	$(CARGO) clean

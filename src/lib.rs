@@ -9,6 +9,8 @@
 pub mod commands;
 pub mod config;
 #[cfg(feature = "dpdk")]
+pub mod loadgen;
+#[cfg(feature = "dpdk")]
 pub mod master;
 pub mod replay;
 #[cfg(feature = "dpdk")]

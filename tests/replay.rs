@@ -212,6 +212,101 @@ fn a_recorded_server_side_is_mapped_to_what_was_leased() {
     );
 }
 
+/// A capture of clients that open a connection each, send something and close, some of them twice from the same port; a
+/// ping, and a packet of no connection. Gives how many frames and how many connections that is.
+fn busy(path: &Path) -> (u64, u64) {
+    let mut packets = Vec::new();
+    let mut opened = 0;
+    for n in 0..120u16 {
+        let client = format!("198.18.1.{}:{}", 1 + n % 50, 5_000 + n);
+        for round in 0..1 + u32::from(n % 3 == 0) {
+            let (from, isn) = (f64::from(n / 40) + f64::from(round) * 20.0, 1 + round * 1_000_000);
+            let say = |flags| Packet::tcp(&client, "198.18.1.100:80").flags(flags);
+            let there = isn + 1_000_001;
+            packets.extend([
+                (from, say("S").seq(isn).build()),
+                (from + 1.0, say("A").seq(isn + 1).ack(there).build()),
+                (from + 2.0, say("PA").seq(isn + 1).ack(there).payload(b"hello").build()),
+                (from + 3.0, say("FA").seq(isn + 6).ack(there + 5).build()),
+                (from + 4.0, say("A").seq(isn + 7).ack(there + 6).build()),
+            ]);
+            opened += 1;
+        }
+    }
+    packets.push((50.0, Packet::icmp_echo("198.18.1.9", "198.18.1.100", 1, 1).build()));
+    packets.push((51.0, Packet::tcp("198.18.1.9:1", "198.18.1.100:80").flags("A").seq(1).ack(1).build()));
+    packets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let frames = packets.len() as u64;
+    write(path, &packets);
+    (frames, opened)
+}
+
+#[test]
+fn a_bench_takes_every_packet_of_both_sides_through_each_pass() {
+    let dir = tempfile::tempdir().unwrap();
+    let wan = dir.path().join("wan.pcap");
+    let (captured, opened) = busy(&wan);
+    let input = format!("wan={}", wan.display());
+    let mut args = vec!["replay", "--config", "conf/demo.toml", "--in", &input, "--answer", "lan", "--bench", "5"];
+    let over = if cfg!(feature = "dpdk") { vec!["engine", "dpdk"] } else { vec!["engine"] };
+    args.extend(over.contains(&"dpdk").then_some("--dpdk"));
+    let o = gatun(&[&args[..], &["--json"]].concat());
+    assert_eq!(code(&o), 0, "{}", err(&o));
+    let bench = &serde_json::from_str::<serde_json::Value>(&out(&o)).unwrap()["bench"];
+    let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{value} in {bench}"));
+    // SYN, data and FIN are answered.
+    let packets = captured + 3 * opened;
+    assert_eq!((&bench["packets"], &bench["answers"]), (&packets.into(), &(3 * opened).into()), "{bench}");
+    assert!((packets / 32..packets).contains(&bench["bursts"].as_u64().unwrap()), "{bench}");
+    for way in over {
+        let figures = &bench[way];
+        let pass = serde_json::json!({ "opened": opened, "forwarded": packets - 2, "dropped": 1, "punted": 1 });
+        assert_eq!(figures["pass"], pass, "the servers' packets find what this pass leased: {bench}");
+        let seconds = number(&figures["cpu_seconds"]);
+        assert!(seconds > 0.0);
+        let (rate, nanos) = (&figures["packets_per_cpu_second"], &figures["ns_per_packet"]);
+        for spread in [rate, nanos] {
+            assert!(number(&spread["lowest"]) <= number(&spread["median"]), "{bench}");
+            assert!(number(&spread["median"]) <= number(&spread["highest"]), "{bench}");
+        }
+        let mean = 5.0 * packets as f64 / seconds;
+        assert!((number(&rate["lowest"])..=number(&rate["highest"])).contains(&mean), "{mean} of {bench}");
+        assert!((number(&rate["median"]) * number(&nanos["median"]) / 1e9 - 1.0).abs() < 0.001, "{bench}");
+    }
+    let o = gatun(&args);
+    for words in [
+        format!("a pass: {packets} packets ({} of them answers of model servers), ", 3 * opened),
+        format!("{opened} connections opened, {} packets forwarded, 1 dropped, 1 to the master", packets - 2),
+        "engine alone".to_owned(),
+        "passes: 5, after one to warm up".to_owned(),
+    ] {
+        assert!(out(&o).contains(&words), "{words}\n{}", out(&o));
+    }
+    assert_eq!(err(&o).contains("this is a debug build"), cfg!(debug_assertions), "{}", err(&o));
+}
+
+#[test]
+fn a_bench_has_the_same_packets_of_a_mapped_server_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let client = |flags: &str, seq| Packet::tcp("198.18.1.1:5000", "198.18.1.100:80").flags(flags).seq(seq);
+    let server = |flags: &str, seq| Packet::tcp("198.18.2.11:80", "10.9.9.9:1001").flags(flags).seq(seq);
+    write(&at("wan.pcap"), &[(0.0, client("S", 100).build()), (2.0, client("A", 101).ack(901).build())]);
+    write(&at("lan.pcap"), &[(1.0, server("SA", 900).ack(101).build()), (3.0, server("PA", 901).ack(101).build())]);
+    let (wan, lan) = (format!("wan={}", at("wan.pcap").display()), format!("lan={}", at("lan.pcap").display()));
+    let files = ["--config", "conf/demo.toml", "--in", &wan, "--in", &lan, "--map", "lan"];
+    let o = gatun(&[&["replay"], &files[..], &["--bench", "1", "--json"]].concat());
+    assert_eq!(code(&o), 0, "{}", err(&o));
+    let json: serde_json::Value = serde_json::from_str(&out(&o)).unwrap();
+    assert_eq!(
+        (&json["bench"]["packets"], &json["bench"]["bursts"]),
+        (&4.into(), &4.into()),
+        "a second between any two"
+    );
+    let pass = serde_json::json!({ "opened": 1, "forwarded": 4, "dropped": 0, "punted": 0 });
+    assert_eq!(json["bench"]["engine"]["pass"], pass);
+}
+
 #[test]
 fn json_is_an_object_a_line() {
     let o = gatun(&["replay", HANDSHAKE, "--explain", "--json"]);
@@ -232,6 +327,10 @@ fn errors_say_what_file_what_is_wrong_and_what_to_do() {
     let text = format!("wan={}", text.display());
     let config = "conf/demo.toml";
     let wan = format!("wan={HANDSHAKE}/in.wan.pcap");
+    let (empty, own) = (dir.path().join("empty.pcap"), dir.path().join("own.pcap"));
+    write(&empty, &[]);
+    write(&own, &[(0.0, Packet::tcp("198.18.1.100:80", "198.18.1.7:5000").flags("SA").build())]);
+    let (empty, own) = (format!("wan={}", empty.display()), format!("wan={}", own.display()));
     let wrong = dir.path().join("wrong.toml");
     std::fs::write(&wrong, "[[port]]\nnam = \"wan\"\n").unwrap();
     for (args, exit, words) in [
@@ -261,6 +360,24 @@ fn errors_say_what_file_what_is_wrong_and_what_to_do() {
         (vec!["replay", "--config", wrong.to_str().unwrap(), "--in", &wan], 2, "did you mean"),
         (vec!["replay", "--config", config, "--in", &wan, "--shards", "0"], 2, "1..=128"),
         (vec!["replay", HANDSHAKE, "--config", config], 2, "cannot be used with"),
+        (vec!["replay", HANDSHAKE, "--bench", "1"], 2, "cannot be used with"),
+        (vec!["replay", "--config", config, "--in", &wan, "--bench", "0"], 2, "1..=1000000"),
+        (vec!["replay", "--config", config, "--in", &wan, "--bench", "1", "--explain"], 2, "cannot be used with"),
+        (
+            vec!["replay", "--config", config, "--in", &wan, "--bench", "1", "--shards", "2"],
+            2,
+            "--bench measures one lcore: leave --shards 2 out",
+        ),
+        (
+            vec!["replay", "--config", config, "--in", &empty, "--bench", "1"],
+            1,
+            "empty.pcap: there are no packets in it: give a capture with packets",
+        ),
+        (
+            vec!["replay", "--config", config, "--in", &own, "--bench", "1"],
+            1,
+            "of 1 frames none came in, and 1 had been sent by the gateway itself (--keep takes them in)",
+        ),
     ] {
         let o = gatun(&args);
         assert_eq!(code(&o), exit, "{args:?}: {}", err(&o));

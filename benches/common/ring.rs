@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use dpdk::ring::{self, Consumer};
 use dpdk::{Eal, Mbuf, Mempool};
 use gatun::worker::Clock;
-use gatun::worker::io::{self, DpdkIo, HugePages, Mbufs, Packet, Punts, Receiver};
+use gatun::worker::io::{self, DpdkIo, HugePages, Mbufs, Packet, Punts, Receiver, Way};
 use gatun_engine::addr::{Be16, Be32, LcoreId, PortId, Proto};
 use gatun_engine::conn::key::{Key4, SplitMix};
 use gatun_engine::lcore::{Batch, Lcore, Source};
@@ -103,13 +103,26 @@ impl Worker {
         // What is sent goes into the ring that is received from.
         let (_, queues) =
             dpdk::port::ring_port(eal, &format!("port{name}"), &pool, vec![consumer], vec![producer]).expect("a port");
-        let receiver = Receiver { port: PortId(0), queue: queues.rx.into_iter().next().expect("a queue") };
-        let io = DpdkIo { tx: queues.tx, peers: Vec::new(), punts: Arc::new(Punts::new()), pool };
+        let receiver = Receiver { port: PortId(0), queue: queues.rx.into_iter().next().expect("a queue"), rss: None };
         let memory = HugePages { eal: eal.clone(), socket: None };
         let lcore = gateway::lcore(&memory, id, conns, shared, Tick(0));
+        let io = DpdkIo {
+            tx: queues.tx.into_iter().map(Way::Queue).collect(),
+            stats: lcore.shard.stats.clone(),
+            peers: Vec::new(),
+            punts: Arc::new(Punts::new()),
+            pool,
+        };
         let mut worker = Worker { lcore, clock: Clock::start(), io, receiver, proto };
         worker.fill(ACK);
         worker
+    }
+
+    #[inline(always)]
+    fn transmit<const N: usize>(&mut self, batch: &mut ArrayVec<Mbuf, N>) {
+        if let Some(Way::Queue(queue)) = self.io.tx.first_mut() {
+            queue.burst(batch);
+        }
     }
 
     /// Makes every frame one with these TCP flags, and fills the rings.
@@ -125,7 +138,7 @@ impl Worker {
         let mut batch: ArrayVec<Mbuf, 1> = ArrayVec::new();
         for mbuf in all.drain(..FRAMES) {
             batch.push(mbuf);
-            self.io.tx[0].burst(&mut batch);
+            self.transmit(&mut batch);
         }
     }
 
@@ -204,7 +217,7 @@ impl Worker {
         for mbuf in &mut batch {
             mbuf.append(LEN as u16);
         }
-        self.io.tx[0].burst(&mut batch);
+        self.transmit(&mut batch);
         received
     }
 
@@ -229,7 +242,7 @@ impl Worker {
         for mbuf in &mut batch {
             swap::five_tuple(mbuf);
         }
-        self.io.tx[0].burst(&mut batch);
+        self.transmit(&mut batch);
         received
     }
 
@@ -259,7 +272,7 @@ impl Worker {
                 check::checksums(mbuf.data()).unwrap_or_else(|e| panic!("frame {}: {e}", sent + i));
                 check(self, &flow, mbuf.data());
             }
-            self.io.tx[0].burst(&mut batch);
+            self.transmit(&mut batch);
             sent += FRAMES;
         }
     }

@@ -4,6 +4,8 @@
 //! object, so that the order in which DPDK wants to be taken down follows from who refers to whom.
 
 use std::ffi::{CString, c_int};
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -79,7 +81,8 @@ impl Eal {
     /// The calling thread becomes the main lcore and is pinned to that lcore's CPUs, which threads it starts from then on
     /// inherit: start run times and pools of threads before, or call [`Eal::restore_affinity`] in them.
     ///
-    /// The EAL logs to standard error and syslog; `--log-level` says how much (`--log-level=lib.eal:error`, or
+    /// Standard output goes nowhere meanwhile: the EAL would print a page of usage there when it does not like an argument.
+    /// It logs to standard error and syslog; `--log-level` says how much (`--log-level=lib.eal:error`, or
     /// `--log-level=*:error` for all of DPDK).
     ///
     /// # Errors
@@ -96,10 +99,12 @@ impl Eal {
         // Leaked on purpose: the EAL keeps pointers into its arguments.
         let argv: Vec<_> = argv.into_iter().map(CString::into_raw).collect();
         let argv = argv.leak();
+        let silence = Silence::new();
         // SAFETY: argv holds that many writable strings that are never freed, and STARTED makes this the only call.
         let result = unsafe { sys::rte_eal_init(argv.len() as c_int, argv.as_mut_ptr()) };
+        let errno = Errno::last();
+        drop(silence);
         if result < 0 {
-            let errno = Errno::last();
             return Err(explain(errno, args));
         }
         let inner = EalInner {
@@ -131,6 +136,32 @@ impl Eal {
 impl std::fmt::Debug for Eal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Eal")
+    }
+}
+
+/// While it lives, standard output goes nowhere.
+struct Silence {
+    stdout: OwnedFd,
+}
+
+impl Silence {
+    /// None where there is no standard output, or nowhere to send it to.
+    fn new() -> Option<Self> {
+        let null = fs::File::options().write(true).open("/dev/null").ok()?;
+        io::stdout().flush().ok()?;
+        let stdout = io::stdout().as_fd().try_clone_to_owned().ok()?;
+        // SAFETY: both are open descriptors; what was standard output stays open as `stdout`.
+        let result = unsafe { libc::dup2(null.as_raw_fd(), libc::STDOUT_FILENO) };
+        (result >= 0).then_some(Self { stdout })
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        // SAFETY: flushes every stream of C's standard library, which takes its own locks.
+        unsafe { libc::fflush(std::ptr::null_mut()) };
+        // SAFETY: both are open descriptors.
+        unsafe { libc::dup2(self.stdout.as_raw_fd(), libc::STDOUT_FILENO) };
     }
 }
 

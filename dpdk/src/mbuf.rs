@@ -263,6 +263,19 @@ impl Mbuf {
         Some(unsafe { anonymous.rss })
     }
 
+    /// Notes the RSS hash, as a NIC does that computed it, or that there is none.
+    #[inline]
+    pub fn set_rss_hash(&mut self, hash: Option<u32>) {
+        let raw = self.raw_mut();
+        match hash {
+            Some(hash) => {
+                raw.ol_flags |= sys::DPDK_MBUF_F_RX_RSS_HASH;
+                raw.__bindgen_anon_2.hash.rss = hash;
+            }
+            None => raw.ol_flags &= !sys::DPDK_MBUF_F_RX_RSS_HASH,
+        }
+    }
+
     /// What the NIC says of the IP header's checksum.
     #[inline]
     pub fn ip_checksum(&self) -> Checksum {

@@ -102,6 +102,18 @@ fn reset_forgets_the_packet() {
 }
 
 #[test]
+fn a_hash_is_noted_and_forgotten() {
+    let turn = eal();
+    let pool = pool(&turn, "hash");
+    let mut mbuf = packet(&pool, b"x");
+    assert_eq!(mbuf.rss_hash(), None);
+    mbuf.set_rss_hash(Some(0xdead_beef));
+    assert_eq!(mbuf.rss_hash(), Some(0xdead_beef));
+    mbuf.set_rss_hash(None);
+    assert_eq!((mbuf.rss_hash(), mbuf.ol_flags()), (None, 0));
+}
+
+#[test]
 fn checksums_are_requested_only_for_headers_that_are_there() {
     let turn = eal();
     let pool = pool(&turn, "checksums");

@@ -34,6 +34,20 @@ fn a_null_port_receives_sends_and_gives_every_mbuf_back() {
 }
 
 #[test]
+fn a_configuration_is_fitted_to_what_the_device_says() {
+    let turn = eal();
+    let pool = pool(&turn, "fitted");
+    let config = PortConfig { rx_queues: 60_000, ..PortConfig::new("net_null9", pool) };
+    let (port, queues) = Port::open_fitted(&turn.eal, config, |info, config| {
+        assert_eq!(info.driver, "net_null");
+        assert!(info.max_rx_queues >= 3);
+        config.rx_queues = 3;
+    })
+    .expect("net_null opens");
+    assert_eq!((port.rx_queues(), queues.rx.len(), queues.tx.len()), (3, 3, 1));
+}
+
+#[test]
 fn a_port_tells_what_it_is() {
     let turn = eal();
     let pool = pool(&turn, "info");

@@ -1,6 +1,6 @@
 //! `gatun check-config`.
 
-use crate::config::{self, Model, Problem, Problems};
+use crate::config::{self, Model, Problem, Problems, Workers};
 use comfy_table::{ContentArrangement, Table, presets};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -60,7 +60,10 @@ fn counts(model: &Model) -> serde_json::Value {
         "local_addresses": local_addresses(model),
         "services": model.services.len(),
         "reals": model.services.iter().map(|s| s.reals.len()).sum::<usize>(),
-        "workers": model.lcores.workers.len(),
+        "workers": match &model.lcores.workers {
+            Workers::Auto => serde_json::json!("auto"),
+            Workers::Lcores(lcores) => serde_json::json!(lcores.len()),
+        },
     })
 }
 
@@ -77,7 +80,10 @@ fn summary(model: &Model) -> String {
         many(local_addresses(model), "local address", "local addresses"),
         many(model.services.len(), "service", "services"),
         many(reals, "real server", "real servers"),
-        many(model.lcores.workers.len(), "worker", "workers"),
+        match &model.lcores.workers {
+            Workers::Auto => "a worker on each CPU but the master's".to_owned(),
+            Workers::Lcores(lcores) => many(lcores.len(), "worker", "workers"),
+        },
     ]
     .join(", ")
 }

@@ -1,5 +1,6 @@
 //! `gatun replay`.
 
+mod bench;
 mod files;
 mod watch;
 
@@ -17,7 +18,7 @@ use watch::Watch;
 #[command(after_help = HELP)]
 pub struct Args {
     /// A case of the tree, as tests/pcap/tcp-handshake-and-data-both-ways: runs it and compares with what it expects.
-    #[arg(conflicts_with_all = ["config", "input", "out", "answer", "map", "counters"])]
+    #[arg(conflicts_with_all = ["config", "input", "out", "answer", "map", "counters", "bench"])]
     case: Option<PathBuf>,
     /// The configuration file. Devices of ports are not needed.
     #[arg(long, value_name = "FILE", required_unless_present = "case")]
@@ -50,6 +51,16 @@ pub struct Args {
     /// Print JSON: with --explain an object a packet, and the counters at the end.
     #[arg(long)]
     json: bool,
+    /// Measure: take everything that comes in N times through the engine, and say how many packets that is for a second
+    /// of CPU time. See below.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(conflicts_with_all = ["out", "counters", "explain"])]
+    bench: Option<u32>,
+    /// With --bench: measure also over DPDK, without a network card: out of net_pcap, through the live receive and transmit
+    /// code, into net_null. The capture is held in packet buffers; huge pages are taken when enough are free.
+    #[cfg(feature = "dpdk")]
+    #[arg(long, requires = "bench")]
+    dpdk: bool,
     /// Take frames as they are. Without this, frames that were captured somewhere else are addressed to the gateway's
     /// MAC, and those that the gateway itself sent are left out.
     #[arg(long)]
@@ -66,6 +77,13 @@ address 02:00 and its IPv4 address (198.18.2.11 is at 02:00:c6:12:02:0b), and no
 
 With --explain, a line that begins with a time and PORT* is an answer of a model server.
 
+--bench plays the files once as usual, and keeps in memory all that came in: captured frames, mapped ones, answers of model
+servers. One pass takes all of it through an engine that has just started, so each pass opens the same connections anew and
+gives the servers' packets the same leases; connections do not last from pass to pass. One pass warms up, N are measured.
+Frames come in bursts of 32 (fewer where the capture pauses for a second), in the time of the packets. What is measured is the
+CPU time of one lcore for receiving bursts (with --dpdk), for the engine, and for sending; not reading files, not making the
+tables, and not what the master does with ARP and pings. Take a capture of some 10,000 packets or more, and a release build.
+
 Exit codes: 0 done, and equal to what was expected; 1 a file can not be read or written; 2 the configuration or the
 command line is wrong; 3 something differs from what was expected.
 
@@ -75,7 +93,9 @@ Examples:
   # clients' packets from a capture of your own, with model servers
   gatun replay --config conf/fullnat.toml --in wan=clients.pcap --answer lan --explain
   # both sides as they were captured around another balancer, and what gatun makes of them
-  gatun replay --config conf/fullnat.toml --in wan=a.pcap --in lan=b.pcap --map lan --out wan=x.pcap --out lan=y.pcap";
+  gatun replay --config conf/fullnat.toml --in wan=a.pcap --in lan=b.pcap --map lan --out wan=x.pcap --out lan=y.pcap
+  # what a packet of it costs
+  gatun replay --config conf/fullnat.toml --in wan=clients.pcap --answer lan --bench 20";
 
 fn port_and_file(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
@@ -105,7 +125,10 @@ impl std::error::Error for Usage {}
 pub fn main(args: &Args) -> ExitCode {
     let done = match &args.case {
         Some(folder) => case(args, folder),
-        None => files::run(args),
+        None => match args.bench {
+            Some(passes) => bench::run(args, passes).map(|()| true),
+            None => files::run(args),
+        },
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -85,14 +85,16 @@ pub fn main(args: &Args) -> ExitCode {
         // Without a service manager there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     });
-    let status = master.last_status();
+    let (status, ended) = (master.last_status(), master.has_ended());
     let kept = master.end();
     if kept > 0 {
         warn!("{kept} packet buffers did not come back from the ports");
     }
     drop(server);
     eprintln!("{}", super::status::counters(&status));
-    if status.lcores.iter().all(|l| l.balance == 0) {
+    if !ended {
+        ExitCode::FAILURE
+    } else if status.lcores.iter().all(|l| l.balance == 0) {
         ExitCode::SUCCESS
     } else {
         error!("the counters do not balance: please report this as a bug of gatun");

@@ -55,7 +55,8 @@ fn print(args: &Args) -> anyhow::Result<()> {
     if let Some(text) = connections(&status) {
         writeln!(out, "\n{text}")?;
     }
-    writeln!(out, "\n{}\n\n{}\n\n{}", neighbors(&status), ports(&status), counters(&status))?;
+    writeln!(out, "\n{}\n\n{}\n\n{}", neighbors(&status), ports(&status), workers(&status))?;
+    writeln!(out, "\n{}", counters(&status))?;
     Ok(())
 }
 
@@ -103,15 +104,43 @@ fn neighbors(s: &Status) -> String {
 }
 
 fn ports(s: &Status) -> String {
-    let mut t = table(&["port", "link", "mac", "rx frames", "missed", "errors", "tx frames", "errors"], 3);
+    let header = ["port", "link", "mac", "queues", "rx frames", "missed", "errors", "tx frames", "errors", "steering"];
+    let mut t = table(&header, 3);
+    if let Some(last) = t.column_mut(header.len() - 1) {
+        last.set_cell_alignment(CellAlignment::Left);
+    }
     for p in &s.ports {
         let stat = |name: &str| p.stats.get(name).copied().unwrap_or_default().to_string();
         let numbers = ["rx_frames", "rx_missed", "rx_errors", "tx_frames", "tx_errors"].map(stat);
         let mut row = vec![p.name.clone(), if p.up { "up" } else { "down" }.to_owned(), p.mac.clone()];
+        row.push(p.rx_queues.to_string());
         row.extend(numbers);
+        row.push(format!("{}: {}", p.steering.runs, p.steering.why));
         t.add_row(row);
     }
     t.trim_fmt()
+}
+
+fn workers(s: &Status) -> String {
+    let mut t = table(&["worker lcore", "cpu", "received", "handed over", "stalls", "descheduled"], 0);
+    for l in &s.lcores {
+        let received = l.counters.get("rx").copied().unwrap_or_default();
+        let mut row = [u64::from(l.id), u64::from(l.cpu), received].map(|n| n.to_string()).to_vec();
+        row.push(percent(l.redirected));
+        row.extend([l.stalls, l.descheduled].map(|n| n.to_string()));
+        row.extend(l.stalled.iter().map(|at| format!("stalled {at}")));
+        t.add_row(row);
+    }
+    format!(
+        "workers = {}; {} of all received frames were handed over\n{}",
+        s.workers,
+        percent(s.redirected),
+        t.trim_fmt()
+    )
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
 }
 
 /// The counters of every lcore, and their balance.

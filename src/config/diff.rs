@@ -8,8 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use super::change::{Change, ServiceChange};
-use super::model::{InterfaceId, LaddrPool, Model, PoolId, Service};
+use super::model::{InterfaceId, LaddrPool, Model, PoolId, Port, Service};
 use super::problem::Problem;
+use super::settings::Lcores;
 
 /// Everything that is different in `new`; nothing when the two do the same.
 ///
@@ -84,31 +85,47 @@ pub fn diff(old: &Model, new: &Model) -> Result<Vec<Change>, Vec<Problem>> {
 /// A problem for each difference that a running gateway cannot follow.
 fn fixed(old: &Model, new: &Model) -> Vec<Problem> {
     let links = |model: &Model| -> Vec<_> { model.interfaces.iter().map(|i| (i.port, i.vlan)).collect() };
-    let differences = [
-        ("eal", old.eal != new.eal),
-        ("lcores", old.lcores != new.lcores),
-        ("tables", old.tables != new.tables),
-        ("steering", old.steering != new.steering),
-        ("port", old.ports != new.ports),
-        // With other ports, the interfaces' ports are not comparable.
-        ("interface", old.ports == new.ports && links(old) != links(new)),
+    let (old_lcores, new_lcores) = (&old.lcores, &new.lcores);
+    let of_a_run = "cannot change while gatun runs";
+    let owners = "cannot change while gatun runs: it decides which worker owns which connection";
+    let mut differences = vec![
+        ("eal".to_owned(), old.eal != new.eal, of_a_run),
+        ("lcores.workers".to_owned(), old_lcores.workers != new_lcores.workers, owners),
+        (
+            "lcores".to_owned(),
+            Lcores { workers: new_lcores.workers.clone(), ..old_lcores.clone() } != *new_lcores,
+            of_a_run,
+        ),
+        ("tables".to_owned(), old.tables != new.tables, of_a_run),
+        ("steering.key".to_owned(), old.steering.key != new.steering.key, owners),
+        ("steering.seed".to_owned(), old.steering.seed != new.steering.seed, of_a_run),
     ];
-    let problem = |field: &str| Problem {
+    let otherwise_same = |from: &Port, to: &Port| Port { steering: to.steering, ..from.clone() } == *to;
+    let same_ports = old.ports.len() == new.ports.len()
+        && old.ports.iter().zip(&new.ports).all(|(from, to)| otherwise_same(from, to));
+    if same_ports {
+        differences.extend(
+            old.ports
+                .iter()
+                .zip(&new.ports)
+                .map(|(from, to)| (format!("port[{:?}].steering", to.name), from.steering != to.steering, of_a_run)),
+        );
+        let what = "the ports and VLANs of interfaces, and their order, cannot change while gatun runs";
+        differences.push(("interface".to_owned(), links(old) != links(new), what));
+    } else {
+        // With other ports, the interfaces' ports are not comparable.
+        differences.push(("port".to_owned(), true, "ports, and their order, cannot change while gatun runs"));
+    }
+    let problem = |(field, _, what): (String, bool, &str)| Problem {
         file: String::new(),
         line: None,
         column: None,
-        field: field.to_owned(),
+        field,
         value: None,
-        what: match field {
-            "interface" => {
-                "the ports and VLANs of interfaces, and their order, cannot change while gatun runs".to_owned()
-            }
-            "port" => "ports, and their order, cannot change while gatun runs".to_owned(),
-            _ => "cannot change while gatun runs".to_owned(),
-        },
+        what: what.to_owned(),
         remedy: "restart gatun".to_owned(),
     };
-    differences.iter().filter(|(_, differs)| *differs).map(|(field, _)| problem(field)).collect()
+    differences.into_iter().filter(|(_, differs, _)| *differs).map(problem).collect()
 }
 
 /// Calls `pair` with what each key is in `old` and in `new`: first what is gone, then the rest in the order of `new`.

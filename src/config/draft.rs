@@ -120,6 +120,7 @@ fn port(section: Section<'_, '_>) -> PortDraft {
         rx_desc: section.number("rx_desc", 64..=32_768).unwrap_or(1024),
         tx_desc: section.number("tx_desc", 64..=32_768).unwrap_or(1024),
         promiscuous: section.flag("promiscuous").unwrap_or(false),
+        steering: section.choice("steering").unwrap_or_default(),
     };
     section.finish();
     PortDraft { name, device, mac, rest }

@@ -6,11 +6,8 @@ use std::collections::BTreeMap;
 
 use super::reader::{Node, Section};
 use super::report::{At, Fault};
-use super::settings::{Eal, Lcores, Limit, Limits, Steering, Tables, Tcp, Timeouts};
+use super::settings::{Eal, LCORE_MAX, Lcores, Limit, Limits, Steering, Tables, Tcp, Timeouts, Workers};
 use super::values::{HashKey, HashKeyError, Secs};
-
-/// The most lcores that Debian's DPDK is built for.
-const LCORE_MAX: u64 = 127;
 
 /// The longest timeout: 31 days, in seconds.
 const TIMEOUT_MAX: u64 = 86_400 * 31;
@@ -108,15 +105,46 @@ fn eal_argument(text: &str) -> Result<String, Fault> {
 
 fn lcores(section: Section<'_, '_>) -> Lcores {
     let default = Lcores::default();
-    let master = section.number("master", 0..=LCORE_MAX).unwrap_or(default.master);
+    let master = section.number("master", 0..=u64::from(LCORE_MAX)).unwrap_or(default.master);
+    let (workers, sure) = match section.field("workers") {
+        Some(given) if given.is_string() => (auto(&given), true),
+        Some(given) => listed(&given, master),
+        None => {
+            if default.workers == Workers::Lcores(vec![master]) {
+                let what = format!("is missing, and its default is {}, the master's lcore", default.workers);
+                section.absent("workers", what, "say which lcores the workers run on");
+            }
+            (default.workers, true)
+        }
+    };
+    let used = |lcore| match &workers {
+        Workers::Auto => lcore == master,
+        Workers::Lcores(lcores) => !sure || lcore == master || lcores.contains(&lcore),
+    };
+    let cpus = cpus(section.section("cpus"), &workers, used);
+    let idle = section.choice("idle").unwrap_or(default.idle);
+    section.finish();
+    Lcores { master, workers, cpus, idle }
+}
+
+/// The one word that may stand for the workers.
+fn auto(given: &Node<'_, '_>) -> Workers {
+    if given.string() != Some("auto") {
+        let remedy = "write \"auto\" for one worker on each CPU but the master's, or list lcores, as in [1, 2]";
+        given.fault(Fault::new("says nothing about workers", remedy));
+    }
+    Workers::Auto
+}
+
+/// A list of lcores, and whether all of it could be read.
+fn listed(given: &Node<'_, '_>, master: u32) -> (Workers, bool) {
     let mut workers: Vec<u32> = Vec::new();
-    let given = section.field("workers");
-    let nodes = given.iter().flat_map(|node| node.elements()).collect::<Vec<_>>();
-    if let Some(given) = given.as_ref().filter(|given| given.is_array() && nodes.is_empty()) {
+    let nodes = given.elements();
+    if given.is_array() && nodes.is_empty() {
         given.fault(Fault::new("has no worker", "give at least one lcore, as in workers = [1]"));
     }
     for node in &nodes {
-        let Some(lcore) = node.number(0..=LCORE_MAX) else { continue };
+        let Some(lcore) = node.number(0..=u64::from(LCORE_MAX)) else { continue };
         if lcore == master {
             node.fault(Fault::new("is the master's lcore", "give each worker an lcore of its own"));
         } else if workers.contains(&lcore) {
@@ -125,29 +153,23 @@ fn lcores(section: Section<'_, '_>) -> Lcores {
             workers.push(lcore);
         }
     }
-    if given.is_none() {
-        workers = default.workers;
-        if workers.contains(&master) {
-            let what = format!("is missing, and its default is {workers:?}, the master's lcore");
-            section.absent("workers", what, "say which lcores the workers run on");
-        }
-    }
-    let sure = given.is_none() || nodes.len() == workers.len();
-    let cpus = cpus(section.section("cpus"), |lcore| !sure || lcore == master || workers.contains(&lcore));
-    let idle = section.choice("idle").unwrap_or(default.idle);
-    section.finish();
-    Lcores { master, workers, cpus, idle }
+    let sure = nodes.len() == workers.len();
+    (Workers::Lcores(workers), sure)
 }
 
-fn cpus(section: Section<'_, '_>, used: impl Fn(u32) -> bool) -> BTreeMap<u32, u32> {
+fn cpus(section: Section<'_, '_>, workers: &Workers, used: impl Fn(u32) -> bool) -> BTreeMap<u32, u32> {
     let mut cpus = BTreeMap::new();
     for (At { value: name, spot }, node) in section.entries() {
         let cpu = node.number(0..=1023);
         match name.parse() {
             Ok(lcore) if used(lcore) => cpus.extend(cpu.map(|cpu| (lcore, cpu))),
+            Ok(_) if *workers == Workers::Auto => {
+                let what = "is not the master's lcore, and workers = \"auto\" chooses the others' CPUs";
+                section.report().problem(&spot, what, "take it out, or list the workers");
+            }
             Ok(_) => section.report().problem(&spot, "is not the master's nor a worker's lcore", "take it out"),
             Err(_) => section.report().problem(&spot, "is not an lcore", "write lcore = cpu, as in { 0 = 0, 1 = 2 }"),
-        };
+        }
     }
     cpus
 }

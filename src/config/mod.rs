@@ -33,9 +33,10 @@ pub use change::{Change, ServiceChange, ServiceId};
 pub use diff::diff;
 pub use model::{Interface, InterfaceId, LaddrPool, Model, Neighbor, PoolId, Port, PortId, Real, Route, Service};
 pub use problem::{Problem, Problems};
-pub use settings::{Eal, Lcores, Limit, Limits, Steering, Tables, Tcp, Timeouts};
+pub use settings::{Eal, LCORE_MAX, Lcores, Limit, Limits, Steering, Tables, Tcp, Timeouts, Workers};
 pub use values::{
-    HashKey, HashKeyError, Idle, Mac, MacError, OnServerRemoved, Protocol, Scheduler, Secs, SynTimestamps,
+    HashKey, HashKeyError, Idle, Mac, MacError, OnServerRemoved, Protocol, Scheduler, Secs, SteeringPolicy,
+    SynTimestamps,
 };
 
 use report::Report;

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::settings::{Eal, Lcores, Limits, Steering, Tables, Tcp, Timeouts};
-use super::values::{Mac, OnServerRemoved, Protocol, Scheduler};
+use super::values::{Mac, OnServerRemoved, Protocol, Scheduler, SteeringPolicy};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,6 +72,8 @@ pub struct Port {
     pub tx_desc: u16,
     /// Receive frames to any MAC address. Default false.
     pub promiscuous: bool,
+    /// How its packets come to the worker that owns their connection. Default `auto`.
+    pub steering: SteeringPolicy,
 }
 
 /// `[[interface]]`: a port or one VLAN of it, with the gateway's own addresses there.

@@ -202,6 +202,10 @@ impl<'r, 't> Node<'r, 't> {
         self.value.as_bool().or_else(|| self.wrong("true or false"))
     }
 
+    pub(super) fn is_string(&self) -> bool {
+        self.value.is_str()
+    }
+
     pub(super) fn is_array(&self) -> bool {
         self.value.is_array()
     }

@@ -3,8 +3,9 @@
 //! Plain data, read by the master and the workers at start. Services, addresses and routes are in `model`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::values::{HashKey, Idle, OnServerRemoved, Secs, SynTimestamps};
 
@@ -32,12 +33,42 @@ impl Default for Eal {
 pub struct Lcores {
     /// The EAL lcore of the master. Default 0.
     pub master: u32,
-    /// The EAL lcores of the workers, at least one, none twice, none the master's. Default `[1]`.
-    pub workers: Vec<u32>,
+    /// Who the workers are. Default lcore 1 alone.
+    pub workers: Workers,
     /// The CPU an lcore is bound to, for those bound to another than that of their own number. Default none.
     pub cpus: BTreeMap<u32, u32>,
     /// What a worker does when there is nothing to do. Default `auto`.
     pub idle: Idle,
+}
+
+/// The largest number of an lcore: Debian's DPDK is built for 128 of them.
+pub const LCORE_MAX: u32 = 127;
+
+/// Which lcores work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// One for each CPU that the process may use, but the master's. Decided at start.
+    Auto,
+    /// These EAL lcores: at least one, none twice, none the master's.
+    Lcores(Vec<u32>),
+}
+
+impl fmt::Display for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Lcores(lcores) => write!(f, "{lcores:?}"),
+        }
+    }
+}
+
+impl Serialize for Workers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Lcores(lcores) => lcores.serialize(serializer),
+        }
+    }
 }
 
 impl Lcores {
@@ -49,7 +80,7 @@ impl Lcores {
 
 impl Default for Lcores {
     fn default() -> Self {
-        Self { master: 0, workers: vec![1], cpus: BTreeMap::new(), idle: Idle::default() }
+        Self { master: 0, workers: Workers::Lcores(vec![1]), cpus: BTreeMap::new(), idle: Idle::default() }
     }
 }
 

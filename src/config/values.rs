@@ -156,6 +156,21 @@ pub enum Idle {
 }
 words!(Idle { Auto = "auto", Spin = "spin", Yield = "yield", Sleep = "sleep" });
 
+/// How the packets of a port come to the worker that owns their connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum SteeringPolicy {
+    /// `rss` where the device offers it and there is more than one worker, else `software`.
+    #[default]
+    Auto,
+    /// The card hashes as gatun does.
+    Rss,
+    /// The card has a rule for each local address, each of which belongs to one worker.
+    Flow,
+    /// They come to any worker, which hands them over.
+    Software,
+}
+words!(SteeringPolicy { Auto = "auto", Rss = "rss", Flow = "flow", Software = "software" });
+
 /// The layer 4 protocol of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {

@@ -154,11 +154,13 @@ pub struct Opening<'a> {
     pub seq: u32,
 }
 
-/// A half-open connection that gave up its port: its server must forget it before the next SYN comes.
+/// A half-open connection that gave up its port or its seat: its server must forget it before the next SYN comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forget {
     /// The tuple of packets to the server.
     pub key: Key4,
+    /// The next hop towards the server.
+    pub hop: NeighborId,
     /// What the server expects next from the client.
     pub seq: u32,
 }
@@ -204,7 +206,7 @@ impl<M: Memory> Shard<M> {
         self.sched.get_mut(service.id.index())?.pick(service, |id| stats.real(id))
     }
 
-    /// Opens a connection. `forget` hears of a half-open one that was ended for its port.
+    /// Opens a connection. `forget` hears of half-open ones that were ended for their port or seat.
     pub fn open(
         &mut self,
         shared: &Shared,
@@ -213,7 +215,7 @@ impl<M: Memory> Shard<M> {
         forget: &mut dyn FnMut(Forget),
     ) -> Result<ConnId, DropReason> {
         if !self.conns.has_seat() {
-            return Err(DropReason::TableFull);
+            self.give_up_seat(now, forget)?;
         }
         let lease = self.lease(shared, now, what, forget)?;
         let real = what.real;

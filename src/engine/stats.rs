@@ -81,6 +81,8 @@ counters! {
     tx_bytes,
     /// Frames handed over to another lcore.
     to_ring,
+    /// Of these, frames that were done with, for a port on which this lcore has no queue.
+    relayed,
     /// Frames kept now until their next hop has a MAC address.
     held_now,
     /// Bursts that held at least one frame.
@@ -99,6 +101,10 @@ counters! {
     ports_from_closing,
     /// Half-open connections that gave up their port.
     ports_from_half_open,
+    /// Connections in TIME_WAIT or CLOSE that gave up their seat in a full table.
+    seats_from_closing,
+    /// Half-open connections that gave up their seat in a full table.
+    seats_from_half_open,
     /// Local ports taken from another class of the same lcore.
     ports_other_class,
     /// Connections on a reused port whose sequence numbers are raised.

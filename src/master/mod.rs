@@ -2,16 +2,22 @@
 //!
 //! A turn of its loop is bounded; between turns with nothing to do it sleeps for a fraction of a millisecond.
 
+pub mod cpus;
+mod ports;
 mod reload;
 pub mod socket;
 pub mod start;
 pub mod status;
+mod steering;
+pub mod watch;
 
 use crate::config::Model;
 use crate::config::compile::Compiler;
 use crate::worker::Clock;
 use crate::worker::io::{Mbufs, Punts};
 use crate::worker::mailbox::{FromWorker, Rings, ToWorker};
+use crate::worker::progress::Progress;
+use cpus::Places;
 use dpdk::ring::Producer;
 use dpdk::{Eal, LaunchHandle, Mbuf, Mempool, Port};
 use gatun_engine::addr::RealId;
@@ -20,6 +26,7 @@ use gatun_engine::neighbor::Neighbors;
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::stats::Stats;
 use gatun_engine::time::{HZ, Tick, Ticks};
+use ports::Pools;
 use start::Claim;
 use status::{Jobs, Request};
 use std::net::Ipv4Addr;
@@ -28,7 +35,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use steering::{Owners, Steering};
+use tracing::{error, info, warn};
+use watch::{Finding, Sample, Watch};
 
 /// Punts of one kind that the master takes from one worker in a turn.
 const PUNT_BUDGET: usize = 64;
@@ -36,6 +45,8 @@ const PUNT_BUDGET: usize = 64;
 const NAP: Duration = Duration::from_micros(300);
 /// How long what is open may go on after SIGTERM.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long a worker may take to end. All its queues are empty by then, or it is stuck.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks at the neighbours' timers.
 const NEIGHBOR_TURN: Ticks = Ticks(HZ / 16);
 
@@ -50,19 +61,8 @@ pub struct Seat {
     generation: u64,
     /// The generation that was sent to it last.
     sent: u64,
-}
-
-impl Seat {
-    fn new(
-        handle: LaunchHandle,
-        rings: Arc<Rings>,
-        punts: Arc<Punts>,
-        relay: Producer,
-        stats: Arc<Stats>,
-        generation: u64,
-    ) -> Seat {
-        Seat { handle: Some(handle), rings, punts, relay, stats, generation, sent: generation }
-    }
+    progress: Arc<Progress>,
+    watch: Watch,
 }
 
 /// What the operating system asks for.
@@ -86,9 +86,14 @@ pub struct Master {
     jobs: Jobs,
     clock: Clock,
     ready: bool,
+    places: Places,
     outs: Vec<Out>,
+    /// By port: the worker that sends what the master makes.
+    senders: Vec<usize>,
+    steerings: Vec<Steering>,
+    owners: Owners,
     ports: Vec<Port>,
-    pool: Mempool,
+    pools: Pools,
     _eal: Eal,
     _claims: Vec<Claim>,
 }
@@ -98,6 +103,7 @@ impl Master {
     pub fn run(&mut self, signals: &Signals, requests: &Receiver<Request>, ready: &mut dyn FnMut()) {
         self.announce();
         let mut neighbors_due = self.clock.now();
+        let mut watch_due = Instant::now();
         while !signals.stop.load(Ordering::Relaxed) {
             let now = self.clock.now();
             let mut busy = self.turn(now);
@@ -105,6 +111,10 @@ impl Master {
                 neighbors_due = now + NEIGHBOR_TURN;
                 self.local.tick(now, &self.snapshot, &mut self.outs);
                 busy |= self.send();
+            }
+            if Instant::now() >= watch_due {
+                watch_due = Instant::now() + watch::INTERVAL;
+                self.watch();
             }
             if !self.ready && self.local.ready() {
                 self.ready = true;
@@ -128,7 +138,7 @@ impl Master {
     /// Punts, neighbours that are waited for, answers of workers. True when there was something.
     fn turn(&mut self, now: Tick) -> bool {
         let mut busy = false;
-        for seat in &mut self.seats {
+        for (worker, seat) in self.seats.iter_mut().enumerate() {
             for ring in [&seat.punts.arp, &seat.punts.rest] {
                 for (punt, packet) in std::iter::from_fn(|| ring.pop()).take(PUNT_BUDGET) {
                     self.local.input(now, &self.snapshot, &punt, packet.0.data(), &mut self.outs);
@@ -143,8 +153,8 @@ impl Master {
                 busy = true;
                 match message {
                     FromWorker::Done(generation, ..) => seat.generation = generation,
-                    FromWorker::Counted(counts) => self.jobs.counted(counts),
-                    FromWorker::Listed(records, next) => self.jobs.listed(records, next),
+                    FromWorker::Counted(counts) => self.jobs.counted(worker, counts),
+                    FromWorker::Listed(records, next) => self.jobs.listed(worker, records, next),
                 }
             }
         }
@@ -156,23 +166,51 @@ impl Master {
         busy | self.send()
     }
 
-    /// Sends what the responders made, by the first worker. True when there was something.
+    /// Sends what the responders made, each by a worker that has a queue of its port. True when there was something.
     fn send(&mut self) -> bool {
-        let busy = !self.outs.is_empty();
-        let Some(seat) = self.seats.first_mut() else { return busy };
-        let mut mbufs = Mbufs::new();
+        if self.outs.is_empty() {
+            return false;
+        }
+        let mut bursts: Vec<Mbufs> = self.seats.iter().map(|_| Mbufs::new()).collect();
         for out in self.outs.drain(..) {
-            if mbufs.is_full() {
-                seat.relay.enqueue_burst(&mut mbufs);
+            let sender = self.senders.get(out.port.index()).copied().unwrap_or_default();
+            let (burst, seat) = (&mut bursts[sender], &mut self.seats[sender]);
+            if burst.is_full() {
+                seat.relay.enqueue_burst(burst);
                 // What the ring does not take is lost, as any frame may be: ARP asks again, peers repeat.
-                mbufs.clear();
+                burst.clear();
             }
-            if let Some(mbuf) = fill(&self.pool, &out) {
-                mbufs.push(mbuf);
+            if let Some(mbuf) = fill(&self.pools.first, &out) {
+                burst.push(mbuf);
             }
         }
-        seat.relay.enqueue_burst(&mut mbufs);
-        busy
+        for (burst, seat) in bursts.iter_mut().zip(&mut self.seats) {
+            seat.relay.enqueue_burst(burst);
+        }
+        true
+    }
+
+    /// Looks at the workers' progress, and at what they found of the cards' hashes.
+    fn watch(&mut self) {
+        for (seat, place) in self.seats.iter_mut().zip(&self.places.workers) {
+            let Some(finding) = Sample::of(&seat.progress).and_then(|sample| seat.watch.look(sample)) else { continue };
+            match finding {
+                Finding::Stalled(at) => error!(
+                    "worker lcore {} is stalled: it runs and makes no progress; last seen {at}: please report this as a bug",
+                    place.lcore
+                ),
+                Finding::Descheduled(at) => warn!(
+                    "worker lcore {} does not get to run on CPU {}; last seen {at}: give it a CPU of its own",
+                    place.lcore, place.cpu
+                ),
+                Finding::GoesOn(after) => warn!("worker lcore {} goes on after {} ms", place.lcore, after.as_millis()),
+            }
+        }
+        for (steering, port) in self.steerings.iter_mut().zip(&self.model.ports) {
+            if let Some(why) = steering.fallen() {
+                warn!("port {}: steering falls from rss to software: {why}", port.name);
+            }
+        }
     }
 
     fn announce(&mut self) {
@@ -183,8 +221,12 @@ impl Master {
     /// Sends the newest snapshot to every worker that has not got it.
     fn publish(&mut self) {
         let limits = crate::config::compile::limits(&self.model);
-        for seat in self.seats.iter_mut().filter(|s| s.sent < self.snapshot.generation) {
-            let message = ToWorker::Snapshot(self.snapshot.clone(), Box::new(limits));
+        let (snapshot, owners) = (&self.snapshot, &self.owners);
+        for (i, seat) in self.seats.iter_mut().enumerate().filter(|(_, s)| s.sent < snapshot.generation) {
+            if seat.rings.to.is_full() {
+                continue;
+            }
+            let message = ToWorker::Snapshot(steering::view(snapshot, owners, i), Box::new(limits));
             if seat.rings.to.push(message).is_ok() {
                 seat.sent = self.snapshot.generation;
             }
@@ -214,8 +256,8 @@ impl Master {
     /// SIGTERM: open nothing more, let what is under way finish, drain, end.
     fn stop(&mut self) {
         info!("stopping: no new connections; what is open has {} ms", GRACE.as_millis());
-        self.tell_all(|| ToWorker::Close);
         let until = Instant::now() + GRACE;
+        self.tell_all(|| ToWorker::Close, until);
         let open = |seats: &[Seat]| seats.iter().map(|s| s.stats.lcore.conns_now.value()).sum::<u64>();
         while Instant::now() < until && open(&self.seats) > 0 {
             let now = self.clock.now();
@@ -223,24 +265,35 @@ impl Master {
                 std::thread::sleep(NAP);
             }
         }
-        self.tell_all(|| ToWorker::Stop);
-        for seat in &mut self.seats {
+        let until = Instant::now() + PATIENCE;
+        self.tell_all(|| ToWorker::Stop, until);
+        for (seat, place) in self.seats.iter_mut().zip(&self.places.workers) {
+            let runs = |seat: &Seat| seat.handle.as_ref().is_some_and(LaunchHandle::is_running);
             // A worker waits for room in its return ring before it takes a message.
-            while seat.handle.as_ref().is_some_and(LaunchHandle::is_running) {
+            while runs(seat) && Instant::now() < until {
                 while seat.rings.from.pop().is_some() {}
                 std::thread::sleep(NAP);
             }
-            if let Some(Err(e)) = seat.handle.take().map(LaunchHandle::join) {
+            if runs(seat) {
+                let at = seat.progress.position();
+                error!("worker lcore {} does not end; last seen {at}: the process ends without it", place.lcore);
+            } else if let Some(Err(e)) = seat.handle.take().map(LaunchHandle::join) {
                 warn!("{e}");
             }
         }
     }
 
-    fn tell_all(&self, message: impl Fn() -> ToWorker) {
+    /// Whether every worker has ended.
+    pub fn has_ended(&self) -> bool {
+        self.seats.iter().all(|seat| seat.handle.is_none())
+    }
+
+    /// Until then at most: one that is stuck reads nothing.
+    fn tell_all(&self, message: impl Fn() -> ToWorker, until: Instant) {
         for seat in &self.seats {
             let mut next = Some(message());
             while let Some(m) = next.take() {
-                next = seat.rings.to.push(m).err();
+                next = seat.rings.to.push(m).err().filter(|_| Instant::now() < until);
                 if next.is_some() {
                     while seat.rings.from.pop().is_some() {}
                     std::thread::sleep(NAP);
@@ -252,10 +305,11 @@ impl Master {
     /// Closes the ports and frees the rings. Gives the packet buffers that did not come back: none, unless a driver keeps
     /// some.
     pub fn end(self) -> u32 {
-        let Master { seats, ports, pool, .. } = self;
+        let Master { seats, steerings, ports, pools, .. } = self;
         drop(seats);
+        drop(steerings);
         drop(ports);
-        pool.in_use()
+        pools.in_use()
     }
 }
 

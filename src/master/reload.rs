@@ -1,12 +1,12 @@
 //! SIGHUP: the difference between the old file and the new one is applied while connections go on. A bad file changes
 //! nothing and says why.
 
-use super::Master;
+use super::{Master, steering};
 use crate::config::compile::{self, Shards};
 use crate::config::{self, Problem};
 use gatun_engine::time::Tick;
 use std::sync::Arc;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 impl Master {
     /// Reads the file again.
@@ -36,6 +36,12 @@ impl Master {
         let new_addresses = announced(&snapshot) != announced(&self.snapshot);
         self.snapshot = snapshot;
         self.model = model;
+        let workers = self.seats.len();
+        let (owners, fallen) = steering::flow(&mut self.steerings, &self.ports, &self.model, workers, &self.owners);
+        self.owners = owners;
+        for (i, why) in fallen {
+            warn!("port {}: steering falls from flow to software: {why}", self.model.ports[i].name);
+        }
         let (hops, fixed) = compile::hops(&self.model);
         self.local.configure(now, &hops, &fixed);
         self.publish();

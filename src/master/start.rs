@@ -1,15 +1,21 @@
 //! The start: EAL, ports, pools, rings, shards, workers; in this order, and freed in the opposite one.
 
+use super::cpus::{self, Place, Places};
+use super::ports::{self, Opened, Pools, Site};
 use super::status::Jobs;
+use super::steering::{self, Owners, Steering};
+use super::watch::{self, Watch};
 use super::{Master, Seat};
 use crate::config::compile::{self, CompileError, Compiler, Shards};
-use crate::config::{Idle, Model};
+use crate::config::{self, Idle, Model};
 use crate::worker::idle::{Idler, Policy};
-use crate::worker::io::{DpdkIo, HugePages, Punts, Receiver};
+use crate::worker::io::{DpdkIo, HugePages, Punts, Receiver, Way};
 use crate::worker::mailbox::{Mailbox, Rings};
+use crate::worker::progress::Progress;
+use crate::worker::rss::Sampler;
 use crate::worker::{Clock, Worker};
 use dpdk::ring::{self, Consumer, Producer, SharedProducer};
-use dpdk::{Eal, Mempool, Port, PortConfig, RxQueue, TxQueue};
+use dpdk::{Eal, Port, TxQueue};
 use gatun_engine::addr::{LcoreId, Mac, PortId};
 use gatun_engine::conn::key::SplitMix;
 use gatun_engine::lcore::Lcore;
@@ -32,6 +38,14 @@ pub enum StartError {
     /// The EAL.
     #[error("DPDK does not start: {0}")]
     Eal(#[from] dpdk::EalError),
+    /// Nowhere for a worker to run.
+    #[error(
+        "lcores.workers = \"auto\": there is no CPU but the master's ({cpu}) that gatun may use: let it use more (taskset, cpuset), or let both share one with workers = [1] and cpus = {{ 1 = {cpu} }}"
+    )]
+    NoWorker {
+        /// The master's CPU.
+        cpu: u32,
+    },
     /// A CPU that is not there.
     #[error(
         "lcores: lcore {lcore} is to run on CPU {cpu}, but this machine has the CPUs {online}: change lcores.master or lcores.workers, or map the lcore to another CPU in lcores.cpus"
@@ -72,18 +86,6 @@ pub enum StartError {
         port: String,
         /// The device.
         device: String,
-    },
-    /// Too few queues.
-    #[error(
-        "port {port:?} has {queues} queue(s) for {workers} workers: give it more (qpairs={workers} for net_af_packet), or set lcores.workers to fewer"
-    )]
-    Queues {
-        /// Its name.
-        port: String,
-        /// What it has.
-        queues: u16,
-        /// Workers.
-        workers: usize,
     },
     /// The buffers do not suffice.
     #[error("tables.mbufs is {have}, but the queues of all ports and what is on its way need {need}: raise it")]
@@ -145,10 +147,9 @@ pub fn claim(model: &Model) -> Result<Vec<Claim>, StartError> {
         let Some(device) = &port.device else { return Err(StartError::NoDevice(port.name.clone())) };
         let iface = device.split(',').find_map(|a| a.strip_prefix("iface="));
         let name = format!("gatun/device/{}", iface.unwrap_or(device));
-        // The PMD would say that it is not permitted. net_tap makes its interface itself.
-        if let Some(iface) =
-            iface.filter(|i| !device.starts_with("net_tap") && !Path::new("/sys/class/net").join(i).exists())
-        {
+        // The PMD would say that it is not permitted. Others make their interface themselves, or mean a socket by it.
+        let there = ["net_af_packet", "net_af_xdp", "net_pcap"].iter().any(|driver| device.starts_with(driver));
+        if let Some(iface) = iface.filter(|i| there && !Path::new("/sys/class/net").join(i).exists()) {
             return Err(StartError::NoInterface { port: port.name.clone(), iface: iface.to_owned() });
         }
         let in_use = |_| StartError::InUse { port: port.name.clone(), device: iface.unwrap_or(device).to_owned() };
@@ -161,37 +162,43 @@ pub fn claim(model: &Model) -> Result<Vec<Claim>, StartError> {
 /// Starts everything. The calling thread becomes the master lcore.
 pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, StartError> {
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-    check_cpus(&model, online.trim())?;
-    let eal = Eal::init(&eal_args(&model))?;
-    let workers = model.lcores.workers.len();
-    let first = model.lcores.workers.first().copied().unwrap_or_default();
-    let socket = eal.lcores().into_iter().find(|l| l.id.0 == first).and_then(|l| l.socket);
-    check_mbufs(&model)?;
-    let pool = Mempool::new(&eal, "gatun", model.tables.mbufs, 256, model.tables.mbuf_size, socket)?;
-
-    let mut ports = Vec::new();
-    let mut macs = Vec::new();
-    let mut rx: Vec<Vec<Receiver>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut tx: Vec<Vec<TxQueue>> = (0..workers).map(|_| Vec::new()).collect();
-    for (i, config) in model.ports.iter().enumerate() {
-        let (port, receivers, senders) = open(&eal, config, &pool, workers)?;
-        let fail = |source| StartError::Port { port: config.name.clone(), source };
-        macs.push(match config.mac {
-            Some(mac) => Mac(mac.0),
-            None => Mac(port.mac().map_err(fail)?),
-        });
-        for (q, queue) in receivers.into_iter().enumerate() {
-            rx[q % workers].push(Receiver { port: PortId(i as u8), queue });
-        }
-        for (worker, queue) in senders.into_iter().enumerate() {
-            tx[worker].push(queue);
-        }
-        ports.push(port);
-    }
+    let places = cpus::place(&model.lcores, online.trim(), &cpus::allowed())?;
+    let eal = Eal::init(&eal_args(&model, &places))?;
+    let workers = places.workers.len();
+    let lcores = eal.lcores();
+    let socket = |place: &Place| lcores.iter().find(|l| l.id.0 == place.lcore).and_then(|l| l.socket);
+    let sockets: Vec<Option<u32>> = places.workers.iter().map(socket).collect();
+    check_mbufs(&model, &sockets)?;
+    let pools = Pools::new(&eal, &model.tables, socket(&places.master), &sockets)?;
 
     let mut random = SplitMix(model.steering.seed.unwrap_or_else(random));
     let key = model.steering.key.as_ref().map_or_else(|| Steer::key_from_seed(random.next()), |k| k.0);
     let steer = Arc::new(Steer::new(key, workers as u8)?);
+
+    let site = Site { eal: &eal, steer: &steer, pools: sockets.iter().map(|s| pools.of(*s).clone()).collect() };
+    let mut opened = Vec::new();
+    let mut macs = Vec::new();
+    let mut few = 0;
+    for config in &model.ports {
+        let port = ports::open(&site, config, few)?;
+        if port.rx.len() < workers {
+            few += port.rx.len();
+        }
+        let fail = |source| StartError::Port { port: config.name.clone(), source };
+        macs.push(match config.mac {
+            Some(mac) => Mac(mac.0),
+            None => Mac(port.port.mac().map_err(fail)?),
+        });
+        opened.push(port);
+    }
+    let mut steerings: Vec<Steering> =
+        model.ports.iter().zip(&opened).map(|(config, port)| Steering::new(config, port, workers, &steer)).collect();
+    let devices: Vec<Port> = opened.iter().map(|o| o.port.clone()).collect();
+    let (owners, _) = steering::flow(&mut steerings, &devices, &model, workers, &Owners::new());
+    for (config, steering) in model.ports.iter().zip(&steerings) {
+        steering.log(&config.name);
+    }
+
     let neighbors = Arc::new(Neighbors::new(model.tables.neighbors as usize));
     let mut compiler = Compiler::new(neighbors.clone(), macs, model.tables.reals as usize);
     let snapshot = Arc::new(compiler.compile(&model, &Shards::NONE)?);
@@ -202,37 +209,59 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
     local.configure(clock.now(), &hops, &fixed);
 
     let mut hand_over: Vec<(SharedProducer, Consumer)> = Vec::new();
-    for i in 0..workers {
-        hand_over.push(ring::mpsc(&eal, &format!("redirect{i}"), 4_096, socket)?);
+    for (i, socket) in sockets.iter().enumerate() {
+        hand_over.push(ring::mpsc(&eal, &format!("redirect{i}"), 4_096, *socket)?);
     }
     let (peers, redirected): (Vec<_>, Vec<_>) = hand_over.into_iter().unzip();
-    let shared = Shared::new(snapshot.clone(), neighbors.clone(), steer);
+    let senders: Vec<usize> = opened.iter().map(|o| o.sender(0)).collect();
+    let mut queues = share(opened, &steerings, &model, &eal, &sockets)?;
     let sizes = Sizes::of(model.tables.connections as usize, model.tables.reals as usize);
-    let idle = idle_policy(&model);
+    let idle = idle_policy(&model, &places);
+    let generation = snapshot.generation;
     let mut seats = Vec::new();
-    for (i, ((rx, tx), redirected)) in rx.into_iter().zip(tx).zip(redirected).enumerate() {
-        let lcore = model.lcores.workers[i];
-        let socket = eal.lcores().into_iter().find(|l| l.id.0 == lcore).and_then(|l| l.socket);
+    for (i, redirected) in redirected.into_iter().enumerate() {
+        let (lcore, socket) = (places.workers[i].lcore, sockets[i]);
+        let Hands { receivers, tx, mut relayed } = std::mem::take(&mut queues[i]);
         let memory = HugePages { eal: eal.clone(), socket };
         let stats = Arc::new(Stats::new(model.tables.reals as usize));
         let (id, seed) = (LcoreId(i as u8), random.next());
+        let snapshot = steering::view(&snapshot, &owners, i);
+        let shared = Shared::new(snapshot, neighbors.clone(), steer.clone());
         let shard = Shard::new(&memory, id, sizes, stats.clone(), seed, clock.now())?;
-        let (relay, relayed): (Producer, Consumer) = ring::spsc(&eal, &format!("relay{i}"), 1_024, socket)?;
-        let (punts, rings) = (Arc::new(Punts::new()), Arc::new(Rings::new()));
+        let (relay, of_the_master): (Producer, Consumer) = ring::spsc(&eal, &format!("relay{i}"), 1_024, socket)?;
+        relayed.insert(0, of_the_master);
+        let (punts, rings, progress) = (Arc::new(Punts::new()), Arc::new(Rings::new()), Arc::new(Progress::default()));
         let worker = Worker {
-            lcore: Lcore::new(shared.clone(), shard, ports.len(), workers, &compile::limits(&model), clock.now()),
-            io: DpdkIo { tx, peers: peers.clone(), punts: punts.clone(), pool: pool.clone() },
-            receivers: rx,
+            lcore: Lcore::new(shared, shard, model.ports.len(), workers, &compile::limits(&model), clock.now()),
+            io: DpdkIo {
+                tx,
+                stats: stats.clone(),
+                peers: peers.clone(),
+                punts: punts.clone(),
+                pool: pools.of(socket).clone(),
+            },
+            receivers,
             redirected,
             relayed,
             mailbox: Mailbox::new(rings.clone()),
             clock,
             idler: Idler::new(idle),
+            progress: progress.clone(),
         };
         let handle = eal
             .launch(dpdk::LcoreId(lcore), move || worker.run())
             .map_err(|source| StartError::Launch { lcore, source })?;
-        seats.push(Seat::new(handle, rings, punts, relay, stats, snapshot.generation));
+        seats.push(Seat {
+            handle: Some(handle),
+            rings,
+            punts,
+            relay,
+            stats,
+            generation,
+            sent: generation,
+            progress,
+            watch: Watch::new(watch::LIMIT),
+        });
     }
     drop(peers);
     Ok(Master {
@@ -246,73 +275,74 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
         jobs: Jobs::default(),
         clock,
         ready: false,
+        places,
         outs: Vec::new(),
-        ports,
-        pool,
+        senders,
+        steerings,
+        owners,
+        ports: devices,
+        pools,
         _eal: eal,
         _claims: claims,
     })
 }
 
-fn open(
+/// What a worker has in its hands.
+#[derive(Default)]
+struct Hands {
+    receivers: Vec<Receiver>,
+    /// By port.
+    tx: Vec<Way>,
+    /// The ring of frames that others send through this worker.
+    relayed: Vec<Consumer>,
+}
+
+/// Gives every queue to its worker, and a ring to those that have none.
+fn share(
+    opened: Vec<Opened>,
+    steerings: &[Steering],
+    model: &Model,
     eal: &Eal,
-    config: &crate::config::Port,
-    pool: &Mempool,
-    workers: usize,
-) -> Result<(Port, Vec<RxQueue>, Vec<TxQueue>), StartError> {
-    let name = config.name.clone();
-    let Some(device) = &config.device else { return Err(StartError::NoDevice(name)) };
-    // Every queue that a virtual device makes must be polled, so it gets as many as its arguments say; a card gets one
-    // for each worker.
-    let virtual_device = device.starts_with("net_");
-    let pairs = device.split(',').find_map(|a| a.strip_prefix("qpairs=").or(a.strip_prefix("queues=")));
-    let queues = match pairs.and_then(|n| n.parse().ok()) {
-        Some(n) => n,
-        None if virtual_device => 1,
-        None => workers as u16,
-    };
-    if usize::from(queues) < workers {
-        return Err(StartError::Queues { port: name, queues, workers });
-    }
-    let port_config = PortConfig {
-        rx_queues: queues,
-        tx_queues: queues,
-        rx_desc: config.rx_desc,
-        tx_desc: config.tx_desc,
-        mtu: (!virtual_device || config.mtu != 1500).then_some(config.mtu),
-        promiscuous: config.promiscuous || config.mac.is_some(),
-        ..PortConfig::new(device.clone(), pool.clone())
-    };
-    let (port, queues) = Port::open(eal, &port_config).map_err(|source| StartError::Port { port: name, source })?;
-    Ok((port, queues.rx, queues.tx.into_iter().take(workers).collect()))
-}
-
-/// The EAL would answer with a page of its usage.
-fn check_cpus(model: &Model, online: &str) -> Result<(), StartError> {
-    let ranges: Vec<(u32, u32)> = online
-        .split(',')
-        .filter_map(|r| {
-            let (first, last) = r.split_once('-').unwrap_or((r, r));
-            Some((first.parse().ok()?, last.parse().ok()?))
-        })
-        .collect();
-    let l = &model.lcores;
-    let missing = std::iter::once(l.master)
-        .chain(l.workers.iter().copied())
-        .find(|lcore| !ranges.iter().any(|(first, last)| (*first..=*last).contains(&l.cpu(*lcore))));
-    match missing {
-        Some(lcore) if !ranges.is_empty() => {
-            Err(StartError::NoCpu { lcore, cpu: l.cpu(lcore), online: online.to_owned() })
+    sockets: &[Option<u32>],
+) -> Result<Vec<Hands>, StartError> {
+    let mut hands: Vec<Hands> = sockets.iter().map(|_| Hands::default()).collect();
+    let mut rings: Vec<Option<SharedProducer>> = vec![None; hands.len()];
+    for (i, (opened, steering)) in opened.into_iter().zip(steerings).enumerate() {
+        let senders: Vec<usize> = (0..hands.len()).map(|worker| opened.sender(worker)).collect();
+        let mut queues: Vec<Option<TxQueue>> = hands.iter().map(|_| None).collect();
+        for (worker, queue) in opened.tx {
+            queues[worker] = Some(queue);
         }
-        Some(_) | None => Ok(()),
+        for (worker, (sender, queue)) in senders.into_iter().zip(queues).enumerate() {
+            let way = match (queue, &rings[sender]) {
+                (Some(queue), _) => Way::Queue(queue),
+                (None, Some(ring)) => Way::Through(ring.clone()),
+                (None, None) => {
+                    let (ring, consumer) = ring::mpsc(eal, &format!("through{sender}"), 4_096, sockets[sender])?;
+                    hands[sender].relayed.push(consumer);
+                    rings[sender] = Some(ring.clone());
+                    Way::Through(ring)
+                }
+            };
+            hands[worker].tx.push(way);
+        }
+        let old = u32::from(opened.port.granted().rx_desc.max(model.ports[i].rx_desc));
+        for (worker, queue) in opened.rx {
+            let rss = steering.rss().map(|rss| Sampler::new(rss.clone(), queue.index(), old));
+            hands[worker].receivers.push(Receiver { port: PortId(i as u8), queue, rss });
+        }
     }
+    Ok(hands)
 }
 
-fn check_mbufs(model: &Model) -> Result<(), StartError> {
-    let workers = model.lcores.workers.len() as u32;
-    let queues: u32 = model.ports.iter().map(|p| (u32::from(p.rx_desc) + u32::from(p.tx_desc)) * workers).sum();
-    // Caches, spares, held frames and punts of each lcore.
-    let need = queues + (workers + 1) * 1_024;
+/// `sockets` are those of the workers.
+fn check_mbufs(model: &Model, sockets: &[Option<u32>]) -> Result<(), StartError> {
+    let workers = sockets.len();
+    let on_one = sockets.iter().map(|s| sockets.iter().filter(|o| *o == s).count()).max().unwrap_or_default();
+    let queues = |p: &config::Port| ports::expected(p.device.as_deref().unwrap_or_default(), workers) as u32;
+    // On each socket its share of the queues; and caches, spares, held frames and punts of each lcore.
+    let descriptors: u32 = model.ports.iter().map(|p| (u32::from(p.rx_desc) + u32::from(p.tx_desc)) * queues(p)).sum();
+    let need = (descriptors as usize * on_one).div_ceil(workers) as u32 + (on_one as u32 + 1) * 1_024;
     let have = model.tables.mbufs;
     if have < need {
         return Err(StartError::Mbufs { have, need });
@@ -329,11 +359,10 @@ fn check_mbufs(model: &Model) -> Result<(), StartError> {
 }
 
 /// The arguments of the EAL that follow from the file.
-pub fn eal_args(model: &Model) -> Vec<String> {
-    let l = &model.lcores;
-    let at = |lcore: u32| format!("{lcore}@{}", l.cpu(lcore));
-    let lcores: Vec<String> = std::iter::once(l.master).chain(l.workers.iter().copied()).map(at).collect();
-    let mut args = vec!["--lcores".to_owned(), lcores.join(","), "--main-lcore".to_owned(), l.master.to_string()];
+pub fn eal_args(model: &Model, places: &Places) -> Vec<String> {
+    let lcores: Vec<String> = places.all().map(|p| format!("{}@{}", p.lcore, p.cpu)).collect();
+    let master = places.master.lcore.to_string();
+    let mut args = vec!["--lcores".to_owned(), lcores.join(","), "--main-lcore".to_owned(), master];
     args.push("--no-telemetry".to_owned());
     args.push("--log-level=*:warning".to_owned());
     if model.eal.no_huge {
@@ -360,7 +389,7 @@ pub fn eal_args(model: &Model) -> Vec<String> {
 
 /// `auto`: sleep where the kernel feeds the ports, as it needs the CPU too; spin where every lcore has a CPU to itself;
 /// else yield.
-fn idle_policy(model: &Model) -> Policy {
+fn idle_policy(model: &Model, places: &Places) -> Policy {
     const KERNEL: [&str; 4] = ["net_af_packet", "net_af_xdp", "net_tap", "net_pcap"];
     let devices = || model.ports.iter().filter_map(|p| p.device.as_deref());
     match model.lcores.idle {
@@ -369,10 +398,8 @@ fn idle_policy(model: &Model) -> Policy {
         Idle::Sleep => Policy::Sleep,
         Idle::Auto if devices().any(|d| KERNEL.iter().any(|k| d.starts_with(k))) => Policy::Sleep,
         Idle::Auto => {
-            let l = &model.lcores;
-            let lcores = || std::iter::once(l.master).chain(l.workers.iter().copied());
-            let cpus: BTreeSet<u32> = lcores().map(|i| l.cpu(i)).collect();
-            if cpus.len() == lcores().count() { Policy::Spin } else { Policy::Yield }
+            let cpus: BTreeSet<u32> = places.all().map(|p| p.cpu).collect();
+            if cpus.len() == places.all().count() { Policy::Spin } else { Policy::Yield }
         }
     }
 }
@@ -391,22 +418,10 @@ mod tests {
     }
 
     #[test]
-    fn an_lcore_on_a_cpu_that_is_not_there_is_named_with_the_remedy() {
-        let ok = |text, online| check_cpus(&model(text), online).map_err(|e| e.to_string());
-        assert_eq!(ok("workers = [1]", "0-1"), Ok(()));
-        assert_eq!(ok("workers = [1, 9]", "0-3,8-9"), Ok(()));
-        assert_eq!(ok("workers = [1, 2]\ncpus = { 2 = 0 }", "0-1"), Ok(()));
-        assert_eq!(ok("workers = [1]", ""), Ok(()), "an unknown machine is left to the EAL");
-        let error = ok("workers = [1, 2]", "0-1").unwrap_err();
-        assert!(
-            error.starts_with("lcores: lcore 2 is to run on CPU 2, but this machine has the CPUs 0-1: "),
-            "{error}"
-        );
-    }
-
-    #[test]
     fn the_eal_is_told_what_the_file_says_and_nothing_of_other_cards() {
-        let args = eal_args(&model("workers = [1]\ncpus = { 1 = 0 }")).join(" ");
+        let model = model("workers = [1]\ncpus = { 1 = 0 }");
+        let places = cpus::place(&model.lcores, "", &[]).unwrap();
+        let args = eal_args(&model, &places).join(" ");
         let expected = "--lcores 0@0,1@0 --main-lcore 0 --no-telemetry --log-level=*:warning --no-huge --no-shconf --no-pci -m 256";
         assert_eq!(args, expected);
     }
@@ -414,13 +429,20 @@ mod tests {
     #[test]
     fn too_few_or_too_small_buffers_are_refused_before_a_port_is_opened() {
         let model = model("workers = [1]");
-        assert!(check_mbufs(&model).is_ok());
+        assert!(check_mbufs(&model, &[None]).is_ok());
+        // On two sockets each pool serves its own lcores: half of the queues.
+        assert!(check_mbufs(&model, &[Some(0), Some(0)]).is_ok());
+        let mut two = model.clone();
+        two.ports.iter_mut().for_each(|p| p.device = Some("0000:01:00.0".to_owned()));
+        two.tables.mbufs = 6_144;
+        assert!(check_mbufs(&two, &[Some(0), Some(1)]).is_ok());
+        assert!(matches!(check_mbufs(&two, &[Some(0), Some(0)]), Err(StartError::Mbufs { need: 11_264, .. })));
         let mut few = model.clone();
         few.tables.mbufs = 512;
         let need = "tables.mbufs is 512, but the queues of all ports and what is on its way need 6144: raise it";
-        assert_eq!(check_mbufs(&few).unwrap_err().to_string(), need);
+        assert_eq!(check_mbufs(&few, &[None]).unwrap_err().to_string(), need);
         let mut small = model;
         small.ports[0].mtu = 9_000;
-        assert!(matches!(check_mbufs(&small), Err(StartError::MbufSize { mtu: 9_000, need: 9_022, .. })));
+        assert!(matches!(check_mbufs(&small, &[None]), Err(StartError::MbufSize { mtu: 9_000, need: 9_022, .. })));
     }
 }

@@ -1,6 +1,7 @@
 //! What the running gateway says of itself: services, neighbours, counters, connections.
 
-use super::Master;
+use super::cpus::Place;
+use super::{Master, Seat};
 use crate::config::compile;
 use crate::worker::mailbox::ToWorker;
 use gatun_engine::addr::{Be16, Be32, Proto};
@@ -29,6 +30,10 @@ pub struct Status {
     pub ready: bool,
     /// In the order of the file.
     pub services: Vec<Service>,
+    /// `lcores.workers` of the file: `auto`, or the list.
+    pub workers: String,
+    /// The share of received frames that had to be handed over to the worker that owns them.
+    pub redirected: f64,
     /// One a worker.
     pub lcores: Vec<Lcore>,
     /// Every next hop that is known or asked for.
@@ -85,6 +90,8 @@ pub struct Real {
 pub struct Lcore {
     /// Its EAL lcore.
     pub id: u32,
+    /// Its CPU.
+    pub cpu: u32,
     /// Every counter.
     pub counters: BTreeMap<String, u64>,
     /// Drops by reason, where there were any.
@@ -93,6 +100,15 @@ pub struct Lcore {
     pub punts: BTreeMap<String, u64>,
     /// In less out: 0, always, as the counters are taken between two turns.
     pub balance: i64,
+    /// The share of the frames that it received that it had to hand over.
+    pub redirected: f64,
+    /// How often it made no progress for a second although it ran.
+    pub stalls: u64,
+    /// How often it made no progress for a second because it did not get to run.
+    pub descheduled: u64,
+    /// Where it is, while it is stalled. Its counters are then those of the moment, and need not balance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<String>,
 }
 
 /// A next hop.
@@ -119,8 +135,25 @@ pub struct Port {
     pub mac: String,
     /// Whether the link is up.
     pub up: bool,
+    /// Its queues. Workers without one live on what others hand over, and send through others.
+    pub rx_queues: usize,
+    /// How its packets come to the worker that owns their connection.
+    pub steering: Steering,
     /// Frames received and sent, and what the device lost.
     pub stats: BTreeMap<String, u64>,
+}
+
+/// The steering of a port.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Steering {
+    /// What the file asks for: auto, rss, flow, software.
+    pub asked: String,
+    /// What runs: rss, flow, software.
+    pub runs: String,
+    /// Why, in a sentence.
+    pub why: String,
+    /// How often it fell to software from what was asked for.
+    pub falls: u64,
 }
 
 /// A connection.
@@ -166,7 +199,8 @@ pub struct Jobs {
 enum Ask {
     Count,
     List(Cursor),
-    Wait,
+    WaitCount,
+    WaitList,
     Next,
 }
 
@@ -176,21 +210,33 @@ impl Jobs {
         self.queued.push(request);
     }
 
-    /// A worker's counters.
-    pub(super) fn counted(&mut self, counts: Box<LcoreStats>) {
+    /// A worker's counters. Late ones, after it was given up, are nobody's.
+    pub(super) fn counted(&mut self, worker: usize, counts: Box<LcoreStats>) {
+        if !matches!(self.at, Some((w, Ask::WaitCount)) if w == worker) {
+            return;
+        }
         self.counts.push(*counts);
         let list = self.waiting.iter().any(|r| r.connections);
-        if let Some((_, ask)) = &mut self.at {
-            *ask = if list { Ask::List(Cursor::default()) } else { Ask::Next };
-        }
+        self.at = Some((worker, if list { Ask::List(Cursor::default()) } else { Ask::Next }));
     }
 
     /// A worker's page.
-    pub(super) fn listed(&mut self, records: Vec<Record>, next: Option<Cursor>) {
-        self.found.extend(records);
-        if let Some((_, ask)) = &mut self.at {
-            *ask = next.map_or(Ask::Next, Ask::List);
+    pub(super) fn listed(&mut self, worker: usize, records: Vec<Record>, next: Option<Cursor>) {
+        if !matches!(self.at, Some((w, Ask::WaitList)) if w == worker) {
+            return;
         }
+        self.found.extend(records);
+        self.at = Some((worker, next.map_or(Ask::Next, Ask::List)));
+    }
+
+    /// A worker that does not answer: its counters as they are, and none of its connections.
+    fn give_up(&mut self, worker: usize, ask: Ask, stats: &LcoreStats) {
+        if matches!(ask, Ask::Count | Ask::WaitCount) {
+            let counts = LcoreStats::default();
+            counts.copy(stats);
+            self.counts.push(counts);
+        }
+        self.at = Some((worker + 1, Ask::Count));
     }
 }
 
@@ -208,15 +254,19 @@ impl Master {
             self.answer();
             return true;
         };
+        if !seat.watch.runs() && !matches!(ask, Ask::Next) {
+            self.jobs.give_up(worker, ask, &seat.stats.lcore);
+            return true;
+        }
         let send = |message| seat.rings.to.push(message).is_ok();
         let next = match ask {
-            Ask::Count if send(ToWorker::Count(Box::default())) => (worker, Ask::Wait),
-            Ask::List(cursor) if send(ToWorker::List(cursor, Vec::with_capacity(PAGE))) => (worker, Ask::Wait),
+            Ask::Count if send(ToWorker::Count(Box::default())) => (worker, Ask::WaitCount),
+            Ask::List(cursor) if send(ToWorker::List(cursor, Vec::with_capacity(PAGE))) => (worker, Ask::WaitList),
             Ask::Next => (worker + 1, Ask::Count),
-            Ask::Count | Ask::List(_) | Ask::Wait => (worker, ask),
+            Ask::Count | Ask::List(_) | Ask::WaitCount | Ask::WaitList => (worker, ask),
         };
         self.jobs.at = Some(next);
-        !matches!(ask, Ask::Wait)
+        !matches!(ask, Ask::WaitCount | Ask::WaitList)
     }
 
     fn answer(&mut self) {
@@ -256,6 +306,8 @@ impl Master {
             generation_running: self.seats.iter().map(|s| s.generation).min().unwrap_or_default(),
             ready: self.ready,
             services: self.services(),
+            workers: self.model.lcores.workers.to_string(),
+            redirected: share(counts.iter().copied()),
             lcores: self.lcores(counts),
             neighbors: self.neighbor_table(),
             ports: self.port_table(),
@@ -300,17 +352,22 @@ impl Master {
     }
 
     fn lcores(&self, counts: &[&LcoreStats]) -> Vec<Lcore> {
-        let lcore = |(id, s): (&u32, &&LcoreStats)| {
+        let lcore = |((place, seat), s): ((&Place, &Seat), &&LcoreStats)| {
             let nonzero = |(label, n): (&str, u64)| (n > 0).then(|| (label.to_owned(), n));
             Lcore {
-                id: *id,
+                id: place.lcore,
+                cpu: place.cpu,
                 counters: s.named().map(|(name, value, _)| (name.to_owned(), value)).collect(),
                 drops: DropReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.drop(*r).value()))).collect(),
                 punts: PuntReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.punt(*r).value()))).collect(),
                 balance: s.balance() as i64,
+                redirected: share(std::iter::once(*s)),
+                stalls: seat.watch.stalls,
+                descheduled: seat.watch.descheduled,
+                stalled: seat.watch.stuck().map(|position| position.to_string()),
             }
         };
-        self.model.lcores.workers.iter().zip(counts).map(lcore).collect()
+        self.places.workers.iter().zip(&self.seats).zip(counts).map(lcore).collect()
     }
 
     fn neighbor_table(&self) -> Vec<Neighbor> {
@@ -358,11 +415,25 @@ impl Master {
                 device: config.device.clone().unwrap_or_default(),
                 mac: mac.unwrap_or_default(),
                 up: port.link().is_ok_and(|l| l.up),
+                rx_queues: usize::from(port.rx_queues()),
+                steering: self.steerings.get(i).map(steering).unwrap_or_default(),
                 stats,
             }
         };
         self.model.ports.iter().zip(&self.ports).enumerate().map(row).collect()
     }
+}
+
+/// Frames that were handed over to their owner, of all that were received.
+fn share<'a>(lcores: impl Iterator<Item = &'a LcoreStats>) -> f64 {
+    let of = |s: &LcoreStats| (s.to_ring.value().saturating_sub(s.relayed.value()), s.rx.value());
+    let (handed_over, received) = lcores.map(of).fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
+    if received == 0 { 0.0 } else { handed_over as f64 / received as f64 }
+}
+
+fn steering(s: &super::steering::Steering) -> Steering {
+    let (asked, runs, why) = s.tell();
+    Steering { asked: asked.to_string(), runs: runs.to_string(), why, falls: s.falls() }
 }
 
 fn ip(addr: Be32) -> String {

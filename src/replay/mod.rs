@@ -2,8 +2,10 @@
 //!
 //! [`Gateway`] is a configuration in the laboratory of the engine's testkit; [`Player`] feeds it with frames in the order
 //! of their times, lets model [`servers`] answer, and [`map`]s a recorded server side to the tuples that were leased;
-//! [`case`] is a golden case of `tests/pcap`. Called by `gatun replay` and by the tests. No clock, no network, no DPDK.
+//! [`case`] is a golden case of `tests/pcap`; [`bench`] measures what a capture costs. Called by `gatun replay` and by the
+//! tests. No clock, no network and no DPDK, but in [`bench`].
 
+pub mod bench;
 pub mod case;
 pub mod counters;
 pub mod explain;

@@ -10,8 +10,11 @@ use gatun_engine::addr::{LcoreId, NeighborId, PortId};
 use gatun_engine::frame::{BURST, Buffer, Frame, HEADROOM, Meta};
 use gatun_engine::lcore::{Batch, Io, Punt};
 use gatun_engine::mem::{Memory, OutOfMemory, Plain};
+use gatun_engine::stats::{LcoreStats, Stats};
 use gatun_engine::verdict::PuntReason;
 use std::sync::Arc;
+
+use super::rss::Sampler;
 
 /// A received or originated frame. The mbuf's port is ours ([`PortId`]), not DPDK's.
 pub struct Packet(pub Mbuf);
@@ -95,10 +98,20 @@ impl Default for Punts {
     }
 }
 
+/// A worker's way to a port.
+pub enum Way {
+    /// Its own queue.
+    Queue(TxQueue),
+    /// The ring of a worker that has a queue, which sends the frames as they are.
+    Through(SharedProducer),
+}
+
 /// The queues and rings of one worker.
 pub struct DpdkIo {
     /// By [`PortId`].
-    pub tx: Vec<TxQueue>,
+    pub tx: Vec<Way>,
+    /// Its counters.
+    pub stats: Arc<Stats>,
     /// By [`LcoreId`]: the hand-over rings of the other workers.
     pub peers: Vec<SharedProducer>,
     /// To the master.
@@ -117,10 +130,15 @@ impl Io for DpdkIo {
 
     #[inline(always)]
     fn send(&mut self, port: PortId, batch: &mut Batch<Packet>) {
-        let Some(queue) = self.tx.get_mut(port.index()) else { return };
-        let mut mbufs: Mbufs = batch.drain(..).map(|p| p.0).collect();
-        queue.burst(&mut mbufs);
-        batch.extend(mbufs.into_iter().map(Packet));
+        match self.tx.get_mut(port.index()) {
+            Some(Way::Queue(queue)) => {
+                let mut mbufs: Mbufs = batch.drain(..).map(|p| p.0).collect();
+                queue.burst(&mut mbufs);
+                batch.extend(mbufs.into_iter().map(Packet));
+            }
+            Some(Way::Through(ring)) => through(ring, port, batch, &self.stats.lcore),
+            None => {}
+        }
     }
 
     fn redirect(&mut self, to: LcoreId, batch: &mut Batch<Packet>) {
@@ -142,12 +160,29 @@ impl Io for DpdkIo {
     }
 }
 
+/// Gives frames for a port to the worker that sends them. What its ring does not take stays in the batch.
+fn through(ring: &SharedProducer, port: PortId, batch: &mut Batch<Packet>, stats: &LcoreStats) {
+    let bytes: u64 = batch.iter().map(|p| p.len() as u64).sum();
+    let mut mbufs: Mbufs = batch.drain(..).map(|p| p.0).collect();
+    mbufs.iter_mut().for_each(|mbuf| mbuf.set_port(u16::from(port.0)));
+    let taken = ring.enqueue_burst(&mut mbufs) as u64;
+    batch.extend(mbufs.into_iter().map(Packet));
+    let left: u64 = batch.iter().map(|p| p.len() as u64).sum();
+    // The engine takes what leaves the batch for sent by a port. It will be, and is counted there, by the other worker.
+    stats.tx_sent.add(taken.wrapping_neg());
+    stats.tx_bytes.add((bytes - left).wrapping_neg());
+    stats.to_ring.add(taken);
+    stats.relayed.add(taken);
+}
+
 /// One receive queue, and the port it belongs to.
 pub struct Receiver {
     /// Ours.
     pub port: PortId,
     /// DPDK's.
     pub queue: RxQueue,
+    /// On a port whose card may hash as we do.
+    pub rss: Option<Sampler>,
 }
 
 impl Receiver {
@@ -156,8 +191,12 @@ impl Receiver {
     pub fn burst<const N: usize>(&mut self, mbufs: &mut ArrayVec<Mbuf, N>, into: &mut Batch<Packet>) -> usize {
         let received = self.queue.burst(mbufs);
         let port = u16::from(self.port.0);
+        let ours = self.rss.as_mut().is_some_and(|rss| rss.look(mbufs));
         into.extend(mbufs.drain(..).map(|mut mbuf| {
             mbuf.set_port(port);
+            if !ours {
+                mbuf.set_rss_hash(None);
+            }
             if let Some(tci) = mbuf.stripped_vlan() {
                 mbuf.insert_vlan(tci);
             }

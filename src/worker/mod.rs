@@ -3,6 +3,8 @@
 pub mod idle;
 pub mod io;
 pub mod mailbox;
+pub mod progress;
+pub mod rss;
 
 use dpdk::ring::Consumer;
 use gatun_engine::addr::PortId;
@@ -11,6 +13,8 @@ use gatun_engine::time::{HZ, Tick};
 use idle::Idler;
 use io::{DpdkIo, HugePages, Mbufs, Packet, Receiver};
 use mailbox::{Mailbox, Phase};
+use progress::{Position, Progress};
+use std::sync::Arc;
 
 /// Ticks from the time-stamp counter, read once a turn.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +46,16 @@ pub struct Worker {
     pub receivers: Vec<Receiver>,
     /// Frames that other workers handed over.
     pub redirected: Consumer,
-    /// Frames that the master sends.
-    pub relayed: Consumer,
+    /// Frames that go out as they are: of the master, and of workers that have no queue of their own on a port.
+    pub relayed: Vec<Consumer>,
     /// Messages of the master.
     pub mailbox: Mailbox,
     /// The time.
     pub clock: Clock,
     /// What to do when there is nothing to do.
     pub idler: Idler,
+    /// For the master to see.
+    pub progress: Arc<Progress>,
 }
 
 impl Worker {
@@ -57,18 +63,26 @@ impl Worker {
     pub fn run(mut self) -> i32 {
         let mut batch: Batch<Packet> = Batch::new();
         let mut mbufs = Mbufs::new();
+        self.progress.begin();
         loop {
             let now = self.clock.now();
             let mut frames = 0;
             for receiver in &mut self.receivers {
+                self.progress.at(Position::Rx(receiver.port));
                 frames += receiver.burst(&mut mbufs, &mut batch);
+                self.progress.at(Position::Turn(receiver.port));
                 self.lcore.turn(now, &mut self.io, &mut batch, Source::Port);
             }
+            self.progress.at(Position::Rings);
             frames += self.rings(now, &mut mbufs, &mut batch);
+            self.progress.at(Position::Finish);
             self.lcore.finish(now, &mut self.io);
+            self.progress.at(Position::Mailbox);
             if self.mailbox.read(now, &mut self.lcore) == Phase::Stop {
                 break;
             }
+            self.progress.turned();
+            self.progress.at(Position::Idle);
             self.idler.after(frames);
         }
         self.drain(&mut mbufs, &mut batch);
@@ -78,10 +92,13 @@ impl Worker {
     fn rings(&mut self, now: Tick, mbufs: &mut Mbufs, batch: &mut Batch<Packet>) -> usize {
         let handed_over = io::dequeue(&mut self.redirected, mbufs, batch);
         self.lcore.turn(now, &mut self.io, batch, Source::Ring);
-        let relayed = io::dequeue(&mut self.relayed, mbufs, batch);
-        for packet in batch.drain(..) {
-            let port = PortId(packet.0.port() as u8);
-            self.lcore.relay(&mut self.io, port, std::iter::once(packet));
+        let mut relayed = 0;
+        for ring in &mut self.relayed {
+            relayed += io::dequeue(ring, mbufs, batch);
+            for packet in batch.drain(..) {
+                let port = PortId(packet.0.port() as u8);
+                self.lcore.relay(&mut self.io, port, std::iter::once(packet));
+            }
         }
         handed_over + relayed
     }

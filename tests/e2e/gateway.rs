@@ -76,6 +76,15 @@ impl Gateway {
         within(Duration::from_secs(5), "the reload has an effect", || self.status().generation() > before);
     }
 
+    /// The kernel's ids of its workers' threads.
+    pub(crate) fn worker_threads(&self) -> Vec<Pid> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("gatun runs");
+        let worker =
+            |task: &Path| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("rte-worker"));
+        let id = |task: PathBuf| task.file_name()?.to_str()?.parse().ok().map(Pid::from_raw);
+        tasks.map(|task| task.unwrap().path()).filter(|task| worker(task)).filter_map(id).collect()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("gatun runs");
     }
@@ -111,7 +120,8 @@ impl Gateway {
         log
     }
 
-    fn exit(&mut self, start: Instant, limit: Duration) -> ExitStatus {
+    /// How it ends, which has to be within `limit` of `start`.
+    pub(crate) fn exit(&mut self, start: Instant, limit: Duration) -> ExitStatus {
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 let _ = self.reader.take().map(JoinHandle::join);
@@ -163,6 +173,11 @@ pub(crate) struct Status(Value);
 impl Status {
     pub(crate) fn generation(&self) -> u64 {
         self.0["generation"].as_u64().expect("a generation")
+    }
+
+    /// All of it.
+    pub(crate) fn json(&self) -> &Value {
+        &self.0
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -186,6 +186,11 @@ pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e").join(name)
 }
 
+/// The script that makes wrk open a connection for each request.
+pub(crate) fn closing() -> String {
+    script("close.lua").display().to_string()
+}
+
 /// Waits until it is so; the test fails when it is not so in time.
 pub(crate) fn within(limit: Duration, what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();

@@ -18,4 +18,5 @@ mod packets;
 mod port_reuse;
 mod process;
 mod reload;
+mod steering;
 mod web;

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::gateway::run_to_its_end;
-use crate::lab::{Lab, VIP};
+use crate::lab::{Lab, VIP, closing};
 use nix::sys::signal::Signal;
 use std::process::{Command, Output};
 use std::thread;
@@ -51,7 +51,7 @@ fn the_status_is_a_table_for_people_too() {
 #[test]
 fn sigterm_under_load_ends_well_and_balanced() {
     let (lab, gateway) = Lab::with(&Config::demo());
-    lab.spawn("client", &format!("wrk -t 1 -c 20 -d 20 -H Connection:close http://{VIP}/"));
+    lab.spawn("client", &format!("wrk -t 1 -c 20 -d 20 -s {} http://{VIP}/", closing()));
     thread::sleep(Duration::from_secs(1));
     gateway.finish();
 }

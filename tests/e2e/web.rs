@@ -1,7 +1,7 @@
 //! Ordinary traffic: many requests, much data, many connections.
 
 use crate::config::Config;
-use crate::lab::{LIP, Lab, RS1, VIP, within};
+use crate::lab::{LIP, Lab, RS1, VIP, closing, within};
 use crate::load::Load;
 use crate::peers::{ask, ping_pong, tcp_client, tcp_echo, udp_client, udp_echo};
 use serde_json::Value;
@@ -41,7 +41,7 @@ fn wrk_on_kept_connections_has_no_failed_request() {
 #[test]
 fn wrk_with_a_connection_for_each_request_has_no_failed_request() {
     let (lab, gateway) = Lab::with(&Config::demo());
-    let said = lab.run("client", &format!("wrk -t 1 -c 50 -d 4 --latency -H Connection:close http://{VIP}/"));
+    let said = lab.run("client", &format!("wrk -t 1 -c 50 -d 4 --latency -s {} http://{VIP}/", closing()));
     assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
     println!("wrk, a connection each: {}", line_with(&said, "Requests/sec"));
     gateway.finish();
@@ -146,7 +146,7 @@ fn two_workers_share_the_connections() {
     let (lab, gateway) = Lab::with(&config);
     let said = lab.run("client", &format!("curl -sSf -H Connection:close http://{VIP}/?[1-200]"));
     assert_eq!(said.lines().count(), 200, "{said}");
-    let said = lab.run("client", &format!("wrk -t 1 -c 50 -d 3 -H Connection:close http://{VIP}/"));
+    let said = lab.run("client", &format!("wrk -t 1 -c 50 -d 3 -s {} http://{VIP}/", closing()));
     assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
     println!("wrk, a connection each, two workers: {}", line_with(&said, "Requests/sec"));
     let opened = gateway.status().by_lcore("conns_opened");

@@ -233,3 +233,53 @@ fn ports_towards_one_server_say_nothing_about_another() {
     }
     assert_eq!(b.counter(|s| s.ports_from_half_open.value()), 0);
 }
+
+/// A fortieth of a gateway with a table of a million under 200,000 SYNs a second: 70 s fill the table seventeen times over.
+#[test]
+fn honest_clients_connect_through_a_syn_flood_that_fills_the_table() {
+    const SEATS: u32 = 25_000;
+    let mut b = Bench::new(&toml("").replace("80_000", "25_000"), &Options::default());
+    let before: Vec<Conn> = (0..500).map(|n| b.open(n)).collect();
+    // Client and server each take their time to answer; meanwhile the flood goes on.
+    let (mut asked, mut answered, mut open) = (None::<Conn>, None::<Conn>, Vec::new());
+    for tenth in 0..700 {
+        for n in 0..500 {
+            b.syn(1_000_000 + tenth * 500 + n);
+        }
+        b.gateway.lab.advance((u64::from(tenth) + 1) * 100_000_000);
+        if let Some(conn) = answered.take() {
+            let step = b.say(&conn, true, ACK);
+            assert!(matches!(step.verdict, Verdict::Tx(_)), "the ACK of {tenth}: {:?}", step.verdict);
+            open.push(conn);
+        }
+        if let Some(conn) = asked.take() {
+            let step = b.say(&conn, false, SYN | ACK);
+            assert!(matches!(step.verdict, Verdict::Tx(_)), "the SYN-ACK of {tenth}: {:?}", step.verdict);
+            answered = Some(conn);
+        }
+        let (step, conn) = b.syn(10_000 + tenth);
+        asked = Some(conn.unwrap_or_else(|| panic!("the SYN of {tenth}: {:?}", step.verdict)));
+    }
+    assert_eq!(open.len(), 698);
+    assert!(b.counter(|s| s.seats_from_half_open.value()) > 10 * u64::from(SEATS), "the table was full");
+    assert!(before.iter().chain(&open).all(|c| b.alive(c)), "no established connection was disturbed");
+    assert_eq!((b.drops(DropReason::TableFull), b.drops(DropReason::Bug)), (0, 0));
+}
+
+#[test]
+fn a_full_table_takes_seats_of_closing_and_half_open_connections_never_of_an_established_one() {
+    let mut b = Bench::new(&toml("").replace("80_000", "300"), &Options::default());
+    let conns: Vec<Conn> = (0..100).map(|n| b.open(n)).collect();
+    let closing: Vec<Conn> = (100..200).map(|n| b.open(n)).collect();
+    closing.iter().for_each(|c| b.close(c));
+    (200..300).for_each(|n| _ = b.syn(n));
+    for n in 1_000..1_200 {
+        let conn = b.open(n);
+        assert!(b.alive(&conn));
+    }
+    assert_eq!(b.counter(|s| s.seats_from_half_open.value()), 100);
+    assert_eq!(b.counter(|s| s.seats_from_closing.value()), 100);
+    let (step, _) = b.syn(5_000);
+    assert_eq!(step.verdict, Verdict::Drop(DropReason::TableFull));
+    assert!(conns.iter().all(|c| b.alive(c)));
+}

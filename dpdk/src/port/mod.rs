@@ -53,12 +53,25 @@ impl Port {
     /// # Errors
     /// See [`PortError`]; the device is then unplugged again.
     pub fn open(eal: &Eal, config: &PortConfig) -> Result<(Self, Queues), PortError> {
+        Self::open_fitted(eal, config.clone(), |_, _| {})
+    }
+
+    /// As [`Port::open`], where `fit` makes the configuration fit what the device says of itself, before it is used. What it
+    /// does to the device and the port's index has no effect.
+    ///
+    /// # Errors
+    /// See [`PortError`]; the device is then unplugged again.
+    pub fn open_fitted(
+        eal: &Eal,
+        config: PortConfig,
+        fit: impl FnOnce(&PortInfo, &mut PortConfig),
+    ) -> Result<(Self, Queues), PortError> {
         let claim = Claim::new(&eal.inner, &config.device, config.port_index)?;
         let id = {
             let _hotplug = device::hotplug();
             device::plug(&config.device, config.port_index)?
         };
-        Self::start(eal, id, claim, config, Box::new(()))
+        Self::start(eal, id, claim, config, Box::new(()), fit)
     }
 
     /// Configures and starts the port `id`, whose device is plugged in. `backing` lives until the port is closed.
@@ -66,28 +79,31 @@ impl Port {
         eal: &Eal,
         id: u16,
         claim: Claim,
-        config: &PortConfig,
+        mut config: PortConfig,
         backing: Box<dyn Any + Send + Sync>,
+        fit: impl FnOnce(&PortInfo, &mut PortConfig),
     ) -> Result<(Self, Queues), PortError> {
         claim.hold(id)?;
         // From here on dropping the inner object closes the port and unplugs the device.
         let mut inner = PortInner {
             id,
             started: false,
-            rx_queues: config.rx_queues,
+            rx_queues: 0,
             granted: Granted::default(),
             control: Mutex::new(()),
-            _pools: config.pools.clone(),
+            _pools: Vec::new(),
             _backing: backing,
             claim,
             _eal: eal.inner.clone(),
         };
-        inner.granted = setup::configure(id, &inner.claim.name, config)?;
+        fit(&info::port_info(id)?, &mut config);
+        (inner.rx_queues, inner._pools) = (config.rx_queues, config.pools.clone());
+        inner.granted = setup::configure(id, &inner.claim.name, &config)?;
         // SAFETY: the port is configured and its queues are set up; nobody else starts or stops it.
         check(id, "start", unsafe { sys::rte_eth_dev_start(id) })?;
         inner.started = true;
         let port = Self { inner: Arc::new(inner) };
-        setup::after_start(&port, config)?;
+        setup::after_start(&port, &config)?;
         let rx = (0..config.rx_queues).map(|queue| RxQueue::new(&port, queue)).collect();
         let tx = (0..config.tx_queues).map(|queue| TxQueue::new(&port, queue)).collect();
         Ok((port, Queues { rx, tx }))

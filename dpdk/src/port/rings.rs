@@ -54,5 +54,5 @@ pub fn ring_port(
         unsafe { sys::rte_eth_from_rings(c_name.as_ptr(), rx.as_ptr(), rx_count, tx.as_ptr(), tx_count, 0) }
     };
     let id = u16::try_from(id).map_err(|_| PortError::Refused { device, errno: Errno::last() })?;
-    Port::start(eal, id, claim, &config, Box::new((rx, tx)))
+    Port::start(eal, id, claim, config, Box::new((rx, tx)), |_, _| {})
 }

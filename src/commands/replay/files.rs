@@ -5,7 +5,7 @@ use super::{Args, Usage, blessing, load, style, write_file};
 use crate::config::Model;
 use crate::replay::counters::Counters;
 use crate::replay::input::{self, Sources};
-use crate::replay::{Error, Gateway, Options, Player, mac};
+use crate::replay::{Error, Gateway, Observer, Options, Player, mac};
 use anyhow::{Context, Result};
 use gatun_engine::addr::PortId;
 use gatun_engine::testkit::lab::Link;
@@ -43,64 +43,100 @@ fn named(model: &Model, files: &[(String, PathBuf)]) -> Result<Vec<(PortId, Path
     Ok(ports)
 }
 
+/// A gateway and what is to be played to it, as the command line says.
+pub(super) struct Files {
+    pub(super) gateway: Gateway,
+    pub(super) sources: Sources,
+    /// In the order of the command line.
+    pub(super) inputs: Vec<(PortId, PathBuf)>,
+    answer: Vec<PortId>,
+    map: Option<PortId>,
+    keep: bool,
+}
+
+/// What was read.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Read {
+    pub(super) frames: u64,
+    /// Of these, what the gateway itself had sent.
+    pub(super) own: u64,
+}
+
+impl Files {
+    pub(super) fn open(args: &Args) -> Result<Files> {
+        let config = args.config.as_ref().context("--config is missing")?;
+        let model = load(config)?;
+        let inputs = named(&model, &args.input)?;
+        if inputs.is_empty() {
+            return Err(Usage("nothing comes in: give at least one --in PORT=FILE".to_owned()).into());
+        }
+        let answer = args.answer.iter().map(|name| port(&model, name)).collect::<Result<Vec<_>>>()?;
+        let map = args.map.as_ref().map(|name| port(&model, name)).transpose()?;
+        if let Some(map) = map.filter(|m| !inputs.iter().any(|(p, _)| p == m)) {
+            let name = &model.ports[map.index()].name;
+            return Err(Usage(format!("--map {name} needs the recorded server side: give --in {name}=FILE")).into());
+        }
+        let speaks_arp = input::with_arp(&inputs)?;
+        let link = |p: usize| if speaks_arp.contains(&PortId(p as u8)) { Link::Arp } else { Link::Quiet };
+        let options = Options {
+            shards: args.shards,
+            seed: args.seed.unwrap_or(1),
+            links: (0..model.ports.len()).map(link).collect(),
+            ..Options::default()
+        };
+        let gateway = Gateway::new(model, &options).map_err(|e| match e {
+            Error::Memory(e) => anyhow::anyhow!("{}: {e}", config.display()),
+            e => Usage(format!("{}: {e}", config.display())).into(),
+        })?;
+        Ok(Files { gateway, sources: Sources::open(&inputs)?, inputs, answer, map, keep: args.keep })
+    }
+
+    /// Plays everything, and gives what was read and the gateway at the end. `check` is asked now and then whether to go on.
+    pub(super) fn play<O: Observer>(
+        self,
+        observer: &mut O,
+        check: fn(&mut O) -> Result<()>,
+    ) -> Result<(Read, Gateway)> {
+        let Files { gateway, mut sources, answer, map, keep, .. } = self;
+        let macs: Vec<_> = (0..gateway.model().ports.len()).map(|p| mac(gateway.model(), p)).collect();
+        let bar = progress(&sources);
+        let mut player = Player::new(gateway, &answer, map, observer);
+        player.announce();
+        let mut read = Read::default();
+        while let Some((mut packet, len)) = sources.read()? {
+            bar.inc(len as u64 + 16);
+            read.frames += 1;
+            if !keep && !input::tidy(&mut packet.frame, macs[packet.port.index()], player.gateway.lab.snapshot()) {
+                read.own += 1;
+                continue;
+            }
+            player.feed(packet);
+            if read.frames.is_multiple_of(256) {
+                check(player.observer())?;
+            }
+        }
+        player.end(0);
+        bar.finish_and_clear();
+        Ok((read, player.gateway))
+    }
+}
+
 /// True when the counters are as expected, or nothing was expected.
 pub(super) fn run(args: &Args) -> Result<bool> {
-    let config = args.config.as_ref().context("--config is missing")?;
-    let model = load(config)?;
-    let inputs = named(&model, &args.input)?;
-    if inputs.is_empty() {
-        return Err(Usage("nothing comes in: give at least one --in PORT=FILE".to_owned()).into());
-    }
-    let outs = named(&model, &args.out)?;
-    let answer = args.answer.iter().map(|name| port(&model, name)).collect::<Result<Vec<_>>>()?;
-    let map = args.map.as_ref().map(|name| port(&model, name)).transpose()?;
-    if let Some(map) = map.filter(|m| !inputs.iter().any(|(p, _)| p == m)) {
-        let name = &model.ports[map.index()].name;
-        return Err(Usage(format!("--map {name} needs the recorded server side: give --in {name}=FILE")).into());
-    }
-    let speaks_arp = input::with_arp(&inputs)?;
-    let link = |p: usize| if speaks_arp.contains(&PortId(p as u8)) { Link::Arp } else { Link::Quiet };
-    let options = Options {
-        shards: args.shards,
-        seed: args.seed.unwrap_or(1),
-        links: (0..model.ports.len()).map(link).collect(),
-        ..Options::default()
-    };
-    let macs: Vec<_> = (0..model.ports.len()).map(|p| mac(&model, p)).collect();
-    let gateway = Gateway::new(model, &options).map_err(|e| match e {
-        Error::Memory(e) => anyhow::anyhow!("{}: {e}", config.display()),
-        e => Usage(format!("{}: {e}", config.display())).into(),
-    })?;
-    let mut sources = Sources::open(&inputs)?;
+    let files = Files::open(args)?;
+    let outs = named(files.gateway.model(), &args.out)?;
     let mut watch = Watch::new(args.explain, args.json, style());
-    watch.base = sources.base();
+    watch.base = files.sources.base();
     for (port, path) in outs {
         let file = File::create(&path).with_context(|| format!("{}: can not be written", path.display()))?;
         let writer =
             Writer::new(BufWriter::new(file)).with_context(|| format!("{}: can not be written", path.display()))?;
         watch.outputs.insert(port.0, Output { path, writer, frames: 0 });
     }
-    let bar = progress(&sources);
-    let mut player = Player::new(gateway, &answer, map, &mut watch);
-    player.announce();
-    let (mut frames, mut own) = (0u64, 0u64);
-    while let Some((mut packet, len)) = sources.read()? {
-        bar.inc(len as u64 + 16);
-        frames += 1;
-        if !args.keep && !input::tidy(&mut packet.frame, macs[packet.port.index()], player.gateway.lab.snapshot()) {
-            own += 1;
-            continue;
-        }
-        player.feed(packet);
-        if frames.is_multiple_of(256) {
-            player.observer().check()?;
-        }
-    }
-    player.end(0);
-    bar.finish_and_clear();
-    let counters = Counters::of(&mut player.gateway);
+    let (read, mut gateway) = files.play(&mut watch, Watch::check)?;
+    let counters = Counters::of(&mut gateway);
     watch.end(&counters)?;
-    finish(args, watch, &counters, frames, own)
+    finish(args, watch, &counters, read)
 }
 
 fn progress(sources: &Sources) -> ProgressBar {
@@ -114,7 +150,8 @@ fn progress(sources: &Sources) -> ProgressBar {
     bar
 }
 
-fn finish(args: &Args, watch: Watch, counters: &Counters, frames: u64, own: u64) -> Result<bool> {
+fn finish(args: &Args, watch: Watch, counters: &Counters, read: Read) -> Result<bool> {
+    let Read { frames, own } = read;
     let Watch { outputs, unmatched, .. } = watch;
     let drops: u64 = counters.0.iter().filter(|(name, _)| name == "drop").flat_map(|(_, c)| c.values()).sum();
     if !args.json {

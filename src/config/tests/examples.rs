@@ -21,7 +21,7 @@ fn every_file_in_conf_is_right() {
 #[test]
 fn the_annotated_example_says_what_it_shows() {
     let model = conf("gatun.toml");
-    assert_eq!(model.lcores.workers, [1, 2]);
+    assert_eq!(model.lcores.workers, Workers::Lcores(vec![1, 2]));
     assert_eq!(model.interfaces[1].vlan, Some(100));
     assert_eq!(model.laddr_pools[0].addresses.len(), 1 + 5 + 16);
     let web = &model.services[0];
@@ -56,7 +56,7 @@ fn the_defaults_that_the_annotated_example_shows_are_the_defaults() {
 fn the_demo_needs_no_card_and_no_huge_pages() {
     let model = conf("demo.toml");
     assert_eq!((model.eal.no_huge, model.eal.pci, model.eal.memory_mb), (true, false, Some(256)));
-    assert_eq!((model.lcores.master, model.lcores.workers.as_slice()), (0, [1].as_slice()));
+    assert_eq!((model.lcores.master, &model.lcores.workers), (0, &Workers::Lcores(vec![1])));
     assert!(model.ports.iter().all(|port| port.device.as_ref().is_some_and(|d| d.starts_with("net_af_packet"))));
     let hops: Vec<_> = model.next_hops().into_iter().map(|(interface, hop)| (interface.0, hop.to_string())).collect();
     assert_eq!(hops, [(1, "198.18.2.11".to_owned()), (1, "198.18.2.12".to_owned())]);

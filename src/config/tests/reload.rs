@@ -151,9 +151,9 @@ fn what_a_running_gateway_cannot_follow_is_refused_all_at_once() {
         told,
         [
             "eal: cannot change while gatun runs\n    restart gatun",
-            "lcores: cannot change while gatun runs\n    restart gatun",
+            "lcores.workers: cannot change while gatun runs: it decides which worker owns which connection\n    restart gatun",
             "tables: cannot change while gatun runs\n    restart gatun",
-            "steering: cannot change while gatun runs\n    restart gatun",
+            "steering.seed: cannot change while gatun runs\n    restart gatun",
             "port: ports, and their order, cannot change while gatun runs\n    restart gatun",
         ]
     );
@@ -161,4 +161,17 @@ fn what_a_running_gateway_cannot_follow_is_refused_all_at_once() {
     let problems = diff(&model(TWO_ARM), &model(&vlan)).expect_err("a problem");
     assert_eq!(problems.len(), 1);
     assert_eq!((problems[0].field.as_str(), problems[0].remedy.as_str()), ("interface", "restart gatun"));
+}
+
+#[test]
+fn what_decides_who_owns_a_connection_is_refused_by_its_own_name() {
+    let told = |new: &str| -> Vec<String> {
+        let problems = diff(&model(TWO_ARM), &model(new)).expect_err("problems");
+        problems.into_iter().map(|p| p.field).collect()
+    };
+    assert_eq!(told(&format!("[lcores]\nworkers = \"auto\"\n{TWO_ARM}")), ["lcores.workers"]);
+    assert_eq!(told(&format!("[lcores]\nidle = \"spin\"\n{TWO_ARM}")), ["lcores"]);
+    assert_eq!(told(&format!("[steering]\nkey = \"{}\"\n{TWO_ARM}", "6d5a".repeat(20))), ["steering.key"]);
+    let policy = TWO_ARM.replacen("name = \"lan\"", "name = \"lan\"\nsteering = \"software\"", 1);
+    assert_eq!(told(&policy), ["port[\"lan\"].steering"]);
 }

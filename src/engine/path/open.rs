@@ -51,7 +51,7 @@ pub(super) fn miss<M: Memory>(
     let to_server = shared.next_hop(real.addr)?;
     let seq = sequence(frame, head).host();
     let what = Opening { client, class, service, real, next_hops: [to_server, to_client], seq };
-    let id = shard.open(shared, now, &what, &mut |forget| reset::forget(shared, &forget, to_server, emit))?;
+    let id = shard.open(shared, now, &what, &mut |forget| reset::forget(shared, &forget, emit))?;
     Ok((id, Dir::In))
 }
 

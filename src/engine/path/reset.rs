@@ -51,9 +51,9 @@ pub(super) fn both_sides<M: Memory>(
 }
 
 /// Makes a server forget a half-open connection. Goes out before the packet that is being worked on.
-pub(super) fn forget(shared: &Shared, what: &Forget, hop: NeighborId, emit: &mut Emit<'_>) {
+pub(super) fn forget(shared: &Shared, what: &Forget, emit: &mut Emit<'_>) {
     emit.before(|emit| {
-        send(shared, &what.key, Tcp { seq: what.seq, ack: 0, flags: RST }, hop, emit);
+        send(shared, &what.key, Tcp { seq: what.seq, ack: 0, flags: RST }, what.hop, emit);
     });
 }
 

@@ -84,17 +84,30 @@ impl<M: Memory> Shard<M> {
     ) -> Result<(), DropReason> {
         let proto = what.client.proto();
         let victim = self.press(&shared.steer, want, proto, what.seq).ok_or(DropReason::PortsExhausted)?;
+        let stats = &self.stats.lcore;
+        let half_open = self.conns.conn(victim).state().is_half_open();
+        if half_open { &stats.ports_from_half_open } else { &stats.ports_from_closing }.add(1);
+        self.end(now, victim, forget);
+        Ok(())
+    }
+
+    /// Ends the connection that gives up its seat in a full table.
+    pub(super) fn give_up_seat(&mut self, now: Tick, forget: &mut dyn FnMut(Forget)) -> Result<(), DropReason> {
+        let victim = self.press_seat().ok_or(DropReason::TableFull)?;
+        let stats = &self.stats.lcore;
+        let half_open = self.conns.conn(victim).state().is_half_open();
+        if half_open { &stats.seats_from_half_open } else { &stats.seats_from_closing }.add(1);
+        self.end(now, victim, forget);
+        Ok(())
+    }
+
+    /// Ends a connection before its time; the server of a half-open one is to forget it.
+    fn end(&mut self, now: Tick, victim: ConnId, forget: &mut dyn FnMut(Forget)) {
         let conn = *self.conns.conn(victim);
-        if conn.state().is_half_open() {
-            self.stats.lcore.ports_from_half_open.add(1);
-            if conn.has(flags::NEXT_SEQ) {
-                forget(Forget { key: conn.rewritten(Dir::In), seq: conn.ext });
-            }
-        } else {
-            self.stats.lcore.ports_from_closing.add(1);
+        if conn.state().is_half_open() && conn.has(flags::NEXT_SEQ) {
+            forget(Forget { key: conn.rewritten(Dir::In), hop: conn.next_hops[Dir::In as usize], seq: conn.ext });
         }
         self.close(now, victim);
-        Ok(())
     }
 
     /// Makes the server take a SYN although it may hold an older connection of the same tuple in TIME_WAIT.

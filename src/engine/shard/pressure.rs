@@ -1,10 +1,13 @@
-//! Which connection gives up its local port when every port towards a server is taken: the oldest in TIME_WAIT or CLOSE,
-//! then the oldest half-open one, never one that is established.
+//! Which connection gives up its local port when every port towards a server is taken, or its seat when the table is full:
+//! the oldest in TIME_WAIT or CLOSE, then the oldest half-open one, never one that is established.
 //!
 //! How many such connections there are is counted by the class of their port, so that no time is lost on classes that
 //! have none. The ports of one (server, local address, class) are looked through at once, and the oldest are kept for the
 //! next SYNs to that server, whatever their class: under a flood a SYN then costs 16 looks, not 504. So the oldest is the
 //! oldest of a 128th, which on the whole is as good.
+//!
+//! A full table is the same question without a server: whose seat? Seats are looked through in order, a group at a time, and
+//! the oldest of each group are kept, so that a flood of SYNs presses out its own and not the handshake of a moment ago.
 
 use super::Shard;
 use super::lease::is_after;
@@ -24,6 +27,10 @@ const KEPT: usize = 32;
 const GROUPS: usize = 8;
 /// Candidates that are compared for one SYN, at most.
 const CHOICE: usize = 8;
+/// Seats of the table that are looked through at once.
+const SEATS: usize = 128;
+/// Of these, the connections that may be pressed out for the next SYNs: the oldest.
+const KEPT_SEATS: usize = 16;
 
 #[derive(Clone, Copy)]
 struct Candidate {
@@ -44,11 +51,23 @@ pub(super) struct Pressed {
     counts: [[u32; CLASSES]; 2],
     /// The class after the one that was looked through last.
     hand: u8,
+    /// Whose seats can be taken, and when they were last seen; the oldest last.
+    seats: ArrayVec<(ConnId, Tick), KEPT_SEATS>,
+    /// The seat after the one that was looked at last.
+    seat_hand: usize,
 }
 
 impl Default for Pressed {
     fn default() -> Self {
-        Pressed { of: None, over: false, oldest: ArrayVec::new(), counts: [[0; CLASSES]; 2], hand: 0 }
+        Pressed {
+            of: None,
+            over: false,
+            oldest: ArrayVec::new(),
+            counts: [[0; CLASSES]; 2],
+            hand: 0,
+            seats: ArrayVec::new(),
+            seat_hand: 0,
+        }
     }
 }
 
@@ -132,6 +151,43 @@ impl<M: Memory> Shard<M> {
         Some(oldest.remove(at).conn)
     }
 
+    /// The connection that gives up its seat, of any server.
+    pub(super) fn press_seat(&mut self) -> Option<ConnId> {
+        for _ in 0..GROUPS {
+            while let Some((id, last_seen)) = self.pressed.seats.pop() {
+                let conn = self.conns.conn(id);
+                if conn.last_seen == last_seen && (conn.state().is_over() || conn.state().is_half_open()) {
+                    return Some(id);
+                }
+            }
+            if self.pressed.classes(true) | self.pressed.classes(false) == 0 {
+                return None;
+            }
+            self.look_at_seats();
+        }
+        None
+    }
+
+    /// Finds the oldest that are over in the next group of seats, or the oldest half-open ones if none is.
+    fn look_at_seats(&mut self) {
+        let (conns, pressed) = (&self.conns, &mut self.pressed);
+        let from = pressed.seat_hand % conns.capacity();
+        let group = from..(from + SEATS).min(conns.capacity());
+        pressed.seat_hand = group.end;
+        for is in [State::is_over, State::is_half_open] {
+            for seat in group.clone() {
+                let id = ConnId(seat as u32);
+                let conn = conns.conn(id);
+                if is(conn.state()) {
+                    keep(&mut pressed.seats, (id, conn.last_seen), |c| c.1);
+                }
+            }
+            if !pressed.seats.is_empty() {
+                return;
+            }
+        }
+    }
+
     fn look_through(&mut self, steer: &Steer, want: &Want<'_>, proto: Proto, over: bool) {
         let mut oldest: ArrayVec<Candidate, KEPT> = ArrayVec::new();
         let conns = &self.conns;
@@ -140,7 +196,7 @@ impl<M: Memory> Shard<M> {
             let Some((id, _)) = conns.find(conns.hash(&key), &key) else { continue };
             let conn = conns.conn(id);
             if if over { conn.state().is_over() } else { conn.state().is_half_open() } {
-                keep(&mut oldest, Candidate { conn: id, lease, last_seen: conn.last_seen });
+                keep(&mut oldest, Candidate { conn: id, lease, last_seen: conn.last_seen }, |c| c.last_seen);
             }
         }
         (self.pressed.of, self.pressed.over, self.pressed.oldest) = (Some(want.endpoint), over, oldest);
@@ -161,8 +217,8 @@ fn first_from(set: u128, class: u8) -> Option<u8> {
 }
 
 /// Puts a candidate into a list that is sorted with the oldest last, and keeps the oldest.
-fn keep(list: &mut ArrayVec<Candidate, KEPT>, c: Candidate) {
-    let at = list.iter().position(|o| c.last_seen.reached(o.last_seen)).unwrap_or(list.len());
+fn keep<T, const N: usize>(list: &mut ArrayVec<T, N>, c: T, last_seen: impl Fn(&T) -> Tick) {
+    let at = list.iter().position(|o| last_seen(&c).reached(last_seen(o))).unwrap_or(list.len());
     if list.is_full() {
         if at == 0 {
             return;

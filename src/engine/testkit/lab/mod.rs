@@ -18,7 +18,7 @@ use crate::frame::{Buffer, Meta};
 use crate::lcore::{self, Batch, Source};
 use crate::limit::Limits;
 use crate::local::Local;
-use crate::mem::{Heap, OutOfMemory};
+use crate::mem::{Heap, Memory, OutOfMemory};
 use crate::neighbor::Neighbors;
 use crate::shard::{Shard, Shared, Sizes};
 use crate::snapshot::Snapshot;
@@ -62,6 +62,27 @@ pub struct Plan {
     pub arrival: Arrival,
     /// Of all randomness.
     pub seed: u64,
+}
+
+impl Plan {
+    /// An lcore at the time `now`, on any memory and with any buffers: with the plan's seed it gives the leases that the
+    /// laboratory's gives.
+    ///
+    /// # Errors
+    /// When there is no memory for the tables.
+    pub fn lcore<M: Memory, B: Buffer>(
+        &self,
+        memory: &M,
+        id: u8,
+        seed: u64,
+        now: Tick,
+    ) -> Result<lcore::Lcore<M, B>, OutOfMemory> {
+        let stats = Arc::new(Stats::new(self.reals));
+        let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(id));
+        let shard = Shard::new(memory, LcoreId(id), self.sizes, stats, seed, now)?;
+        let lcores = usize::from(self.shared.steer.lcores());
+        Ok(lcore::Lcore::new(self.shared.clone(), shard, self.links.len(), lcores, &self.limits, now))
+    }
 }
 
 /// What became of one frame that came in.
@@ -126,13 +147,9 @@ impl Lab {
     }
 
     fn lcore(&self, id: u8, seed: u64) -> Result<Lcore, OutOfMemory> {
-        let plan = &self.plan;
-        let stats = Arc::new(Stats::new(plan.reals));
-        let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(id));
-        let mut shard = Shard::new(&Heap, LcoreId(id), plan.sizes, stats, seed, self.now)?;
-        shard.tap(4 * crate::frame::BURST);
-        let lcores = usize::from(plan.shared.steer.lcores());
-        Ok(Lcore::new(plan.shared.clone(), shard, plan.links.len(), lcores, &plan.limits, self.now))
+        let mut lcore: Lcore = self.plan.lcore(&Heap, id, seed, self.now)?;
+        lcore.shard.tap(4 * crate::frame::BURST);
+        Ok(lcore)
     }
 
     fn configure(&mut self) {
@@ -364,6 +381,11 @@ impl Lab {
     /// The configuration in force.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
         self.plan.shared.snapshot()
+    }
+
+    /// What it is made of.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The steering.

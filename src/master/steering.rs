@@ -1,0 +1,355 @@
+//! How packets come to the worker that owns their connection, port by port: what was asked for, what runs, and why.
+//!
+//! Correctness never depends on it. A packet that comes to another worker is handed over; steering only makes that rare.
+//!
+//! - `rss`: the card has our key, and its table sends each class to a queue of its owner. It counts only while a sample of
+//!   the received packets says so, see [`crate::worker::rss`].
+//! - `flow`: the card has a rule for each local address, which sends replies to the worker that the address belongs to: no
+//!   other takes ports of it. All rules are taken or none.
+//! - `software`: whatever the device does.
+
+use super::ports::Opened;
+use crate::config::{self, LaddrPool, Model, SteeringPolicy};
+use crate::worker::rss::{ENOUGH, Rss, Trust};
+use dpdk::port::{RssConfig, RssTypes, RxOffloads};
+use dpdk::{FlowMatch, FlowRule, Port};
+use gatun_engine::addr::Be32;
+use gatun_engine::snapshot::{Pool, Service, Snapshot};
+use gatun_engine::steer::{CLASSES, Steer};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use tracing::{info, warn};
+
+/// What a card is asked to hash. Only TCP and UDP over IPv4 are counted on.
+pub(super) const TYPES: RssTypes = PORTS.union(RssTypes::IPV4).union(RssTypes::FRAG_IPV4).union(RssTypes::IPV4_OTHER);
+/// Without these it is not our hash.
+const PORTS: RssTypes = RssTypes::IPV4_TCP.union(RssTypes::IPV4_UDP);
+
+/// The run's key in the length that a card wants. What goes beyond ours is never reached by a tuple.
+pub(super) fn key(steer: &Steer, len: usize) -> Vec<u8> {
+    steer.key().iter().copied().cycle().take(len).collect()
+}
+
+/// The worker that each local address belongs to, while a port runs on `flow`; else empty, and every worker uses all.
+pub(super) type Owners = HashMap<Ipv4Addr, usize>;
+
+/// What runs on a port.
+pub(super) enum Runs {
+    /// See the module.
+    Rss(Arc<Rss>),
+    /// The rules of the port.
+    Flow(Vec<FlowRule>),
+    /// Why.
+    Software(String),
+}
+
+/// The steering of one port.
+pub(super) struct Steering {
+    asked: SteeringPolicy,
+    runs: Runs,
+    /// The worker that polls each of its receive queues.
+    pollers: Vec<usize>,
+    /// How often it fell to `software` from what was asked for.
+    falls: u64,
+}
+
+impl Steering {
+    /// Sets a port up, as far as it can be before anything is received. `flow` comes later, with the local addresses.
+    pub(super) fn new(config: &config::Port, opened: &Opened, workers: usize, steer: &Arc<Steer>) -> Steering {
+        let (asked, pollers) = (config.steering, opened.pollers());
+        let software = |why: &str| Runs::Software(why.to_owned());
+        let runs = match asked {
+            SteeringPolicy::Software => software("as configured"),
+            SteeringPolicy::Auto if workers == 1 => software("there is one worker"),
+            SteeringPolicy::Flow => software("not set up yet"),
+            SteeringPolicy::Auto | SteeringPolicy::Rss => match (&opened.refused, rss(&opened.port, steer, &pollers)) {
+                (Some(error), _) => Runs::Software(format!("the device does not start with RSS: {error}")),
+                (None, Ok(rss)) => Runs::Rss(Arc::new(rss)),
+                (None, Err(why)) => Runs::Software(why),
+            },
+        };
+        Steering { asked, runs, pollers, falls: 0 }.judged()
+    }
+
+    /// Says at start what runs. What was asked for and could not be had is worth a warning.
+    pub(super) fn log(&self, name: &str) {
+        let (asked, runs, why) = self.tell();
+        if self.falls > 0 {
+            warn!("port {name}: steering falls from {asked} to {runs}: {why}");
+        } else {
+            info!("port {name}: steering {runs}: {why}");
+        }
+    }
+
+    /// Counts what could not be had although it was asked for.
+    fn judged(mut self) -> Steering {
+        self.falls += u64::from(self.asked == SteeringPolicy::Rss && self.rss().is_none());
+        self
+    }
+
+    /// How often it fell to `software` from what was asked for.
+    pub(super) fn falls(&self) -> u64 {
+        self.falls
+    }
+
+    /// What the workers check.
+    pub(super) fn rss(&self) -> Option<&Arc<Rss>> {
+        match &self.runs {
+            Runs::Rss(rss) => Some(rss),
+            Runs::Flow(_) | Runs::Software(_) => None,
+        }
+    }
+
+    /// What was asked for, what runs, and why, each in a word or a sentence.
+    pub(super) fn tell(&self) -> (SteeringPolicy, SteeringPolicy, String) {
+        let (runs, why) = match &self.runs {
+            Runs::Rss(rss) if rss.trust() == Trust::Trusted => {
+                (SteeringPolicy::Rss, format!("{} packets checked, all right", rss.right()))
+            }
+            Runs::Rss(rss) => {
+                (SteeringPolicy::Rss, format!("being checked: {} of {ENOUGH} packets right", rss.right()))
+            }
+            Runs::Flow(rules) => (SteeringPolicy::Flow, format!("{} rules", rules.len())),
+            Runs::Software(why) => (SteeringPolicy::Software, why.clone()),
+        };
+        (self.asked, runs, why)
+    }
+
+    /// The sentence about a port that has just fallen from what it ran on.
+    pub(super) fn fallen(&mut self) -> Option<String> {
+        let Runs::Rss(rss) = &self.runs else { return None };
+        let Trust::Refuted(wrong) = rss.trust() else { return None };
+        let why = format!("{} ({} were right before)", wrong.sentence(), rss.right());
+        self.runs = Runs::Software(why.clone());
+        self.falls += 1;
+        Some(why)
+    }
+}
+
+/// Gives a port our key and our table. An error says why it can not be `rss`.
+fn rss(port: &Port, steer: &Arc<Steer>, pollers: &[usize]) -> Result<Rss, String> {
+    let info = port.info().map_err(|e| e.to_string())?;
+    let (granted, driver) = (port.granted(), info.driver);
+    if !granted.rss_types.contains(PORTS) {
+        return Err(format!("{driver} has no RSS over TCP and UDP ports"));
+    }
+    let size = usize::from(info.reta_size);
+    if size == 0 || size % CLASSES != 0 {
+        return Err(format!("the table of {driver} has {size} entries, and gatun needs a multiple of {CLASSES}"));
+    }
+    if !granted.rx_offloads.contains(RxOffloads::RSS_HASH) {
+        return Err(format!("{driver} does not hand over the hash of its RSS, so that it can not be checked"));
+    }
+    let ours = RssConfig { key: key(steer, info.rss_key_size), types: granted.rss_types };
+    let has_it = || port.rss_hash().is_ok_and(|has| has.key == ours.key);
+    if !has_it() {
+        port.rss_hash_update(&ours).map_err(|e| e.to_string())?;
+        if !has_it() {
+            return Err(format!("{driver} does not keep the hash key"));
+        }
+    }
+    let queues = queues_of_classes(steer, pollers);
+    let reta: Vec<u16> = queues.iter().copied().cycle().take(size).collect();
+    port.set_reta(&reta).map_err(|e| e.to_string())?;
+    if port.reta().is_ok_and(|has| has != reta) {
+        return Err(format!("{driver} does not keep the table"));
+    }
+    Ok(Rss::new(steer.clone(), queues))
+}
+
+/// The queue of each class: one of its owner's, taking turns; or any, where the owner has none.
+fn queues_of_classes(steer: &Steer, pollers: &[usize]) -> [u16; CLASSES] {
+    let all: Vec<u16> = (0..pollers.len() as u16).collect();
+    let mut queues = [0; CLASSES];
+    for (class, owner) in steer.map().iter().enumerate() {
+        let own: Vec<u16> = all.iter().copied().filter(|&q| pollers[usize::from(q)] == owner.index()).collect();
+        let from = if own.is_empty() { &all } else { &own };
+        queues[class] = from[class / usize::from(steer.lcores()) % from.len()];
+    }
+    queues
+}
+
+/// Brings the rules of all `flow` ports to the local addresses of a model. Gives who owns which address, and a sentence
+/// for each port that falls to `software`, by its number.
+pub(super) fn flow(
+    ports: &mut [Steering],
+    devices: &[Port],
+    model: &Model,
+    workers: usize,
+    before: &Owners,
+) -> (Owners, Vec<(usize, String)>) {
+    let wanted = |s: &Steering| s.asked == SteeringPolicy::Flow;
+    if !ports.iter().any(wanted) {
+        return (Owners::new(), Vec::new());
+    }
+    let shared_out = share_out(&model.laddr_pools, workers, before);
+    let (mut runs, mut fallen) = (false, Vec::new());
+    for (i, (steering, port)) in ports.iter_mut().zip(devices).enumerate().filter(|(_, (s, _))| wanted(s)) {
+        if !(matches!(steering.runs, Runs::Flow(_)) && shared_out.as_ref() == Ok(before)) {
+            // The old rules go first: cards refuse a second rule for the same packets.
+            steering.runs = Runs::Software(String::new());
+            let rules = shared_out.clone().and_then(|owners| rules(port, &owners, &steering.pollers));
+            steering.runs = rules.map_or_else(Runs::Software, Runs::Flow);
+        }
+        match &steering.runs {
+            Runs::Software(why) => {
+                steering.falls += 1;
+                fallen.push((i, why.clone()));
+            }
+            Runs::Flow(_) | Runs::Rss(_) => runs = true,
+        }
+    }
+    (shared_out.ok().filter(|_| runs).unwrap_or_default(), fallen)
+}
+
+/// A rule for each address. Those that were made go again with the first that is refused.
+fn rules(port: &Port, owners: &Owners, pollers: &[usize]) -> Result<Vec<FlowRule>, String> {
+    let rule = |(lip, owner): (&Ipv4Addr, &usize)| {
+        let queue = pollers.iter().position(|poller| poller == owner);
+        let queue = queue.ok_or_else(|| format!("worker {owner} has none of its {} queues", pollers.len()))?;
+        let matches = FlowMatch::ipv4_dst(*lip, Ipv4Addr::BROADCAST);
+        port.create_flow(&matches, queue as u16).map_err(|e| format!("the rule for {lip} was refused: {e}"))
+    };
+    owners.iter().map(rule).collect()
+}
+
+/// Gives each local address to a worker. Each pool is shared out evenly; an address keeps its owner where it can.
+fn share_out(pools: &[LaddrPool], workers: usize, before: &Owners) -> Result<Owners, String> {
+    let mut owners = Owners::new();
+    for pool in pools {
+        let lips = pool.addresses.iter().filter_map(|a| if let IpAddr::V4(a) = a { Some(*a) } else { None });
+        let (mut of, mut free) = (vec![0; workers], Vec::new());
+        let (share, mut more) = (pool.addresses.len() / workers, pool.addresses.len() % workers);
+        for lip in lips {
+            match before.get(&lip) {
+                Some(&owner) if owner < workers && of[owner] < share + usize::from(more > 0) => {
+                    more -= usize::from(of[owner] == share);
+                    of[owner] += 1;
+                    owners.insert(lip, owner);
+                }
+                Some(_) | None => free.push(lip),
+            }
+        }
+        for lip in free {
+            let owner = (0..workers).min_by_key(|w| of[*w]).unwrap_or_default();
+            of[owner] += 1;
+            owners.insert(lip, owner);
+        }
+        if of.contains(&0) {
+            let (name, n) = (&pool.name, pool.addresses.len());
+            return Err(format!(
+                "each of {workers} workers needs a local address of its own, and laddr_pool {name} has {n}"
+            ));
+        }
+    }
+    Ok(owners)
+}
+
+/// A snapshot as a worker is to see it: with its own local addresses alone, where these belong to somebody.
+pub(super) fn view(snapshot: &Arc<Snapshot>, owners: &Owners, worker: usize) -> Arc<Snapshot> {
+    if owners.is_empty() {
+        return snapshot.clone();
+    }
+    let owned = |addr: Be32| owners.get(&Ipv4Addr::from(addr)) == Some(&worker);
+    let mut view = Snapshot::clone(snapshot);
+    for service in view.services.values_mut() {
+        let lips = service.pool.lips.iter().copied().filter(|lip| owned(lip.addr)).collect();
+        *service = Arc::new(Service { pool: Arc::new(Pool { lips }), ..Service::clone(service) });
+    }
+    Arc::new(view)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(first: u8, last: u8) -> LaddrPool {
+        let addresses = (first..=last).map(|n| IpAddr::from([198, 18, 2, n])).collect();
+        LaddrPool { name: "lan".to_owned(), addresses }
+    }
+
+    fn count(owners: &Owners, worker: usize) -> usize {
+        owners.values().filter(|w| **w == worker).count()
+    }
+
+    #[test]
+    fn each_class_goes_to_a_queue_of_its_owner() {
+        let key = Steer::key_from_seed(7);
+        for (lcores, pollers) in [(1u8, vec![0]), (2, vec![0, 1]), (2, vec![0, 1, 0, 1]), (3, vec![2, 0, 1])] {
+            let steer = Steer::new(key, lcores).unwrap();
+            let queues = queues_of_classes(&steer, &pollers);
+            for (class, queue) in queues.iter().enumerate() {
+                assert_eq!(pollers[usize::from(*queue)], steer.map()[class].index());
+            }
+            for queue in 0..pollers.len() as u16 {
+                let share = queues.iter().filter(|q| **q == queue).count();
+                assert!(share.abs_diff(CLASSES / pollers.len()) <= 1, "{lcores} {pollers:?}: {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn classes_of_a_worker_without_a_queue_are_spread_over_the_others() {
+        let steer = Steer::new(Steer::key_from_seed(7), 3).unwrap();
+        let queues = queues_of_classes(&steer, &[0, 1]);
+        for (owner, queue) in steer.map().iter().zip(queues) {
+            assert!(owner.index() == 2 || usize::from(queue) == owner.index());
+        }
+        let of_the_third = |queue| (0..CLASSES).filter(|c| c % 3 == 2 && queues[*c] == queue).count();
+        assert!(of_the_third(0).abs_diff(of_the_third(1)) <= 1);
+    }
+
+    #[test]
+    fn a_longer_key_is_ours_and_more_of_it() {
+        let steer = Steer::new(Steer::key_from_seed(7), 3).unwrap();
+        assert_eq!(key(&steer, 40), steer.key());
+        assert_eq!(key(&steer, 52)[..40], *steer.key());
+        assert_eq!(key(&steer, 52).len(), 52);
+    }
+
+    #[test]
+    fn local_addresses_are_shared_out_evenly_and_keep_their_owner() {
+        let owners = share_out(&[pool(1, 6)], 3, &Owners::new()).unwrap();
+        assert_eq!([0, 1, 2].map(|w| count(&owners, w)), [2, 2, 2]);
+        let more = share_out(&[pool(1, 12)], 3, &owners).unwrap();
+        assert_eq!([0, 1, 2].map(|w| count(&more, w)), [4, 4, 4]);
+        assert!(owners.iter().all(|(lip, owner)| more[lip] == *owner));
+        // When one worker's addresses go, another's moves.
+        let left: Vec<IpAddr> = owners.iter().filter(|(_, w)| **w != 2).map(|(lip, _)| (*lip).into()).collect();
+        let less = share_out(&[LaddrPool { name: "lan".to_owned(), addresses: left }], 3, &owners).unwrap();
+        assert!([0, 1, 2].iter().all(|w| count(&less, *w) > 0), "{less:?}");
+    }
+
+    #[test]
+    fn a_pool_with_fewer_addresses_than_workers_is_not_shared_out() {
+        let error = share_out(&[pool(1, 9), pool(11, 12)], 3, &Owners::new()).unwrap_err();
+        assert_eq!(error, "each of 3 workers needs a local address of its own, and laddr_pool lan has 2");
+    }
+
+    #[test]
+    fn a_worker_sees_its_own_local_addresses_alone() {
+        let lip =
+            |id, addr: Ipv4Addr| gatun_engine::snapshot::Lip { id: gatun_engine::addr::LipId(id), addr: addr.into() };
+        let [a, b] = [Ipv4Addr::new(198, 18, 2, 1), Ipv4Addr::new(198, 18, 2, 2)];
+        let model = config::parse(include_str!("../../conf/demo.toml"), "demo.toml").unwrap();
+        let neighbors = Arc::new(gatun_engine::neighbor::Neighbors::new(16));
+        let mut compiler = config::compile::Compiler::new(neighbors, Vec::new(), 16);
+        let mut snapshot = compiler.compile(&model, &config::compile::Shards::NONE).unwrap();
+        for service in snapshot.services.values_mut() {
+            *service = Arc::new(Service {
+                pool: Arc::new(Pool { lips: vec![lip(1, a), lip(2, b)] }),
+                ..Service::clone(service)
+            });
+        }
+        let snapshot = Arc::new(snapshot);
+        let seen = |owners: &Owners, worker| -> Vec<Vec<Ipv4Addr>> {
+            let view = view(&snapshot, owners, worker);
+            view.services.values().map(|s| s.pool.lips.iter().map(|l| l.addr.into()).collect()).collect()
+        };
+        let owners = Owners::from([(a, 1), (b, 0)]);
+        assert_eq!(seen(&owners, 0), [[b], [b]]);
+        assert_eq!(seen(&owners, 1), [[a], [a]]);
+        assert_eq!(seen(&Owners::new(), 1), [[a, b], [a, b]]);
+    }
+}

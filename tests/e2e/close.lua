@@ -1,0 +1,1 @@
+wrk.headers["Connection"] = "close" -- a connection for each request

@@ -1,0 +1,206 @@
+//! `gatun-loadgen` against the real gatun: two processes, vhost-user between them, ordinary pages. Needs no root.
+
+#![cfg(feature = "dpdk")]
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+const CONFIG: &str = r#"
+[eal]
+no_huge = true
+pci = false
+memory_mb = 128
+[lcores]
+master = 0
+workers = [1]
+cpus = { 1 = 0 }
+[tables]
+connections = 20_000
+reals = 64
+neighbors = 1_024
+mbufs = 12_287
+[[port]]
+name = "wan"
+device = "net_vhost0,iface=DIR/wan.sock"
+[[port]]
+name = "lan"
+device = "net_vhost1,iface=DIR/lan.sock"
+[[interface]]
+port = "wan"
+addresses = ["198.18.0.1/16"]
+[[interface]]
+port = "lan"
+addresses = ["198.19.0.1/16"]
+[[route]]
+to = "100.64.0.0/10"
+via = "198.18.2.1"
+[[route]]
+to = "10.0.0.0/8"
+via = "198.19.2.1"
+[[laddr_pool]]
+name = "lan"
+addresses = ["198.19.128.0-198.19.128.3"]
+[[service]]
+protocol = "udp"
+address = "198.18.1.1:80"
+scheduler = "rr"
+real = [{ address = "10.0.0.1:80" }, { address = "10.0.0.2:80" }]
+[[service]]
+protocol = "tcp"
+address = "198.18.1.1:80"
+scheduler = "rr"
+real = [{ address = "10.0.0.1:80" }, { address = "10.0.0.2:80" }]
+"#;
+
+/// A gatun that waits for a generator.
+struct Bed {
+    dir: tempfile::TempDir,
+    gatun: Child,
+    _turn: MutexGuard<'static, ()>,
+}
+
+static TURN: Mutex<()> = Mutex::new(());
+
+impl Bed {
+    fn new() -> Bed {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("gatun.toml");
+        std::fs::write(&config, CONFIG.replace("DIR", dir.path().to_str().unwrap())).unwrap();
+        let mut gatun = Command::new(env!("CARGO_BIN_EXE_gatun"))
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .arg("--socket")
+            .arg(dir.path().join("gatun.sock"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(gatun.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut said = String::new();
+        let ready = log.by_ref().any(|line| {
+            said += &format!("{line}\n");
+            line.contains("ready after")
+        });
+        assert!(ready, "gatun did not start:\n{said}");
+        std::thread::spawn(move || log.for_each(drop));
+        Bed { dir, gatun, _turn: turn }
+    }
+
+    fn load(&self, line: &str) -> Output {
+        load(self.dir.path(), line)
+    }
+
+    /// Runs the generator, which has nothing to complain about, for half a second.
+    fn report(&self, line: &str) -> Value {
+        let output = self.load(&format!("{line} --duration 0.5 --warmup 0.1 --window 64"));
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{line}\n{out}{err}");
+        let report: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{line}: {e}\n{out}{err}"));
+        for nothing in ["wrong", "checksums_bad", "late", "lost", "resets"] {
+            assert_eq!(report[nothing], 0, "{line}: {nothing}\n{out}");
+        }
+        assert!(report["done"].as_u64() > Some(0), "{line}\n{out}");
+        report
+    }
+
+    /// A counter of the gateway.
+    fn counter(&self, name: &str) -> u64 {
+        let socket = self.dir.path().join("gatun.sock");
+        let mut status = Command::new(env!("CARGO_BIN_EXE_gatun"));
+        let output = status.args(["status", "--json", "--socket"]).arg(socket).output().unwrap();
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let counters = &status["lcores"][0]["counters"];
+        counters[name].as_u64().unwrap_or_else(|| panic!("no counter {name}: {counters}"))
+    }
+
+    /// Stops gatun, whose counters have to balance.
+    fn finish(mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.gatun.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert!(self.gatun.wait().unwrap().success(), "the counters do not balance");
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let _ = self.gatun.kill();
+        let _ = self.gatun.wait();
+    }
+}
+
+fn device(n: u32, socket: PathBuf) -> String {
+    format!("net_virtio_user{n},path={},packed_vq=1,mrg_rxbuf=0,in_order=1,queue_size=1024", socket.display())
+}
+
+/// Runs the generator. The words of the line have no blanks.
+fn load(dir: &Path, line: &str) -> Output {
+    let mut words = line.split_whitespace();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatun-loadgen"));
+    command.args(words.next()).args(["--no-huge", "--json", "--memory", "128", "--mbufs", "12287"]);
+    command.arg("--device").arg(device(0, dir.join("wan.sock")));
+    if !line.starts_with("synflood") {
+        command.arg("--device").arg(device(1, dir.join("lan.sock"))).args(["--routers", "198.18.2.0/24"]);
+        command.args(["--routers", "198.19.2.0/24", "--gateway", "198.18.0.1", "--gateway", "198.19.0.1"]);
+    } else {
+        command.args(["--routers", "198.18.2.0/24", "--gateway", "198.18.0.1"]);
+    }
+    if !line.contains("--servers") {
+        command.args(["--servers", "10.0.0.0/8"]);
+    }
+    command.args(["--clients", "100.64.0.0/10", "--vip", "198.18.1.1:80"]).args(words).output().unwrap()
+}
+
+#[test]
+fn every_mode_gets_through_and_counts_what_the_gateway_counts() {
+    let bed = Bed::new();
+    let udp = bed.report("udp --flows 100");
+    assert_eq!(udp["packets"].as_f64().map(|p| p >= 2.0 * udp["done"].as_f64().unwrap() - 64.0), Some(true));
+    assert_eq!(bed.counter("conns_opened"), 100);
+    bed.report("udp --flows 100 --sizes 64,570,1518");
+    assert_eq!(bed.counter("conns_opened"), 100, "the same flows");
+    bed.report("tcp --flows 150 --sizes 64,1000");
+    assert_eq!(bed.counter("conns_opened"), 250);
+    // New connections of the same clients: their old ones are established, and only repeat their SYN.
+    let conn = bed.report("conn --live 150");
+    let done = conn["done"].as_u64().unwrap();
+    assert!(bed.counter("conns_opened") >= 250 + done, "{done} of {}", bed.counter("conns_opened"));
+    let paced = bed.report("udp --flows 10 --rate 500");
+    assert_eq!(paced["bound_by"], "rate");
+    // By the clock: what was due in the measured time, and no more.
+    let (started, due) = (paced["started"].as_f64().unwrap(), 500.0 * paced["seconds"].as_f64().unwrap());
+    assert!(started <= due + 2.0, "{started} of {due}");
+    assert!(paced["latency_us"]["p99"].as_f64() >= paced["latency_us"]["p50"].as_f64());
+    bed.finish();
+}
+
+#[test]
+fn a_flood_opens_as_many_connections_as_it_says_it_sent_syns() {
+    let bed = Bed::new();
+    let report = bed.report("synflood --rate 2000");
+    let (opened, started) = (bed.counter("conns_opened"), report["done"].as_u64().unwrap());
+    assert!(opened >= started, "{opened} of {started}, and the warm-up");
+    bed.finish();
+}
+
+#[test]
+fn what_is_not_as_it_should_be_has_an_exit_code_and_a_sentence() {
+    let says = |output: &Output, code: i32, text: &str| {
+        let all = [&output.stdout[..], &output.stderr[..]].concat();
+        let all = String::from_utf8_lossy(&all);
+        assert_eq!(output.status.code(), Some(code), "{all}");
+        assert!(all.contains(text), "{text}: {all}");
+    };
+    let bed = Bed::new();
+    says(&bed.load("synflood"), 2, "--rate is missing: say how many SYNs a second the flood has");
+    // The gateway's servers are not where the generator thinks they are.
+    says(&bed.load("udp --servers 11.0.0.0/8 --duration 0.2"), 3, "no address of a server");
+    let nobody = bed.load("udp --gateway-mac 02:00:00:00:00:77 --gateway-mac 02:00:00:00:00:78 --flows 8");
+    says(&nobody, 1, "8 of 8 flows do not open: the gateway drops their first packets");
+    bed.finish();
+    let empty = tempfile::tempdir().unwrap();
+    says(&load(empty.path(), "udp"), 1, "--device net_virtio_user0,path=");
+}
