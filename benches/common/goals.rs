@@ -1,5 +1,5 @@
 //! What gatun is to reach, and what a run of the benches found: `target/bench/NAME.json` for each bench, put together to
-//! `target/bench/summary.json` and a table.
+//! `target/bench/summary.json`, a table, and the same table for a README, `target/bench/summary.md`.
 
 use crate::measure::Spread;
 use serde_json::{Map, Value, json};
@@ -147,10 +147,11 @@ pub fn read(name: &str) -> Map<String, Value> {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-/// Puts what the benches have written together: the goals go to `target/bench/summary.json`, all is printed.
+/// Puts what the benches have written together: the goals are written, all is printed.
 pub fn summary(benches: &[&str]) {
     let mut found: Map<String, Value> = benches.iter().flat_map(|name| read(name)).collect();
     let mut results = Map::new();
+    let mut markdown = "| goal | must | aim | found | | what |\n|---|---|---|---|---|---|\n".to_owned();
     println!("\n{:<11} {:>11} {:>9} {:>9}  verdict", "goal", "figure", "must", "aim");
     for goal in GOALS {
         let unmeasured = || json!({ "figure": null, "spread": [], "verdict": "unmeasured", "how": "it was not run" });
@@ -159,6 +160,7 @@ pub fn summary(benches: &[&str]) {
         entry["aim"] = goal.aim.into();
         entry["better"] = if goal.higher { "higher" } else { "lower" }.into();
         println!("{}", line(goal.id, &entry));
+        markdown += &row(goal, &entry);
         results.insert(goal.id.to_owned(), entry);
     }
     println!("\nOther figures");
@@ -166,6 +168,20 @@ pub fn summary(benches: &[&str]) {
         println!("{}", line(id, entry));
     }
     write("summary", &Value::Object(results));
+    std::fs::write(crate::out_dir().join("summary.md"), markdown).expect("target/bench");
+}
+
+/// One row of the table for a README.
+fn row(goal: &Goal, entry: &Value) -> String {
+    let found = entry["figure"].as_f64().map_or("-".to_owned(), readable);
+    let verdict = entry["verdict"].as_str().unwrap_or("");
+    format!(
+        "| {} | {} | {} | {found} | {verdict} | {} |\n",
+        goal.id,
+        readable(goal.must),
+        readable(goal.aim),
+        goal.what
+    )
 }
 
 /// One line of the table.
