@@ -221,14 +221,15 @@ impl Worker {
         received
     }
 
-    /// Takes what other workers handed over.
+    /// Takes what other workers handed over; says how many frames.
     #[inline(always)]
-    pub fn handed_over(&mut self, from: &mut Consumer) {
+    pub fn handed_over(&mut self, from: &mut Consumer) -> usize {
         let now = self.now();
         let mut batch = Batch::new();
-        io::dequeue(from, &mut Mbufs::new(), &mut batch);
+        let taken = io::dequeue(from, &mut Mbufs::new(), &mut batch);
         self.lcore.turn(now, &mut self.io, &mut batch, Source::Ring);
         self.lcore.finish(now, &mut self.io);
+        taken
     }
 
     /// One turn of the reference: swaps every 5-tuple.
@@ -252,16 +253,15 @@ impl Worker {
         phase(|| turn(self, feed))
     }
 
-    /// Has a loop send the first flows of a feed, at most `most`, and `check` every frame that it sent against its flow.
-    pub fn verify(&mut self, feed: &Feed, most: usize, turn: Turn, check: impl Fn(&mut Worker, &Flow, &[u8])) {
-        let mut again = Feed::new(feed.flows.clone());
+    /// Has a loop send the next flows of a feed, at most `most`, and `check` every frame that it sent against its flow.
+    pub fn verify(&mut self, feed: &mut Feed, most: usize, turn: Turn, check: impl Fn(&mut Worker, &Flow, &[u8])) {
         let mut sent = 0;
         while sent < most.min(feed.flows.len()) {
             // Exactly once around: afterwards the rings hold the frames in the order that they were sent in.
-            let first = again.at;
+            let first = feed.at;
             let mut round = 0;
             while round < FRAMES {
-                round += turn(self, &mut again);
+                round += turn(self, feed);
             }
             assert_eq!(round, FRAMES, "bursts are a part of all frames");
             let mut batch: ArrayVec<Mbuf, FRAMES> = ArrayVec::new();

@@ -50,12 +50,12 @@ impl Gateway {
     /// Looks at what both loops send, outside of any measurement: checksums, and that each frame is what it is to be.
     pub(crate) fn verify(&mut self) {
         let proto = self.proto;
-        self.worker.verify(&self.feed, VERIFIED, Worker::swap::<32>, |_, flow, frame| {
+        self.worker.verify(&mut self.feed, VERIFIED, Worker::swap::<32>, |_, flow, frame| {
             let (link, key) = read(frame, proto);
             assert_eq!(link, [gateway::PEER, gateway::MAC], "the swap swaps the link addresses");
             assert_eq!(key, flow.key(proto).reversed(), "the swap swaps the tuple");
         });
-        self.worker.verify(&self.feed, VERIFIED, Worker::gatun::<32>, |worker, flow, frame| {
+        self.worker.verify(&mut self.feed, VERIFIED, Worker::gatun::<32>, |worker, flow, frame| {
             let (link, key) = read(frame, proto);
             let (conns, came) = (&worker.lcore.shard.conns, flow.key(proto));
             let (id, dir) = conns.find(conns.hash(&came), &came).expect("its connection");

@@ -162,8 +162,11 @@ impl Runner {
         let (begin, before) = (cpu(), sent(&self.worker));
         loop {
             for _ in 0..64 {
-                self.worker.gatun::<32>(if mixed { &mut self.mixed } else { &mut self.local });
-                self.worker.handed_over(&mut self.from_other);
+                let own = self.worker.gatun::<32>(if mixed { &mut self.mixed } else { &mut self.local });
+                if own + self.worker.handed_over(&mut self.from_other) == 0 {
+                    // The other worker has all frames, and may itself be stopped.
+                    std::thread::yield_now();
+                }
             }
             let spent = cpu() - begin;
             if spent >= PHASE || self.over.load(Relaxed) {
