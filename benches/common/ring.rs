@@ -30,9 +30,9 @@ const MBUFS: u32 = 4_095;
 /// The time at the start: enough for a minute before it.
 const STARTED: Ticks = Ticks(60 * HZ);
 
-/// Huge pages are there.
+/// Huge pages are there, at least for a million connections.
 pub fn huge_pages() -> bool {
-    free_huge_pages() >= 512
+    free_huge_pages() >= 256
 }
 
 /// Huge pages of 2 MiB that nobody uses.
