@@ -48,7 +48,7 @@ check: rust deps ## formatting and lints
 	$(CARGO) clippy --workspace --all-targets --no-default-features --exclude dpdk --exclude dpdk-sys -- -D warnings
 
 bench-capsule: rust deps ## capsule 0.1.5 against a plain loop of ours with the same rewrite, paired
-	cd benches/capsule && $(CARGO) run --release --locked --target-dir ../../target/capsule
+	cd benches/capsule && $(CARGO) run --release --target-dir ../../target/capsule
 
 clean: ## remove what was built
 	$(CARGO) clean

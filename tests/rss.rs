@@ -13,11 +13,14 @@ use dpdk::{Mbuf, Mempool, softrss_be};
 use gatun::worker::io::{Mbufs, Packet, Receiver};
 use gatun::worker::rss::{ENOUGH, EVERY, Rss, Sampler, Trust, Wrong};
 use gatun_engine::addr::PortId;
-use gatun_engine::frame::BURST;
-use gatun_engine::frame::Buffer;
+use gatun_engine::frame::{BURST, Buffer};
 use gatun_engine::lcore::Batch;
+use gatun_engine::snapshot::Snapshot;
 use gatun_engine::steer::Steer;
 use gatun_engine::testkit::Packet as Build;
+use gatun_engine::testkit::lab::Arrival;
+use gatun_engine::testkit::lab::nic;
+use gatun_engine::time::Tick;
 use std::sync::Arc;
 use support::{Turn, eal, packet, pool};
 
@@ -164,4 +167,38 @@ fn what_a_card_hashes_in_another_way_says_nothing() {
         card.frame(frame, |_, _| (None, 0));
     }
     assert_eq!(card.rss.trust(), Trust::Trusted);
+}
+
+/// The cards of the laboratory, which the engine is right behind whatever they are.
+#[test]
+fn every_kind_of_lying_card_is_found_out_within_a_burst_and_for_its_lie() {
+    let cards: [(Arrival, Option<Wrong>); Arrival::ALL.len()] = [
+        (Arrival::Rss, None),
+        (Arrival::FewQueues, None),
+        (Arrival::First, Some(Wrong::NoHash)),
+        (Arrival::Wrong, Some(Wrong::NoHash)),
+        (Arrival::RoundRobin, Some(Wrong::NoHash)),
+        (Arrival::OwnKey, Some(Wrong::OtherHash)),
+        (Arrival::OwnTable, Some(Wrong::OtherQueue)),
+        (Arrival::HashNotHeeded, Some(Wrong::OtherQueue)),
+        (Arrival::StaleHash, Some(Wrong::OtherHash)),
+        (Arrival::FlowByLip, Some(Wrong::NoHash)),
+        (Arrival::FlowByPortMask, Some(Wrong::NoHash)),
+        (Arrival::Fanout, Some(Wrong::NoHash)),
+    ];
+    for (arrival, expected) in cards {
+        let steer = Arc::new(Steer::new(Steer::key_from_seed(7), 7).unwrap());
+        let queues = u16::from(arrival.queues(7));
+        let port = Rss::new(steer.clone(), steer.map().map(|owner| u16::from(owner.0) % queues));
+        let mut card = nic::Card::new(arrival, &steer);
+        let said = |n: usize| {
+            let frame = Build::tcp(&format!("10.0.0.1:{}", 5_000 + n), "198.18.1.100:80").build();
+            let (queue, hash) = card.deliver(Tick(0), &steer, &Snapshot::default(), &frame);
+            port.judge(u16::from(queue.0), hash, &frame)
+        };
+        // The first frame behind a card with stale hashes has none: there was none before it.
+        let skipped = usize::from(arrival == Arrival::StaleHash);
+        let lie = (0..BURST + skipped).map(said).skip(skipped).find_map(Result::err);
+        assert_eq!(lie, expected, "{arrival:?}");
+    }
 }

@@ -33,11 +33,8 @@ struct Worker {
 
 impl Worker {
     fn new(turn: &Turn, id: u8, pool: &Mempool, way: Way) -> Worker {
-        let shared = Shared::new(
-            Arc::new(Snapshot::default()),
-            Arc::new(Neighbors::new(16)),
-            Arc::new(Steer::new(Steer::key_from_seed(1), 2).unwrap()),
-        );
+        let steer = Steer::new(Steer::key_from_seed(1), 2).unwrap();
+        let shared = Shared::new(Arc::new(Snapshot::default()), Arc::new(Neighbors::new(16)), Arc::new(steer));
         let stats = Arc::new(Stats::new(1));
         let memory = HugePages { eal: turn.eal.clone(), socket: None };
         let shard = Shard::new(&memory, LcoreId(id), Sizes::of(64, 1), stats.clone(), 1, NOW).unwrap();

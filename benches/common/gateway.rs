@@ -88,7 +88,7 @@ fn snapshot(neighbors: &Neighbors, proto: Proto) -> Snapshot {
     for lip in &lips {
         s.locals.insert(lip.addr, Local { kind: LocalKind::Lip(lip.id), iface: None });
     }
-    let pool = Arc::new(Pool { lips });
+    let pool = Arc::new(Pool::new(lips));
     for n in 0..SERVICES {
         let (vip, vport) = service(n);
         s.locals.insert(vip, Local { kind: LocalKind::Vip, iface: None });

@@ -46,7 +46,7 @@ struct Server {
 
 impl Server {
     fn new() -> Server {
-        let pool = Pool { lips: vec![Lip { id: LipId(0), addr: gateway::local(0) }] };
+        let pool = Pool::new(vec![Lip { id: LipId(0), addr: gateway::local(0) }]);
         let ports = Ports::new(&Heap, 100_000, 25_000, LcoreId(0)).expect("memory");
         let steer = Steer::new(Steer::key_from_seed(1), 1).expect("a key");
         Server { ports, steer, pool, random: SplitMix(4), taken: Vec::with_capacity(ALL) }

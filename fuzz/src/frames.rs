@@ -24,7 +24,7 @@ fuzz_target!(|input: &[u8]| {
     let options = Options {
         shards: 1 + (options & 3),
         seed: 1,
-        arrival: [Arrival::Rss, Arrival::First, Arrival::Wrong, Arrival::Rss][usize::from(options >> 2 & 3)],
+        arrival: Arrival::ALL[usize::from(options >> 5 << 2 | options >> 2 & 3) % Arrival::ALL.len()],
         links: vec![if options & 16 != 0 { Link::Arp } else { Link::Quiet }; 2],
     };
     let mut gateway = Gateway::new(MODEL.clone(), &options).unwrap_or_else(|e| panic!("{e}"));

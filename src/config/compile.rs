@@ -204,7 +204,7 @@ impl Compiler {
                 locals.insert(addr, Local { kind: LocalKind::Lip(id), iface });
                 lips.push(Lip { id, addr });
             }
-            pools.push(Arc::new(Pool { lips }));
+            pools.push(Arc::new(Pool::new(lips)));
         }
         Ok(pools)
     }

@@ -179,6 +179,11 @@ impl<'a> Emit<'a> {
         }
     }
 
+    /// True when nothing was emitted.
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
     /// What was emitted, in order: the first so many spares.
     pub fn finish(self) -> AllEmitted {
         self.sent

@@ -164,10 +164,10 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         if let Verdict::Tx(_) | Verdict::Hold(_) = verdict {
             buf.commit(start, len);
         }
-        let emitted = emit.finish();
-        if emitted.is_empty() {
+        if emit.is_empty() {
             return self.carry_out(now, io, buf, verdict, &meta);
         }
+        let emitted = emit.finish();
         self.carry_out_with(now, io, (buf, verdict, &meta), &emitted);
     }
 

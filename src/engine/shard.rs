@@ -206,6 +206,12 @@ impl<M: Memory> Shard<M> {
         self.sched.get_mut(service.id.index())?.pick(service, |id| stats.real(id))
     }
 
+    /// A connection to this server is about to be opened: loads what it takes.
+    pub fn expect(&self, real: &Real, class: Class) {
+        self.ports.prefetch(real.endpoint, class);
+        self.stats.prefetch(real.id);
+    }
+
     /// Opens a connection. `forget` hears of half-open ones that were ended for their port or seat.
     pub fn open(
         &mut self,

@@ -46,10 +46,36 @@ pub struct Local {
 }
 
 /// A pool of local addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
+    lips: Vec<Lip>,
+    print: u32,
+}
+
+impl Pool {
+    /// Of these addresses, in the order of the configuration.
+    pub fn new(lips: Vec<Lip>) -> Pool {
+        let mix = |h: u64, lip: &Lip| (h ^ u64::from(lip.id.0)).wrapping_mul(0x9fb2_1c65_1e98_df25).rotate_left(29);
+        let print = (lips.iter().fold(lips.len() as u64, mix) >> 16) as u32 | 1;
+        Pool { lips, print }
+    }
+
     /// Its addresses, in the order of the configuration.
-    pub lips: Vec<Lip>,
+    #[inline(always)]
+    pub fn lips(&self) -> &[Lip] {
+        &self.lips
+    }
+
+    /// A hash of the ids of its addresses, never 0: what is known of one pool does not hold for another.
+    pub fn print(&self) -> u32 {
+        self.print
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Pool::new(Vec::new())
+    }
 }
 
 /// A local address.

@@ -3,6 +3,7 @@
 //! A turn of its loop is bounded; between turns with nothing to do it sleeps for a fraction of a millisecond.
 
 pub mod cpus;
+mod jobs;
 mod ports;
 mod reload;
 pub mod socket;
@@ -26,9 +27,10 @@ use gatun_engine::neighbor::Neighbors;
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::stats::Stats;
 use gatun_engine::time::{HZ, Tick, Ticks};
+use jobs::{Jobs, Request};
 use ports::Pools;
 use start::Claim;
-use status::{Jobs, Request};
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;

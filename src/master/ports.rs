@@ -4,11 +4,15 @@
 //! what others hand over, and send to it through the rings of those that have a queue.
 
 use super::start::StartError;
-use super::steering;
+use super::steering::{self, Steering};
 use crate::config::{self, SteeringPolicy};
+use crate::worker::io::{Receiver, Way};
+use crate::worker::rss::Sampler;
 use dpdk::mempool::MempoolError;
 use dpdk::port::{PortError, RssConfig};
+use dpdk::ring::{self, Consumer, RingError, SharedProducer};
 use dpdk::{Eal, Mempool, Port, PortConfig, PortInfo, Queues, RxQueue, TxQueue};
+use gatun_engine::addr::{Mac, PortId};
 use gatun_engine::steer::Steer;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -87,18 +91,38 @@ impl Opened {
     }
 }
 
+/// Opens all ports, each with the MAC address that it is to use.
+pub(super) fn open_all(site: &Site<'_>, ports: &[config::Port]) -> Result<(Vec<Opened>, Vec<Mac>), StartError> {
+    let (mut all, mut macs, mut few) = (Vec::new(), Vec::new(), 0);
+    for config in ports {
+        let opened = open(site, config, few)?;
+        if opened.rx.len() < site.pools.len() {
+            few += opened.rx.len();
+        }
+        let fail = |source| StartError::Port { port: config.name.clone(), source };
+        macs.push(match config.mac {
+            Some(mac) => Mac(mac.0),
+            None => Mac(opened.port.mac().map_err(fail)?),
+        });
+        all.push(opened);
+    }
+    Ok((all, macs))
+}
+
 /// Opens a port. The first of its queues goes to worker `first`, where there are not enough for all.
-pub(super) fn open(site: &Site<'_>, config: &config::Port, first: usize) -> Result<Opened, StartError> {
+fn open(site: &Site<'_>, config: &config::Port, first: usize) -> Result<Opened, StartError> {
     let name = config.name.clone();
     let Some(device) = &config.device else { return Err(StartError::NoDevice(name)) };
     let workers = site.pools.len();
     // Who said software wants to see the card without our help; all others profit from whatever it spreads.
     let wanted = workers > 1 && config.steering != SteeringPolicy::Software || config.steering == SteeringPolicy::Rss;
-    let (opened, refused) = match opened(site, config, device, first, wanted) {
-        Err(error) if wanted => match self::opened(site, config, device, first, false) {
-            Ok(opened) => (Ok(opened), Some(error)),
-            Err(_) => (Err(error), None),
-        },
+    let (opened, refused) = match started(site, config, device, first, wanted) {
+        Err(error @ (PortError::Failed { .. } | PortError::Unsupported { .. })) if wanted => {
+            match started(site, config, device, first, false) {
+                Ok(opened) => (Ok(opened), Some(error)),
+                Err(_) => (Err(error), None),
+            }
+        }
         other => (other, None),
     };
     let (port, queues) = opened.map_err(|source| StartError::Port { port: name, source })?;
@@ -107,7 +131,7 @@ pub(super) fn open(site: &Site<'_>, config: &config::Port, first: usize) -> Resu
     Ok(Opened { port, rx, tx, refused })
 }
 
-fn opened(
+fn started(
     site: &Site<'_>,
     config: &config::Port,
     device: &str,
@@ -130,6 +154,53 @@ fn opened(
         config.rss = (rss && !info.rss_types.is_empty())
             .then(|| RssConfig { key: steering::key(site.steer, info.rss_key_size), types: steering::TYPES });
     })
+}
+
+/// What a worker has in its hands.
+#[derive(Default)]
+pub(super) struct Hands {
+    pub(super) receivers: Vec<Receiver>,
+    /// By port.
+    pub(super) tx: Vec<Way>,
+    /// The ring of frames that others send through this worker.
+    pub(super) relayed: Vec<Consumer>,
+}
+
+/// Gives every queue to its worker, and a ring to those that have none.
+pub(super) fn share(
+    eal: &Eal,
+    opened: Vec<Opened>,
+    steerings: &[Steering],
+    sockets: &[Option<u32>],
+) -> Result<Vec<Hands>, RingError> {
+    let mut hands: Vec<Hands> = sockets.iter().map(|_| Hands::default()).collect();
+    let mut rings: Vec<Option<SharedProducer>> = vec![None; hands.len()];
+    for (i, (opened, steering)) in opened.into_iter().zip(steerings).enumerate() {
+        let senders: Vec<usize> = (0..hands.len()).map(|worker| opened.sender(worker)).collect();
+        let mut queues: Vec<Option<TxQueue>> = hands.iter().map(|_| None).collect();
+        for (worker, queue) in opened.tx {
+            queues[worker] = Some(queue);
+        }
+        for (worker, (sender, queue)) in senders.into_iter().zip(queues).enumerate() {
+            let way = match (queue, &rings[sender]) {
+                (Some(queue), _) => Way::Queue(queue),
+                (None, Some(ring)) => Way::Through(ring.clone()),
+                (None, None) => {
+                    let (ring, consumer) = ring::mpsc(eal, &format!("through{sender}"), 4_096, sockets[sender])?;
+                    hands[sender].relayed.push(consumer);
+                    rings[sender] = Some(ring.clone());
+                    Way::Through(ring)
+                }
+            };
+            hands[worker].tx.push(way);
+        }
+        let old = u32::from(opened.port.granted().rx_desc);
+        for (worker, queue) in opened.rx {
+            let rss = steering.rss().map(|rss| Sampler::new(rss.clone(), queue.index(), old));
+            hands[worker].receivers.push(Receiver { port: PortId(i as u8), queue, rss });
+        }
+    }
+    Ok(hands)
 }
 
 /// How many queues of each kind: one for each worker, as far as the device has them.

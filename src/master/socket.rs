@@ -1,6 +1,6 @@
 //! The Unix socket that `gatun status` asks: one line with the question, one JSON document as the answer.
 
-use super::status::Request;
+use super::jobs::Request;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};

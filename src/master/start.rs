@@ -1,22 +1,21 @@
 //! The start: EAL, ports, pools, rings, shards, workers; in this order, and freed in the opposite one.
 
 use super::cpus::{self, Place, Places};
-use super::ports::{self, Opened, Pools, Site};
-use super::status::Jobs;
-use super::steering::{self, Owners, Steering};
+use super::jobs::Jobs;
+use super::ports::{self, Hands, Pools, Site};
+use super::steering;
 use super::watch::{self, Watch};
 use super::{Master, Seat};
 use crate::config::compile::{self, CompileError, Compiler, Shards};
 use crate::config::{self, Idle, Model};
 use crate::worker::idle::{Idler, Policy};
-use crate::worker::io::{DpdkIo, HugePages, Punts, Receiver, Way};
+use crate::worker::io::{DpdkIo, HugePages, Punts};
 use crate::worker::mailbox::{Mailbox, Rings};
 use crate::worker::progress::Progress;
-use crate::worker::rss::Sampler;
 use crate::worker::{Clock, Worker};
 use dpdk::ring::{self, Consumer, Producer, SharedProducer};
-use dpdk::{Eal, Port, TxQueue};
-use gatun_engine::addr::{LcoreId, Mac, PortId};
+use dpdk::{Eal, Port};
+use gatun_engine::addr::LcoreId;
 use gatun_engine::conn::key::SplitMix;
 use gatun_engine::lcore::Lcore;
 use gatun_engine::local::Local;
@@ -171,33 +170,16 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
     check_mbufs(&model, &sockets)?;
     let pools = Pools::new(&eal, &model.tables, socket(&places.master), &sockets)?;
 
-    let mut random = SplitMix(model.steering.seed.unwrap_or_else(random));
-    let key = model.steering.key.as_ref().map_or_else(|| Steer::key_from_seed(random.next()), |k| k.0);
+    // Each on its own: who learns the RSS key, of which local ports tell, must not learn the tables' secrets from it.
+    let mut chosen = model.steering.seed.map(SplitMix);
+    let mut seed = || chosen.as_mut().map_or_else(random, SplitMix::next);
+    let key = model.steering.key.as_ref().map_or_else(|| Steer::key_from_seed(seed()), |k| k.0);
     let steer = Arc::new(Steer::new(key, workers as u8)?);
 
     let site = Site { eal: &eal, steer: &steer, pools: sockets.iter().map(|s| pools.of(*s).clone()).collect() };
-    let mut opened = Vec::new();
-    let mut macs = Vec::new();
-    let mut few = 0;
-    for config in &model.ports {
-        let port = ports::open(&site, config, few)?;
-        if port.rx.len() < workers {
-            few += port.rx.len();
-        }
-        let fail = |source| StartError::Port { port: config.name.clone(), source };
-        macs.push(match config.mac {
-            Some(mac) => Mac(mac.0),
-            None => Mac(port.port.mac().map_err(fail)?),
-        });
-        opened.push(port);
-    }
-    let mut steerings: Vec<Steering> =
-        model.ports.iter().zip(&opened).map(|(config, port)| Steering::new(config, port, workers, &steer)).collect();
+    let (opened, macs) = ports::open_all(&site, &model.ports)?;
     let devices: Vec<Port> = opened.iter().map(|o| o.port.clone()).collect();
-    let (owners, _) = steering::flow(&mut steerings, &devices, &model, workers, &Owners::new());
-    for (config, steering) in model.ports.iter().zip(&steerings) {
-        steering.log(&config.name);
-    }
+    let (steerings, owners) = steering::set_up(&model, &opened, &devices, workers, &steer);
 
     let neighbors = Arc::new(Neighbors::new(model.tables.neighbors as usize));
     let mut compiler = Compiler::new(neighbors.clone(), macs, model.tables.reals as usize);
@@ -214,17 +196,17 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
     }
     let (peers, redirected): (Vec<_>, Vec<_>) = hand_over.into_iter().unzip();
     let senders: Vec<usize> = opened.iter().map(|o| o.sender(0)).collect();
-    let mut queues = share(opened, &steerings, &model, &eal, &sockets)?;
+    let mut hands = ports::share(&eal, opened, &steerings, &sockets)?;
     let sizes = Sizes::of(model.tables.connections as usize, model.tables.reals as usize);
     let idle = idle_policy(&model, &places);
     let generation = snapshot.generation;
     let mut seats = Vec::new();
     for (i, redirected) in redirected.into_iter().enumerate() {
         let (lcore, socket) = (places.workers[i].lcore, sockets[i]);
-        let Hands { receivers, tx, mut relayed } = std::mem::take(&mut queues[i]);
+        let Hands { receivers, tx, mut relayed } = std::mem::take(&mut hands[i]);
         let memory = HugePages { eal: eal.clone(), socket };
         let stats = Arc::new(Stats::new(model.tables.reals as usize));
-        let (id, seed) = (LcoreId(i as u8), random.next());
+        let (id, seed) = (LcoreId(i as u8), seed());
         let snapshot = steering::view(&snapshot, &owners, i);
         let shared = Shared::new(snapshot, neighbors.clone(), steer.clone());
         let shard = Shard::new(&memory, id, sizes, stats.clone(), seed, clock.now())?;
@@ -285,54 +267,6 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
         _eal: eal,
         _claims: claims,
     })
-}
-
-/// What a worker has in its hands.
-#[derive(Default)]
-struct Hands {
-    receivers: Vec<Receiver>,
-    /// By port.
-    tx: Vec<Way>,
-    /// The ring of frames that others send through this worker.
-    relayed: Vec<Consumer>,
-}
-
-/// Gives every queue to its worker, and a ring to those that have none.
-fn share(
-    opened: Vec<Opened>,
-    steerings: &[Steering],
-    model: &Model,
-    eal: &Eal,
-    sockets: &[Option<u32>],
-) -> Result<Vec<Hands>, StartError> {
-    let mut hands: Vec<Hands> = sockets.iter().map(|_| Hands::default()).collect();
-    let mut rings: Vec<Option<SharedProducer>> = vec![None; hands.len()];
-    for (i, (opened, steering)) in opened.into_iter().zip(steerings).enumerate() {
-        let senders: Vec<usize> = (0..hands.len()).map(|worker| opened.sender(worker)).collect();
-        let mut queues: Vec<Option<TxQueue>> = hands.iter().map(|_| None).collect();
-        for (worker, queue) in opened.tx {
-            queues[worker] = Some(queue);
-        }
-        for (worker, (sender, queue)) in senders.into_iter().zip(queues).enumerate() {
-            let way = match (queue, &rings[sender]) {
-                (Some(queue), _) => Way::Queue(queue),
-                (None, Some(ring)) => Way::Through(ring.clone()),
-                (None, None) => {
-                    let (ring, consumer) = ring::mpsc(eal, &format!("through{sender}"), 4_096, sockets[sender])?;
-                    hands[sender].relayed.push(consumer);
-                    rings[sender] = Some(ring.clone());
-                    Way::Through(ring)
-                }
-            };
-            hands[worker].tx.push(way);
-        }
-        let old = u32::from(opened.port.granted().rx_desc.max(model.ports[i].rx_desc));
-        for (worker, queue) in opened.rx {
-            let rss = steering.rss().map(|rss| Sampler::new(rss.clone(), queue.index(), old));
-            hands[worker].receivers.push(Receiver { port: PortId(i as u8), queue, rss });
-        }
-    }
-    Ok(hands)
 }
 
 /// `sockets` are those of the workers.

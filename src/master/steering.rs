@@ -17,6 +17,7 @@ use gatun_engine::addr::Be32;
 use gatun_engine::snapshot::{Pool, Service, Snapshot};
 use gatun_engine::steer::{CLASSES, Steer};
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use tracing::{info, warn};
@@ -56,7 +57,7 @@ pub(super) struct Steering {
 
 impl Steering {
     /// Sets a port up, as far as it can be before anything is received. `flow` comes later, with the local addresses.
-    pub(super) fn new(config: &config::Port, opened: &Opened, workers: usize, steer: &Arc<Steer>) -> Steering {
+    fn new(config: &config::Port, opened: &Opened, workers: usize, steer: &Arc<Steer>) -> Steering {
         let (asked, pollers) = (config.steering, opened.pollers());
         let software = |why: &str| Runs::Software(why.to_owned());
         let runs = match asked {
@@ -73,7 +74,7 @@ impl Steering {
     }
 
     /// Says at start what runs. What was asked for and could not be had is worth a warning.
-    pub(super) fn log(&self, name: &str) {
+    fn log(&self, name: &str) {
         let (asked, runs, why) = self.tell();
         if self.falls > 0 {
             warn!("port {name}: steering falls from {asked} to {runs}: {why}");
@@ -125,6 +126,23 @@ impl Steering {
         self.falls += 1;
         Some(why)
     }
+}
+
+/// Sets up the steering of all ports, and gives who owns which local address.
+pub(super) fn set_up(
+    model: &Model,
+    opened: &[Opened],
+    devices: &[Port],
+    workers: usize,
+    steer: &Arc<Steer>,
+) -> (Vec<Steering>, Owners) {
+    let ports = model.ports.iter().zip(opened);
+    let mut steerings: Vec<_> = ports.map(|(config, port)| Steering::new(config, port, workers, steer)).collect();
+    let (owners, _) = flow(&mut steerings, devices, model, workers, &Owners::new());
+    for (config, steering) in model.ports.iter().zip(&steerings) {
+        steering.log(&config.name);
+    }
+    (steerings, owners)
 }
 
 /// Gives a port our key and our table. An error says why it can not be `rss`.
@@ -189,7 +207,8 @@ pub(super) fn flow(
         if !(matches!(steering.runs, Runs::Flow(_)) && shared_out.as_ref() == Ok(before)) {
             // The old rules go first: cards refuse a second rule for the same packets.
             steering.runs = Runs::Software(String::new());
-            let rules = shared_out.clone().and_then(|owners| rules(port, &owners, &steering.pollers));
+            let create = |matches: &FlowMatch, queue| port.create_flow(matches, queue);
+            let rules = shared_out.clone().and_then(|owners| rules(&owners, &steering.pollers, create));
             steering.runs = rules.map_or_else(Runs::Software, Runs::Flow);
         }
         match &steering.runs {
@@ -203,13 +222,17 @@ pub(super) fn flow(
     (shared_out.ok().filter(|_| runs).unwrap_or_default(), fallen)
 }
 
-/// A rule for each address. Those that were made go again with the first that is refused.
-fn rules(port: &Port, owners: &Owners, pollers: &[usize]) -> Result<Vec<FlowRule>, String> {
+/// A rule for each address, made by `create`. Those that were made go again with the first that is refused.
+fn rules<R, E: Display>(
+    owners: &Owners,
+    pollers: &[usize],
+    create: impl Fn(&FlowMatch, u16) -> Result<R, E>,
+) -> Result<Vec<R>, String> {
     let rule = |(lip, owner): (&Ipv4Addr, &usize)| {
         let queue = pollers.iter().position(|poller| poller == owner);
         let queue = queue.ok_or_else(|| format!("worker {owner} has none of its {} queues", pollers.len()))?;
         let matches = FlowMatch::ipv4_dst(*lip, Ipv4Addr::BROADCAST);
-        port.create_flow(&matches, queue as u16).map_err(|e| format!("the rule for {lip} was refused: {e}"))
+        create(&matches, queue as u16).map_err(|e| format!("the rule for {lip} was refused: {e}"))
     };
     owners.iter().map(rule).collect()
 }
@@ -254,8 +277,8 @@ pub(super) fn view(snapshot: &Arc<Snapshot>, owners: &Owners, worker: usize) -> 
     let owned = |addr: Be32| owners.get(&Ipv4Addr::from(addr)) == Some(&worker);
     let mut view = Snapshot::clone(snapshot);
     for service in view.services.values_mut() {
-        let lips = service.pool.lips.iter().copied().filter(|lip| owned(lip.addr)).collect();
-        *service = Arc::new(Service { pool: Arc::new(Pool { lips }), ..Service::clone(service) });
+        let lips = service.pool.lips().iter().copied().filter(|lip| owned(lip.addr)).collect();
+        *service = Arc::new(Service { pool: Arc::new(Pool::new(lips)), ..Service::clone(service) });
     }
     Arc::new(view)
 }
@@ -263,6 +286,7 @@ pub(super) fn view(snapshot: &Arc<Snapshot>, owners: &Owners, worker: usize) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     fn pool(first: u8, last: u8) -> LaddrPool {
         let addresses = (first..=last).map(|n| IpAddr::from([198, 18, 2, n])).collect();
@@ -328,6 +352,33 @@ mod tests {
     }
 
     #[test]
+    fn each_local_address_has_a_rule_to_a_queue_of_its_owner() {
+        let owners = share_out(&[pool(1, 7)], 3, &Owners::new()).unwrap();
+        let made = rules(&owners, &[2, 0, 1], |matches, queue| Ok::<_, String>((*matches, queue))).unwrap();
+        assert_eq!(made.len(), 7);
+        for (lip, owner) in &owners {
+            let queue = [2, 0, 1].iter().position(|w| w == owner).unwrap() as u16;
+            assert!(made.contains(&(FlowMatch::ipv4_dst(*lip, Ipv4Addr::BROADCAST), queue)), "{lip} of {owner}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_is_refused_takes_the_others_with_it() {
+        let owners = share_out(&[pool(1, 7)], 2, &Owners::new()).unwrap();
+        // Of each rule in the card one clone lives.
+        let (card, asked) = (Arc::new(()), Cell::new(0));
+        let create = |_: &FlowMatch, _| {
+            asked.set(asked.get() + 1);
+            if asked.get() < 5 { Ok(card.clone()) } else { Err("the card is full") }
+        };
+        let error = rules(&owners, &[0, 1], create).unwrap_err();
+        assert!(error.ends_with("was refused: the card is full"), "{error}");
+        assert_eq!((asked.get(), Arc::strong_count(&card)), (5, 1));
+        let error = rules(&owners, &[0], |_, _| Ok::<_, String>(())).unwrap_err();
+        assert_eq!(error, "worker 1 has none of its 1 queues");
+    }
+
+    #[test]
     fn a_worker_sees_its_own_local_addresses_alone() {
         let lip =
             |id, addr: Ipv4Addr| gatun_engine::snapshot::Lip { id: gatun_engine::addr::LipId(id), addr: addr.into() };
@@ -337,15 +388,13 @@ mod tests {
         let mut compiler = config::compile::Compiler::new(neighbors, Vec::new(), 16);
         let mut snapshot = compiler.compile(&model, &config::compile::Shards::NONE).unwrap();
         for service in snapshot.services.values_mut() {
-            *service = Arc::new(Service {
-                pool: Arc::new(Pool { lips: vec![lip(1, a), lip(2, b)] }),
-                ..Service::clone(service)
-            });
+            *service =
+                Arc::new(Service { pool: Arc::new(Pool::new(vec![lip(1, a), lip(2, b)])), ..Service::clone(service) });
         }
         let snapshot = Arc::new(snapshot);
         let seen = |owners: &Owners, worker| -> Vec<Vec<Ipv4Addr>> {
             let view = view(&snapshot, owners, worker);
-            view.services.values().map(|s| s.pool.lips.iter().map(|l| l.addr.into()).collect()).collect()
+            view.services.values().map(|s| s.pool.lips().iter().map(|l| l.addr.into()).collect()).collect()
         };
         let owners = Owners::from([(a, 1), (b, 0)]);
         assert_eq!(seen(&owners, 0), [[b], [b]]);

@@ -123,23 +123,22 @@ fn removed_udp(s: &mut Script) {
 }
 
 fn table_full(s: &mut Script) {
-    for n in 0..10 {
-        s.wan(syn(&format!("198.18.1.1:{}", 40_000 + n), WEB));
+    let client = |n: u16| format!("198.18.1.1:{}", 40_000 + n);
+    for n in 0..8 {
+        s.tcp(&client(n), WEB).open();
     }
+    s.wan(syn(&client(8), WEB));
+    s.wan(syn(&client(9), WEB));
     // Those that are there go on.
-    let mut c = s.tcp("198.18.1.1:40000", WEB);
-    c.seq += 1;
-    c.syn_ack();
-    c.ack();
+    let mut c = s.tcp(&client(0), WEB);
+    (c.seq, c.server_seq) = (c.seq + 1, c.server_seq + 1);
     c.send(b"hello");
-    // One ends, and its seat is free.
-    let mut c = s.tcp("198.18.1.1:40001", WEB);
+    c.reply(b"world");
+    // One ends: the next client gets its seat, and the one after that the seat of this half-open connection.
+    let mut c = s.tcp(&client(1), WEB);
     c.seq += 1;
-    c.syn_ack();
-    c.ack();
     let rst = c.client("R");
     c.wan(rst);
-    s.after(10.0);
     s.wan(syn("198.18.1.1:41000", WEB));
     s.wan(syn("198.18.1.1:41001", WEB));
 }

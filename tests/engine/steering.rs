@@ -8,8 +8,9 @@ use gatun_engine::addr::{Be32, LcoreId, PortId, Proto};
 use gatun_engine::conn::key::Key4;
 use gatun_engine::conn::record::{Cursor, EventKind, Record};
 use gatun_engine::conn::state::State;
+use gatun_engine::frame::Meta;
 use gatun_engine::steer::Steer;
-use gatun_engine::testkit::lab::{Arrival, Step, mac_of};
+use gatun_engine::testkit::lab::{Arrival, Buf, Step, mac_of};
 use gatun_engine::testkit::{repair, text};
 use gatun_engine::verdict::{DropReason, Verdict};
 use gatun_engine::wire::tcp::{ACK, FIN, RST, SYN};
@@ -127,6 +128,34 @@ proptest! {
             everybody_is_at_home(&b)?;
         }
         prop_assert_eq!((b.drops(DropReason::NotHome), b.drops(DropReason::Bug)), (0, 0));
+    }
+
+    /// Whatever keeps the packets of a flow together; else their order is anybody's.
+    #[test]
+    fn a_burst_that_many_lcores_share_gives_what_its_packets_give_one_by_one_on_one_lcore(
+        conversation in conversation(), shards in 2u8..=8, split in 2usize..64, arrival in proptest::sample::select(vec![
+            Arrival::Rss, Arrival::FewQueues, Arrival::First, Arrival::Wrong, Arrival::OwnKey, Arrival::OwnTable,
+            Arrival::StaleHash, Arrival::FlowByLip, Arrival::FlowByPortMask,
+        ]),
+    ) {
+        let run = |shards, arrival, split| {
+            let mut b = Bench::new(&shared_servers(), &Options { shards, arrival, ..Options::default() });
+            let frames: Vec<Buf> = conversation.iter().map(|t| {
+                let (port, frame) = said(&b, t.what);
+                Buf::new(&frame, Meta { port, ..Meta::default() })
+            }).collect();
+            let mut sent = Vec::new();
+            for frames in frames.chunks(split) {
+                sent.extend(b.gateway.lab.arrive(frames.iter().cloned()));
+            }
+            prop_assert_eq!(b.drops(DropReason::NotHome), 0);
+            everybody_is_at_home(&b)?;
+            let (lan, wan): (Vec<_>, Vec<_>) = sent.into_iter().partition(|s| s.port == LAN);
+            let mut wan: Vec<Vec<u8>> = wan.into_iter().map(|s| s.frame).collect();
+            wan.sort();
+            Ok((wan, lan.len()))
+        };
+        prop_assert_eq!(run(shards, arrival, split)?, run(1, Arrival::Rss, 1)?);
     }
 
     #[test]

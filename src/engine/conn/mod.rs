@@ -170,6 +170,20 @@ impl<M: Memory> Conns<M> {
         self.index.prefetch(hash);
     }
 
+    /// Loads a connection that is looked at soon.
+    #[inline(always)]
+    pub fn prefetch(&self, id: ConnId) {
+        prefetch(&self.slab, id.index());
+    }
+
+    /// Loads what [`Conns::remove`] needs. The connection itself should be in the cache.
+    #[inline(always)]
+    pub fn prefetch_removal(&self, id: ConnId) {
+        let Some(conn) = self.slab.get(id.index()) else { return };
+        conn.keys.iter().for_each(|key| self.index.prefetch(self.hash(key)));
+        prefetch(&self.links, id.index());
+    }
+
     /// Looks in the first bucket for the connection that is most likely the one, and loads it, or else the second bucket.
     /// The first bucket should be in the cache.
     #[inline(always)]

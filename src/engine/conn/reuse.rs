@@ -100,6 +100,12 @@ impl<M: Memory> Recent<M> {
         set.low[way] = tag.low;
     }
 
+    /// Loads what is known of a lease.
+    #[inline(always)]
+    pub fn prefetch(&self, lease: LeaseId) {
+        crate::mem::prefetch(&self.sets, self.place(lease).0);
+    }
+
     /// A sequence number that the server of the last connection of this lease takes for new, if it may still remember that
     /// connection: what it expects next, rounded up.
     pub fn recall(&self, lease: LeaseId, now: Tick) -> Option<u32> {

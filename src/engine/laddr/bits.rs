@@ -28,23 +28,29 @@ impl Bits {
     pub(super) fn except(&self, other: &Bits) -> Bits {
         Bits(core::array::from_fn(|w| self.0[w] & !other.0[w]))
     }
-    pub(super) fn complement(&self) -> Bits {
-        Bits(self.0.map(|w| !w))
-    }
     /// The first member for which `good` holds, from `start` on and around.
-    pub(super) fn pick(&self, start: u16, mut good: impl FnMut(u16) -> bool) -> Option<u16> {
-        let (word, above) = (usize::from(start / 64), u64::MAX << (start % 64));
-        for n in 0..=8 {
-            let w = (word + n) % 8;
-            let mut left = self.0[w] & if n == 0 { above } else { u64::MAX } & if n == 8 { !above } else { u64::MAX };
-            while left != 0 {
-                let i = (w * 64) as u16 + left.trailing_zeros() as u16;
-                if good(i) {
-                    return Some(i);
-                }
-                left &= left - 1;
-            }
-        }
-        None
+    pub(super) fn pick(&self, start: u16, good: impl FnMut(u16) -> bool) -> Option<u16> {
+        pick(|w| self.0[w], start, good)
     }
+    /// As [`Bits::pick`], of those that are no members.
+    pub(super) fn pick_other(&self, start: u16, good: impl FnMut(u16) -> bool) -> Option<u16> {
+        pick(|w| !self.0[w], start, good)
+    }
+}
+
+#[inline(always)]
+fn pick(word_of: impl Fn(usize) -> u64, start: u16, mut good: impl FnMut(u16) -> bool) -> Option<u16> {
+    let (word, above) = (usize::from(start / 64), u64::MAX << (start % 64));
+    for n in 0..=8 {
+        let w = (word + n) % 8;
+        let mut left = word_of(w) & if n == 0 { above } else { u64::MAX } & if n == 8 { !above } else { u64::MAX };
+        while left != 0 {
+            let i = (w * 64) as u16 + left.trailing_zeros() as u16;
+            if good(i) {
+                return Some(i);
+            }
+            left &= left - 1;
+        }
+    }
+    None
 }

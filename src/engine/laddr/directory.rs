@@ -4,7 +4,7 @@
 //! probed in line and moved back when one before them goes, so that there are no tombstones and a long life costs
 //! nothing. It never grows: at most three quarters of it are ever used.
 
-use crate::mem::{Memory, OutOfMemory};
+use crate::mem::{Memory, OutOfMemory, prefetch};
 
 #[derive(Clone, Copy, PartialEq, Eq, zerocopy::FromZeros)]
 #[repr(C)]
@@ -44,6 +44,12 @@ impl<M: Memory> Directory<M> {
             #[cfg(test)]
             finds: Default::default(),
         })
+    }
+
+    /// Loads the entry where a search for this hash begins.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hash: u32) {
+        prefetch(&self.entries, self.home(hash));
     }
 
     /// The seat with this hash for which `same` holds.

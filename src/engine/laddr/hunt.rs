@@ -17,7 +17,6 @@ pub(super) struct Hunt<'a, F> {
     pub(super) now: Tick,
     /// The caller's word on a lease, its LIP and its lport.
     pub(super) good: F,
-    pub(super) print: Option<u32>,
     pub(super) no_memory: bool,
 }
 
@@ -34,11 +33,11 @@ impl<M: Memory> Ports<M> {
         {
             return Some(lease);
         }
-        if let Some(lease) = self.open_lip(hunt, class) {
+        if let Some(lease) = self.open_lip(hunt, class, group) {
             return Some(lease);
         }
         // The group may be gone with its last chunk, when that was found to be empty.
-        let print = hunt.print();
+        let print = hunt.want.pool.print();
         if let Some(group) = self.store.group(hunt.want.endpoint, class) {
             let group = self.store.groups[group];
             let finding = Finding { no_free: group.open == NONE, all_opened: group.print == print };
@@ -52,24 +51,27 @@ impl<M: Memory> Ports<M> {
         &mut self,
         hunt: &mut Hunt<'_, F>,
         class: Class,
+        group: Option<u32>,
     ) -> Option<Lease> {
         let want = hunt.want;
-        let print = hunt.print();
-        if self.store.group(want.endpoint, class).is_some_and(|g| self.store.groups[g].print == print) {
+        let print = want.pool.print();
+        // The group may be gone with its last chunk, when that was found to be empty.
+        let group = group.filter(|g| self.store.is_group(*g, want.endpoint, class));
+        if group.is_some_and(|g| self.store.groups[g].print == print) {
             return None;
         }
         if self.store.chunks.is_full() && hunt.no_memory {
             return None;
         }
-        let lips = &want.pool.lips;
+        let lips = want.pool.lips();
         let first = want.start as usize % lips.len().max(1);
         let mut all_opened = true;
         for (pos, lip) in lips.iter().enumerate().cycle().skip(first).take(lips.len()) {
-            if lip.addr == want.rip || self.store.find(want.endpoint, lip.id, class).is_some() {
+            if lip.addr == want.rip || group.is_some() && self.store.find(want.endpoint, lip.id, class).is_some() {
                 continue;
             }
             all_opened = false;
-            let Some(c) = self.store.open(want.endpoint, lip.id, pos as u16, class) else {
+            let Some(c) = self.store.open(want.endpoint, lip.id, pos as u16, class, group) else {
                 hunt.no_memory = true;
                 return None;
             };
@@ -158,7 +160,7 @@ impl<M: Memory> Ports<M> {
         } {
             return None;
         }
-        let lips = &hunt.want.pool.lips;
+        let lips = hunt.want.pool.lips();
         let here = |lip: &Lip| lip.id.0 == chunk.lip;
         let pos = match lips.get(usize::from(chunk.pos)) {
             Some(lip) if here(lip) => usize::from(chunk.pos),
@@ -173,7 +175,7 @@ impl<M: Memory> Ports<M> {
         let lport = |i| Be16::new(hunt.steer.lport(base, class, i));
         let mut good = |i| good(lease_id(c, i), lip, lport(i));
         let i = match from {
-            Origin::Free => self.store.free(c).pick(start, good)?,
+            Origin::Free => self.store.bits(c).pick_other(start, good)?,
             Origin::Quarantine => {
                 let [young, old] = self.store.resting(c);
                 old.pick(start, &mut good).or_else(|| young.pick(start, good))?
@@ -186,7 +188,7 @@ impl<M: Memory> Ports<M> {
     /// The next LIP of the pool that has ports of this class in use, and its chunk.
     pub(super) fn next_in_use(&mut self, want: &Want<'_>, class: Class) -> Option<(u32, Lip)> {
         let group = self.store.group(want.endpoint, class)?;
-        let lips = &want.pool.lips;
+        let lips = want.pool.lips();
         let hand = usize::from(self.store.groups[group].hand) + 1;
         let (pos, c, lip) = lips.iter().enumerate().cycle().skip(hand % lips.len().max(1)).take(lips.len()).find_map(
             |(pos, lip)| {
@@ -196,16 +198,5 @@ impl<M: Memory> Ports<M> {
         )?;
         self.store.groups[group].hand = pos as u16;
         Some((c, lip))
-    }
-}
-
-impl<F> Hunt<'_, F> {
-    /// A hash of the ids of the pool's LIPs, never 0: what is known of one pool does not hold for another.
-    pub(super) fn print(&mut self) -> u32 {
-        let lips = &self.want.pool.lips;
-        *self.print.get_or_insert_with(|| {
-            let mix = |h: u64, lip: &Lip| (h ^ u64::from(lip.id.0)).wrapping_mul(0x9fb2_1c65_1e98_df25).rotate_left(29);
-            (lips.iter().fold(lips.len() as u64, mix) >> 16) as u32 | 1
-        })
     }
 }

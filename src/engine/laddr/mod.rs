@@ -165,13 +165,13 @@ impl<M: Memory> Ports<M> {
         now: Tick,
         free: impl FnMut(LeaseId, Lip, Be16) -> bool,
     ) -> Result<Lease, NoPort> {
-        let mut hunt = Hunt { steer, want, now, good: free, print: None, no_memory: false };
+        let mut hunt = Hunt { steer, want, now, good: free, no_memory: false };
         let at_home = steer.owner(want.class) == self.lcore;
         if at_home && let Some(lease) = self.free_in(&mut hunt, want.class) {
             return Ok(lease);
         }
         let others = self.classes(steer) & !bit(want.class);
-        let may = self.store.spent.may_have_free(want.endpoint, hunt.print());
+        let may = self.store.spent.may_have_free(want.endpoint, want.pool.print());
         if let Some(lease) = from(others & may, want.class).find_map(|class| self.free_in(&mut hunt, class)) {
             return Ok(lease);
         }
@@ -206,7 +206,8 @@ impl<M: Memory> Ports<M> {
             return Err(AdoptError::Elsewhere);
         }
         let found = self.store.find(endpoint, lip.id, class);
-        let c = found.or_else(|| self.store.open(endpoint, lip.id, u16::MAX, class)).ok_or(AdoptError::NoMemory)?;
+        let open = |store: &mut Store<M>| store.open(endpoint, lip.id, u16::MAX, class, store.group(endpoint, class));
+        let c = found.or_else(|| open(&mut self.store)).ok_or(AdoptError::NoMemory)?;
         self.store.rotate(c, now);
         let taken = self.store.in_use(c).has(i);
         if !taken {
@@ -246,6 +247,22 @@ impl<M: Memory> Ports<M> {
                 .filter(move |i| ports.has(*i))
                 .map(move |i| (lease_id(c, i), lip, Be16::new(steer.lport(base, class, i))))
         })
+    }
+
+    /// Loads what [`Ports::take`] begins with.
+    #[inline(always)]
+    pub fn prefetch(&self, endpoint: EndpointId, class: Class) {
+        self.store.prefetch_group(endpoint, class);
+    }
+    /// Loads a port that is given back soon.
+    #[inline(always)]
+    pub fn prefetch_lease(&self, id: LeaseId) {
+        self.store.prefetch_chunk(id.0 / u32::from(PORTS));
+    }
+    /// Loads the rest of what belongs to it, once that is in the cache.
+    #[inline(always)]
+    pub fn prefetch_around(&self, id: LeaseId) {
+        self.store.prefetch_around(id.0 / u32::from(PORTS));
     }
 
     /// The class of a taken port: that of its reply.

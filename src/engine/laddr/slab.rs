@@ -3,7 +3,7 @@
 //! It owns the seats; who holds an index decides what lives there. It never grows and never touches a seat that was not
 //! yet used.
 
-use crate::mem::{Memory, OutOfMemory, Plain};
+use crate::mem::{Memory, OutOfMemory, Plain, prefetch};
 use core::ops::{Index, IndexMut};
 
 /// The index of nothing.
@@ -54,6 +54,9 @@ impl<M: Memory, T: Seat> Slab<M, T> {
         self.used -= 1;
     }
 
+    pub(super) fn prefetch(&self, index: u32) {
+        prefetch(&self.seats, index as usize);
+    }
     pub(super) fn get(&self, index: u32) -> Option<&T> {
         self.seats.get(index as usize)
     }

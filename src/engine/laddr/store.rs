@@ -12,7 +12,7 @@ use super::directory::{Directory, hash};
 use super::slab::{NONE, Seat, Slab};
 use super::spent::Spent;
 use crate::addr::{Class, EndpointId, LipId};
-use crate::mem::{Memory, OutOfMemory};
+use crate::mem::{Memory, OutOfMemory, prefetch};
 use crate::steer::{PORTS, RESERVED};
 use crate::time::{Tick, Ticks};
 
@@ -161,19 +161,45 @@ impl<M: Memory> Store<M> {
         })
     }
     pub(super) fn group(&self, endpoint: EndpointId, class: Class) -> Option<u32> {
-        self.by_group.find(hash(group_key(endpoint.0, class.0)), |g| {
-            let group = &self.groups[g];
-            group.endpoint == endpoint.0 && group.class == class.0
-        })
+        self.by_group.find(hash(group_key(endpoint.0, class.0)), |g| self.is_group(g, endpoint, class))
+    }
+    /// Is this seat the group of these?
+    pub(super) fn is_group(&self, g: u32, endpoint: EndpointId, class: Class) -> bool {
+        let group = &self.groups[g];
+        group.chunks > 0 && group.endpoint == endpoint.0 && group.class == class.0
     }
 
-    /// An empty chunk in the open ring. To be settled, like after any change.
-    pub(super) fn open(&mut self, endpoint: EndpointId, lip: LipId, pos: u16, class: Class) -> Option<u32> {
+    /// Loads what a search for the ports of an endpoint and class begins with.
+    pub(super) fn prefetch_group(&self, endpoint: EndpointId, class: Class) {
+        self.by_group.prefetch(hash(group_key(endpoint.0, class.0)));
+    }
+    /// Loads a chunk.
+    pub(super) fn prefetch_chunk(&self, c: u32) {
+        self.chunks.prefetch(c);
+        prefetch(&self.bits, c as usize);
+    }
+    /// Loads what goes with a chunk that is freed. The chunk itself should be in the cache.
+    pub(super) fn prefetch_around(&self, c: u32) {
+        let Some(chunk) = self.chunks.get(c).filter(|chunk| chunk.ring != Ring::Nowhere) else { return };
+        self.groups.prefetch(chunk.group);
+        self.by_chunk.prefetch(hash(chunk_key(chunk.endpoint, chunk.lip, chunk.class)));
+        self.by_group.prefetch(hash(group_key(chunk.endpoint, chunk.class)));
+    }
+
+    /// An empty chunk in the open ring, of a group if there is one. To be settled, like after any change.
+    pub(super) fn open(
+        &mut self,
+        endpoint: EndpointId,
+        lip: LipId,
+        pos: u16,
+        class: Class,
+        group: Option<u32>,
+    ) -> Option<u32> {
         if self.chunks.is_full() {
             return None;
         }
         let (endpoint, lip, class) = (endpoint.0, lip.0, class.0);
-        let group = match self.group(EndpointId(endpoint), Class(class)) {
+        let group = match group {
             Some(group) => group,
             None => {
                 let group = self.groups.take(Group { endpoint, class, ..NO_GROUP })?;
@@ -189,9 +215,9 @@ impl<M: Memory> Store<M> {
         Some(c)
     }
 
-    /// The free ports of a chunk.
-    pub(super) fn free(&self, c: u32) -> Bits {
-        self.bits[c as usize].complement()
+    /// The ports of a chunk that are not free.
+    pub(super) fn bits(&self, c: u32) -> &Bits {
+        &self.bits[c as usize]
     }
     /// The ports of a chunk in quarantine: young and old.
     pub(super) fn resting(&self, c: u32) -> [Bits; 2] {

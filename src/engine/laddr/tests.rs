@@ -14,7 +14,7 @@ fn steer(lcores: u8) -> Steer {
 
 fn pool(lips: u16) -> Pool {
     let lip = |n| Lip { id: LipId(n), addr: Be32::new(0x0a00_0000 + u32::from(n)) };
-    Pool { lips: (1..=lips).map(lip).collect() }
+    Pool::new((1..=lips).map(lip).collect())
 }
 
 fn want(pool: &Pool, class: Class, start: u32) -> Want<'_> {
@@ -255,13 +255,14 @@ fn a_sweep_ends_quarantines_within_its_budget_and_gives_the_memory_back() {
 
 #[test]
 fn a_lip_that_is_the_server_itself_is_never_used() {
-    let (steer, mut pool) = (steer(128), pool(3));
-    pool.lips[1].addr = Be32::new(RIP);
+    let mut lips = pool(3).lips().to_vec();
+    lips[1].addr = Be32::new(RIP);
+    let (steer, mut pool) = (steer(128), Pool::new(lips));
     let mut ports = ports(3, 0, 0);
     let leases = take_all(&mut ports, &steer, &pool, 0);
     assert_eq!(leases.len(), 2 * 504);
     assert!(leases.iter().all(|l| l.lip.addr != Be32::new(RIP)));
-    pool.lips = vec![pool.lips[1]];
+    pool = Pool::new(vec![pool.lips()[1]]);
     assert_eq!(ports.take(&steer, &want(&pool, Class(0), 0), NOW, any_port), Err(NoPort::Exhausted));
 }
 
@@ -275,7 +276,7 @@ fn a_pool_without_addresses_is_exhausted() {
 #[test]
 fn two_pools_that_share_a_lip_never_lease_the_same_port() {
     let (steer, all) = (steer(64), pool(3));
-    let (a, b) = (Pool { lips: all.lips[..2].to_vec() }, Pool { lips: all.lips[1..].to_vec() });
+    let (a, b) = (Pool::new(all.lips()[..2].to_vec()), Pool::new(all.lips()[1..].to_vec()));
     let mut ports = ports(6, 0, 0);
     let mut seen = HashSet::new();
     let mut exhausted = [false; 2];
@@ -284,7 +285,7 @@ fn two_pools_that_share_a_lip_never_lease_the_same_port() {
         match ports.take(&steer, &want(pool, Class(0), n), NOW, any_port) {
             Ok(lease) => {
                 assert!(!exhausted[side]);
-                assert!(pool.lips.contains(&lease.lip));
+                assert!(pool.lips().contains(&lease.lip));
                 assert!(seen.insert((lease.lip.id, lease.lport.host())));
             }
             Err(error) => {
@@ -314,14 +315,15 @@ fn when_all_chunks_are_used_up_other_classes_still_help_and_then_it_says_so() {
     }
     assert_eq!(ports.take(&steer, &want(&pool, Class(0), 1), NOW, any_port), Err(NoPort::NoMemory));
     assert_eq!(ports.take(&steer, &want(&pool, Class(64), 1), NOW, any_port), Err(NoPort::NoMemory));
-    let got = ports.adopt(&steer, EndpointId(4), Be32::new(1), Be16::new(1), pool.lips[0], own_port(&steer, 1, 1), NOW);
+    let got =
+        ports.adopt(&steer, EndpointId(4), Be32::new(1), Be16::new(1), pool.lips()[0], own_port(&steer, 1, 1), NOW);
     assert_eq!(got, Err(AdoptError::NoMemory));
     assert_eq!(ports.stats().chunks, 1);
 }
 
 /// A port of lcore 0 towards (rip, rport).
 fn own_port(steer: &Steer, rip: u32, rport: u16) -> Be16 {
-    let base = steer.hash4(Be32::new(rip), pool(1).lips[0].addr, Be16::new(rport), Be16::new(0));
+    let base = steer.hash4(Be32::new(rip), pool(1).lips()[0].addr, Be16::new(rport), Be16::new(0));
     Be16::new(steer.lport(base, Class(0), 99))
 }
 
@@ -335,7 +337,7 @@ fn ports_that_the_caller_refuses_are_skipped_and_stay_free() {
     while let Ok(lease) = ports.take(&steer, &want(&pool, Class(0), 0), NOW, good) {
         assert!(good(lease.id, lease.lip, lease.lport) && got.insert(lease.lport.host()));
     }
-    let base = steer.hash4(Be32::new(RIP), pool.lips[1].addr, Be16::new(80), Be16::new(0));
+    let base = steer.hash4(Be32::new(RIP), pool.lips()[1].addr, Be16::new(80), Be16::new(0));
     let all = (RESERVED..PORTS).filter(|i| !steer.lport(base, Class(0), *i).is_multiple_of(3)).count();
     assert_eq!(got.len(), all);
     assert_eq!(ports.stats().chunks, 1, "a chunk is not kept for ports that are refused");
@@ -346,7 +348,7 @@ fn ports_that_the_caller_refuses_are_skipped_and_stay_free() {
 fn a_restored_connection_gets_its_own_port_or_hears_why_not() {
     let (steer, pool) = (steer(2), pool(1));
     let mut ports = ports(2, 2, 0);
-    let lip = pool.lips[0];
+    let lip = pool.lips()[0];
     let adopt = |ports: &mut Ports<Heap>, lport: u16, now| {
         ports.adopt(&steer, EndpointId(3), Be32::new(RIP), Be16::new(80), lip, Be16::new(lport), now)
     };
@@ -454,7 +456,7 @@ fn run(ops: Vec<Op>, modulus: u16, fill: bool, quarantines: usize) -> Result<(),
     let mut rested: HashMap<Port, Tick> = HashMap::new();
     let mut order: Vec<Port> = Vec::new();
     let all: HashSet<(LipId, u16)> = pool
-        .lips
+        .lips()
         .iter()
         .flat_map(|lip| (1024..=u16::MAX).map(move |p| (*lip, p)))
         .filter(|(lip, p)| {
@@ -508,7 +510,7 @@ fn run(ops: Vec<Op>, modulus: u16, fill: bool, quarantines: usize) -> Result<(),
             }
             Op::Adopt { which } => {
                 let (lip, lport) = *all.iter().min_by_key(|p| (p.1 as usize).wrapping_mul(31) ^ which).unwrap();
-                let lip = *pool.lips.iter().find(|l| l.id == lip).unwrap();
+                let lip = *pool.lips().iter().find(|l| l.id == lip).unwrap();
                 let port = (EndpointId(1), lip.id, lport);
                 let got = ports.adopt(&steer, port.0, Be32::new(RIP), Be16::new(80), lip, Be16::new(lport), now);
                 prop_assert_eq!(got.err(), held.contains_key(&port).then_some(AdoptError::Taken));

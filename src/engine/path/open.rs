@@ -46,9 +46,9 @@ pub(super) fn miss<M: Memory>(
     if head.ttl <= 1 {
         return Err(PuntReason::TtlExceeded.into());
     }
-    let to_client = shared.next_hop(client.src())?;
     let real = shard.schedule(service).and_then(|i| service.reals.get(i)).ok_or(PuntReason::NoServer)?;
-    let to_server = shared.next_hop(real.addr)?;
+    shard.expect(real, class);
+    let (to_client, to_server) = (shared.next_hop(client.src())?, shared.next_hop(real.addr)?);
     let seq = sequence(frame, head).host();
     let what = Opening { client, class, service, real, next_hops: [to_server, to_client], seq };
     let id = shard.open(shared, now, &what, &mut |forget| reset::forget(shared, &forget, emit))?;

@@ -110,7 +110,7 @@ impl<M: Memory> Shard<M> {
             let mut from = want.class.0;
             for _ in 0..GROUPS {
                 let Some(class) = first_from(classes, from) else { break };
-                if want.pool.lips.len() == 1 {
+                if want.pool.lips().len() == 1 {
                     classes &= !(1 << class);
                 }
                 self.pressed.hand = (class + 1) % CLASSES as u8;

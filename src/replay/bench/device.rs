@@ -109,6 +109,7 @@ impl<'a> Device<'a> {
     pub fn pass(&mut self) -> Result<Pass, OutOfMemory> {
         let memory = HugePages { eal: self.eal.clone(), socket: None };
         let mut lcore: Lcore<HugePages, Packet> = self.plan.lcore(&memory, 0, self.plan.seed, Tick(0))?;
+        self.io.stats = lcore.shard.stats.clone();
         let mut mbufs = ArrayVec::new();
         let mut batch = Batch::new();
         let mut spent = Duration::ZERO;

@@ -233,16 +233,38 @@ impl Lab {
 
     /// As [`Lab::input`], for a frame in any form.
     pub fn frame(&mut self, mut buf: Buf) -> Step {
-        let (steer, snapshot) = (&self.plan.shared.steer, self.plan.shared.snapshot());
-        let card = self.cards.get_mut(buf.meta.port.index());
-        let (first, rss) = card.map_or((LcoreId(0), None), |card| card.deliver(self.now, steer, snapshot, buf.bytes()));
-        buf.meta.rss = rss;
+        let first = self.deliver(&mut buf);
         self.wires.log.clear();
         self.events.clear();
         self.turn(first, buf, Source::Port);
         self.settle();
         let (redirects, verdict) = self.wires.outcome();
         Step { first, redirects, verdict, sent: self.take(), events: core::mem::take(&mut self.events) }
+    }
+
+    /// The lcore that the card of its port gives a frame to.
+    fn deliver(&mut self, buf: &mut Buf) -> LcoreId {
+        let (steer, snapshot) = (&self.plan.shared.steer, self.plan.shared.snapshot());
+        let Some(card) = self.cards.get_mut(buf.meta.port.index()) else { return LcoreId(0) };
+        let (to, rss) = card.deliver(self.now, steer, snapshot, buf.bytes());
+        buf.meta.rss = rss;
+        to
+    }
+
+    /// Several frames at once, 64 at most: each lcore works on what its queues got before it sees what others hand over.
+    /// What left because of them.
+    pub fn arrive(&mut self, frames: impl Iterator<Item = Buf>) -> Vec<Sent> {
+        let mut queues: Vec<Batch<Buf>> = self.lcores.iter().map(|_| Batch::new()).collect();
+        for mut buf in frames {
+            let to = self.deliver(&mut buf);
+            queues[to.index()].push(buf);
+        }
+        for (lcore, queue) in self.lcores.iter_mut().zip(&mut queues) {
+            lcore.turn(self.now, &mut self.wires, queue, Source::Port);
+            lcore.finish(self.now, &mut self.wires);
+        }
+        self.settle();
+        self.take()
     }
 
     /// Several frames in one burst, to one lcore: what left because of them.

@@ -80,7 +80,7 @@ impl Arrival {
 const ROOM: u8 = 2;
 
 /// The card of one port.
-pub(super) struct Card {
+pub struct Card {
     arrival: Arrival,
     /// What [`Arrival::OwnKey`] hashes with.
     own: Option<Steer>,
@@ -93,7 +93,8 @@ pub(super) struct Card {
 }
 
 impl Card {
-    pub(super) fn new(arrival: Arrival, steer: &Steer) -> Card {
+    /// A card that was given the key and the table of `steer`.
+    pub fn new(arrival: Arrival, steer: &Steer) -> Card {
         let queues = usize::from(arrival.queues(steer.lcores()));
         let other = || Steer::new(Steer::key_from_seed(u64::from(steer.key()[0]) + 1), steer.lcores()).ok();
         let own = if arrival == Arrival::OwnKey { other() } else { None };
@@ -101,13 +102,7 @@ impl Card {
     }
 
     /// The lcore that a frame comes to, and the hash that is written down with it.
-    pub(super) fn deliver(
-        &mut self,
-        now: Tick,
-        steer: &Steer,
-        snapshot: &Snapshot,
-        frame: &[u8],
-    ) -> (LcoreId, Option<u32>) {
+    pub fn deliver(&mut self, now: Tick, steer: &Steer, snapshot: &Snapshot, frame: &[u8]) -> (LcoreId, Option<u32>) {
         let queues = self.arrival.queues(steer.lcores());
         let hash = hash(steer, frame);
         let table = |hash: Option<u32>| hash.map_or(0, |h| steer.owner(Steer::class(h)).0);
