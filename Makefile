@@ -1,10 +1,12 @@
 # What there is to do here. `make help` lists it.
 
-# The Debian packages: to build, to run what was built, for `make bench-rig`, and for the demo and the end-to-end tests.
-# docker/Dockerfile has the same, but for the rig's.
+# The Debian packages: to build, to run what was built, and for the demo and the end-to-end tests. docker/Dockerfile has the
+# same.
 BUILD_PACKAGES = libdpdk-dev libclang-dev pkg-config gcc libc6-dev
 RUN_PACKAGES = dpdk librte-meta-bus librte-meta-mempool librte-meta-net iproute2 ethtool
-BENCH_PACKAGES = dpdk-dev util-linux
+# To count instructions; and for `make bench-rig`.
+BENCH_PACKAGES = valgrind
+RIG_PACKAGES = dpdk-dev util-linux
 LAB_PACKAGES = iproute2 ethtool procps python3 nginx-light curl wrk iperf3 tcpdump traceroute iputils-ping
 
 CARGO ?= cargo
@@ -13,7 +15,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test build release bench-rig bench-capsule check clean deps rust
+.PHONY: help demo test bench gates build release check bench-rig bench-capsule clean deps rust
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -26,6 +28,15 @@ demo: rust deps ## show gatun between real kernels: client, gateway and two serv
 test: rust deps ## all tests: unit, pcap cases, DPDK on virtual devices, end to end in namespaces
 	@tests/e2e/all.sh
 
+bench: rust deps ## measure all that there is a goal for, and print how far it is (under 10 minutes, on an idle machine)
+	@benches/all.sh
+
+# GATES=record: take what is found as the new measure.
+gates: rust deps ## what must not get worse: instructions, heap and system calls, work a turn, the share at 1 M connections
+	$(CARGO) bench -q -p gatun-bench --no-run --bench instructions --bench paired
+	@GATES='$(GATES)' $(CARGO) bench -q -p gatun-bench --bench instructions -- gate
+	@GATES='$(GATES)' benches/huge-pages.sh 300 $(CARGO) bench -q -p gatun-bench --bench paired -- gate
+
 build: rust deps ## a build for working on gatun
 	$(CARGO) build
 
@@ -33,7 +44,7 @@ release: rust deps ## the build to install: target/release/gatun
 	$(CARGO) build --release --locked
 
 bench-rig: rust deps ## gatun and testpmd by turns between two ports of gatun-loadgen, in 6 minutes (ARGS="--pairs 3 --only G11@1k")
-	@tests/e2e/deps.sh $(BENCH_PACKAGES)
+	@tests/e2e/deps.sh $(RIG_PACKAGES)
 	$(CARGO) --config 'target."cfg(all())".runner = "$(CURDIR)/tests/e2e/as-root.sh"' bench --bench rig -- $(ARGS)
 
 check: rust deps ## formatting and lints
@@ -48,7 +59,7 @@ clean: ## remove what was built
 	$(CARGO) clean
 
 deps: ## install the Debian packages that are missing
-	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(RUN_PACKAGES) $(LAB_PACKAGES))
+	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(RUN_PACKAGES) $(LAB_PACKAGES) $(BENCH_PACKAGES))
 
 rust: # is there a Rust that can build gatun?
 	@have=$$($(CARGO) --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'); \

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# `make bench`: all benches one after the other, and then what they found. One that fails does not keep the others from it.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+trap 'exit 130' INT
+trap 'exit 143' TERM
+# For ten million connections: 1.4 GB of tables, in pages of 2 MiB.
+readonly pages=1000
+
+failed=()
+# bench NAME [COMMAND...]: one of them, run by a command.
+bench() {
+    local name=$1 start=$SECONDS
+    shift
+    printf '\n=== %s\n' "$name"
+    "$@" cargo bench -q -p gatun-bench --bench "$name" </dev/null || failed+=("$name")
+    echo "=== $name: $((SECONDS - start)) s"
+}
+
+echo "=== building"
+cargo bench -p gatun-bench --no-run </dev/null || exit 1
+out=${CARGO_TARGET_DIR:-target}/bench
+rm -f "$out"/{instructions,micro,paired,summary}.json
+bench instructions
+bench micro
+bench paired benches/huge-pages.sh "$pages"
+bench summary
+echo "$SECONDS s in all; figures are in $out/summary.json"
+if ((${#failed[@]} > 0)); then
+    echo "failed: ${failed[*]}" >&2
+    exit 1
+fi
