@@ -253,7 +253,7 @@ impl<M: Memory> Shard<M> {
             return Err(DropReason::WheelFull);
         }
         if tcp {
-            self.warm(&shared.snapshot().settings, now, id, lease.id, what.seq);
+            self.warm(&shared.snapshot().settings, now, id, what.seq);
         }
         self.stats.real(real.id).conns.add(1);
         self.stats.lcore.conns_opened.add(1);
@@ -346,7 +346,7 @@ impl<M: Memory> Shard<M> {
             conn.has(flags::NEXT_SEQ).then_some(conn.ext)
         };
         if let (true, Some(next_seq), Release::Quarantine) = (state.is_closing(), expected, release) {
-            self.recent.remember(conn.lease, next_seq, conn.last_seen, now);
+            self.recent.remember(self.conns.reply_hash(id), next_seq, conn.last_seen, now);
         }
         if conn.has(flags::EXT) {
             self.exts.give_back(conn.ext);

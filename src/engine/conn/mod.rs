@@ -245,6 +245,11 @@ impl<M: Memory> Conns<M> {
         &mut self.slab[id.index()]
     }
 
+    /// The hash of the tuple of a connection's replies.
+    pub fn reply_hash(&self, id: ConnId) -> u64 {
+        self.hash(self.conn(id).key(Dir::Out))
+    }
+
     /// Is there a connection with this key?
     pub fn exists(&self, key: &Key4) -> bool {
         self.find(self.hash(key), key).is_some()

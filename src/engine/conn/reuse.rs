@@ -2,11 +2,9 @@
 //! connection in TIME_WAIT takes the next SYN at once.
 //!
 //! Linux takes a SYN in TIME_WAIT when its sequence number is after the last one, or its timestamp is newer, and its
-//! timestamp is not older (`tcp_timewait_state_process`; RFC 6191). So it is kept by lease what the server expects next:
+//! timestamp is not older (`tcp_timewait_state_process`; RFC 6191). So it is kept by the hash of its packets' tuple what the server expects next:
 //! in six bytes, with the sequence number rounded up, in sets of one cache line whose oldest entry makes room.
 
-use super::key::SplitMix;
-use crate::laddr::LeaseId;
 use crate::mem::{Memory, OutOfMemory};
 use crate::time::{Tick, Ticks};
 
@@ -45,7 +43,7 @@ fn second(at: Tick) -> u32 {
     (at.0 / crate::time::HZ) & SECONDS
 }
 
-/// What tells a lease from the others of its set: 26 bits.
+/// What tells a tuple from the others of its set: 26 bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Tag {
     /// 10 bits, never 0.
@@ -75,24 +73,23 @@ pub struct Recent<M: Memory> {
 }
 
 impl<M: Memory> Recent<M> {
-    /// `sets` of ten, a cache line each: half as many leases as there is room for are kept without loss.
+    /// `sets` of ten, a cache line each: half as many tuples as there is room for are kept without loss.
     pub fn new(memory: &M, sets: usize) -> Result<Self, OutOfMemory> {
         Ok(Recent { sets: memory.zeroed(sets.max(1))? })
     }
 
-    /// The set of a lease, and its tag in it.
-    fn place(&self, lease: LeaseId) -> (usize, Tag) {
-        let hash = SplitMix(u64::from(lease.0)).next();
+    /// The set of a tuple, and its tag in it.
+    fn place(&self, hash: u64) -> (usize, Tag) {
         let set = ((hash & 0xFFFF_FFFF) * self.sets.len() as u64) >> 32;
         (set as usize, Tag { high: ((hash >> 32) & 0x3FF).max(1) as u32, low: (hash >> 48) as u16 })
     }
 
-    /// The connection of this lease has ended, its last packet came at `at`; its server expects `next_seq` from the client.
-    pub fn remember(&mut self, lease: LeaseId, next_seq: u32, at: Tick, now: Tick) {
+    /// The connection whose replies have this tuple has ended, its last packet came at `at`; its server expects `next_seq` from the client.
+    pub fn remember(&mut self, hash: u64, next_seq: u32, at: Tick, now: Tick) {
         if now.since(at) >= TIME_WAIT {
             return;
         }
-        let (set, tag) = self.place(lease);
+        let (set, tag) = self.place(hash);
         let Some(set) = self.sets.get_mut(set) else { return };
         let least = || (0..WAYS).min_by_key(|i| set.entries[*i].worth(now)).unwrap_or(0);
         let way = set.find(tag).unwrap_or_else(least);
@@ -100,16 +97,16 @@ impl<M: Memory> Recent<M> {
         set.low[way] = tag.low;
     }
 
-    /// Loads what is known of a lease.
+    /// Loads what is known of a tuple.
     #[inline(always)]
-    pub fn prefetch(&self, lease: LeaseId) {
-        crate::mem::prefetch(&self.sets, self.place(lease).0);
+    pub fn prefetch(&self, hash: u64) {
+        crate::mem::prefetch(&self.sets, self.place(hash).0);
     }
 
-    /// A sequence number that the server of the last connection of this lease takes for new, if it may still remember that
+    /// A sequence number that the server of the last connection of this tuple takes for new, if it may still remember that
     /// connection: what it expects next, rounded up.
-    pub fn recall(&self, lease: LeaseId, now: Tick) -> Option<u32> {
-        let (set, tag) = self.place(lease);
+    pub fn recall(&self, hash: u64, now: Tick) -> Option<u32> {
+        let (set, tag) = self.place(hash);
         let set = self.sets.get(set)?;
         let entry = set.entries[set.find(tag)?];
         (entry.age(now) < TIME_WAIT.as_secs()).then_some(entry.next_seq())
@@ -187,39 +184,43 @@ impl<M: Memory> Exts<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conn::key::SplitMix;
     use crate::mem::Heap;
 
+    fn tuple(i: u32) -> u64 {
+        SplitMix(u64::from(i)).next()
+    }
+
     #[test]
-    fn a_lease_is_remembered_for_as_long_as_linux_keeps_time_wait() {
+    fn a_tuple_is_remembered_for_as_long_as_linux_keeps_time_wait() {
         let mut r = Recent::<Heap>::new(&Heap, 6).unwrap();
         let at = |s: u32| Tick(s * 64);
-        r.remember(LeaseId(9), 7, at(100), at(130));
-        assert_eq!(r.recall(LeaseId(9), at(130)), Some(1 << 21), "rounded up");
-        assert_eq!(r.recall(LeaseId(9), at(163)), Some(1 << 21));
-        assert_eq!(r.recall(LeaseId(9), at(164)), None);
-        assert_eq!(r.recall(LeaseId(10), at(130)), None);
-        r.remember(LeaseId(9), u32::MAX, at(131), at(131));
-        assert_eq!(r.recall(LeaseId(9), at(131)), Some(0), "across the wrap");
-        r.remember(LeaseId(8), 1, at(100), at(164));
-        assert_eq!(r.recall(LeaseId(8), at(164)), None, "too old when it came");
+        r.remember(tuple(9), 7, at(100), at(130));
+        assert_eq!(r.recall(tuple(9), at(130)), Some(1 << 21), "rounded up");
+        assert_eq!(r.recall(tuple(9), at(163)), Some(1 << 21));
+        assert_eq!(r.recall(tuple(9), at(164)), None);
+        assert_eq!(r.recall(tuple(10), at(130)), None);
+        r.remember(tuple(9), u32::MAX, at(131), at(131));
+        assert_eq!(r.recall(tuple(9), at(131)), Some(0), "across the wrap");
+        r.remember(tuple(8), 1, at(100), at(164));
+        assert_eq!(r.recall(tuple(8), at(164)), None, "too old when it came");
     }
 
     #[test]
     fn half_as_many_as_there_is_room_for_are_kept_and_the_oldest_make_room() {
         let mut r = Recent::<Heap>::new(&Heap, 13_107).unwrap();
         for i in 0..64_512 {
-            r.remember(LeaseId(i), i, Tick(0), Tick(0));
+            r.remember(tuple(i), i, Tick(0), Tick(0));
         }
-        let kept =
-            (0..64_512).filter(|i| r.recall(LeaseId(*i), Tick(0)) == Some(i.wrapping_add(0x1F_FFFF) >> 21 << 21));
+        let kept = (0..64_512).filter(|i| r.recall(tuple(*i), Tick(0)) == Some(i.wrapping_add(0x1F_FFFF) >> 21 << 21));
         let kept = kept.count();
         assert!(kept > 62_500, "{kept}");
         for i in 100_000..400_000 {
-            r.remember(LeaseId(i), 5, Tick(64 * 20), Tick(64 * 20));
+            r.remember(tuple(i), 5, Tick(64 * 20), Tick(64 * 20));
         }
-        let old = (0..64_512).filter(|i| r.recall(LeaseId(*i), Tick(64 * 20)).is_some_and(|s| s != 1 << 21)).count();
+        let old = (0..64_512).filter(|i| r.recall(tuple(*i), Tick(64 * 20)).is_some_and(|s| s != 1 << 21)).count();
         assert_eq!(old, 0);
-        assert!(r.recall(LeaseId(399_999), Tick(64 * 20)).is_some());
+        assert!(r.recall(tuple(399_999), Tick(64 * 20)).is_some());
     }
 
     #[test]

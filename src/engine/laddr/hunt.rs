@@ -10,6 +10,9 @@ use crate::snapshot::Lip;
 use crate::steer::{RESERVED, Steer};
 use crate::time::Tick;
 
+/// Ports that are tried at random, at most.
+const TRIES: u32 = 16;
+
 /// One search for a port.
 pub(super) struct Hunt<'a, F> {
     pub(super) steer: &'a Steer,
@@ -83,6 +86,30 @@ impl<M: Memory> Ports<M> {
         }
         if all_opened && let Some(group) = self.store.group(want.endpoint, class) {
             self.store.groups[group].print = print;
+        }
+        None
+    }
+
+    /// A port of a class that no chunk lists, of LIPs that have none.
+    pub(super) fn unlisted_in<F: FnMut(LeaseId, Lip, Be16) -> bool>(
+        &mut self,
+        hunt: &mut Hunt<'_, F>,
+        class: Class,
+    ) -> Option<Lease> {
+        let want = hunt.want;
+        let lips = want.pool.lips();
+        for n in 0..TRIES {
+            let random = want.start.wrapping_add(n).wrapping_mul(0x9e37_79b1);
+            let lip = *lips.get((random >> 8) as usize % lips.len().max(1))?;
+            if lip.addr == want.rip || self.store.find(want.endpoint, lip.id, class).is_some() {
+                continue;
+            }
+            let base = base(hunt.steer, want.rip, want.rport, lip);
+            let lport = Be16::new(hunt.steer.lport(base, class, RESERVED + (random >> 16) as u16 % USABLE));
+            if (hunt.good)(LeaseId::UNLISTED, lip, lport) {
+                self.unlisted += 1;
+                return Some(Lease { id: LeaseId::UNLISTED, lip, lport, from: Origin::Free, other_class: false });
+            }
         }
         None
     }

@@ -13,6 +13,10 @@
 //! exact: every port towards the endpoint is in use, or was refused by the caller. However long it stays so, a call
 //! costs a few look-ups, not one for each class and LIP (see `spent`).
 //!
+//! When there is no memory for another chunk, ports of the wanted class are tried at random and the caller's word is all that
+//! counts: they are [`LeaseId::UNLISTED`] and do not rest. Many connections to each server find their ports in chunks; few
+//! connections to each of very many servers need none, as a port at random is nearly always free.
+//!
 //! All memory is taken at start. It knows no connection and no service, and never looks at a clock.
 
 mod bits;
@@ -32,7 +36,7 @@ use crate::snapshot::{Lip, Pool};
 use crate::steer::{CLASSES, PORTS, RESERVED, Steer};
 use crate::time::Tick;
 
-/// A taken port: `chunk << 9 | index in the class`. 0 is never that of a port.
+/// A taken port: `chunk << 9 | index in the class`. Indices below 8 are never those of a port.
 #[derive(
     Clone, Copy, PartialEq, Eq, Hash, Debug, Default, zerocopy::FromZeros, zerocopy::IntoBytes, zerocopy::Immutable,
 )]
@@ -42,6 +46,8 @@ pub struct LeaseId(pub u32);
 impl LeaseId {
     /// No port.
     pub const NONE: LeaseId = LeaseId(0);
+    /// A port that is in no chunk, because there was no memory for one. All of these have this id.
+    pub const UNLISTED: LeaseId = LeaseId(1);
 }
 
 /// What a port is wanted for.
@@ -108,8 +114,6 @@ pub enum Release {
 pub enum AdoptError {
     /// In use.
     Taken,
-    /// All chunks are used up.
-    NoMemory,
     /// Below 1024.
     Reserved,
     /// Its reply belongs to another lcore.
@@ -121,6 +125,8 @@ pub enum AdoptError {
 pub struct PortStats {
     /// Ports taken now.
     pub in_use: u64,
+    /// Of these, ports that are in no chunk.
+    pub unlisted: u64,
     /// Ports in quarantine now; those whose time is up are counted until their chunk is touched.
     pub quarantined: u64,
     /// Chunks in use.
@@ -144,6 +150,8 @@ pub struct Ports<M: Memory> {
     lcore: LcoreId,
     store: Store<M>,
     bad_release: u64,
+    /// Ports in use that are in no chunk.
+    unlisted: u64,
 }
 
 impl<M: Memory> Ports<M> {
@@ -153,7 +161,7 @@ impl<M: Memory> Ports<M> {
         if chunks > (u32::MAX / u32::from(PORTS)) as usize + 1 {
             return Err(OutOfMemory { bytes: chunks.saturating_mul(150) });
         }
-        Ok(Ports { lcore, store: Store::new(memory, chunks, quarantines)?, bad_release: 0 })
+        Ok(Ports { lcore, store: Store::new(memory, chunks, quarantines)?, bad_release: 0, unlisted: 0 })
     }
 
     /// Takes a port. `free` is asked last, for each one that could be taken: false when its tuple exists or it is
@@ -168,6 +176,12 @@ impl<M: Memory> Ports<M> {
         let mut hunt = Hunt { steer, want, now, good: free, no_memory: false };
         let at_home = steer.owner(want.class) == self.lcore;
         if at_home && let Some(lease) = self.free_in(&mut hunt, want.class) {
+            return Ok(lease);
+        }
+        if at_home
+            && hunt.no_memory
+            && let Some(lease) = self.unlisted_in(&mut hunt, want.class)
+        {
             return Ok(lease);
         }
         let others = self.classes(steer) & !bit(want.class);
@@ -207,7 +221,10 @@ impl<M: Memory> Ports<M> {
         }
         let found = self.store.find(endpoint, lip.id, class);
         let open = |store: &mut Store<M>| store.open(endpoint, lip.id, u16::MAX, class, store.group(endpoint, class));
-        let c = found.or_else(|| open(&mut self.store)).ok_or(AdoptError::NoMemory)?;
+        let Some(c) = found.or_else(|| open(&mut self.store)) else {
+            self.unlisted += 1;
+            return Ok(LeaseId::UNLISTED);
+        };
         self.store.rotate(c, now);
         let taken = self.store.in_use(c).has(i);
         if !taken {
@@ -219,6 +236,10 @@ impl<M: Memory> Ports<M> {
 
     /// Gives a port back. One that is not taken is ignored and counted: it is a bug of the caller.
     pub fn give_back(&mut self, id: LeaseId, how: Release, now: Tick) {
+        if id == LeaseId::UNLISTED && self.unlisted > 0 {
+            self.unlisted -= 1;
+            return;
+        }
         let (c, i) = (id.0 / u32::from(PORTS), (id.0 % u32::from(PORTS)) as u16);
         let taken =
             self.store.chunks.get(c).is_some_and(|chunk| chunk.ring != Ring::Nowhere) && self.store.in_use(c).has(i);
@@ -280,7 +301,8 @@ impl<M: Memory> Ports<M> {
     pub fn stats(&self) -> PortStats {
         let (quarantines, quarantines_total) = self.store.quarantines();
         PortStats {
-            in_use: self.store.in_use,
+            in_use: self.store.in_use + self.unlisted,
+            unlisted: self.unlisted,
             quarantined: self.store.quarantined,
             chunks: self.store.chunks.used(),
             chunks_total: self.store.chunks.total(),

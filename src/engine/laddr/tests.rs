@@ -301,24 +301,41 @@ fn two_pools_that_share_a_lip_never_lease_the_same_port() {
 }
 
 #[test]
-fn when_all_chunks_are_used_up_other_classes_still_help_and_then_it_says_so() {
+fn when_all_chunks_are_used_up_ports_are_unlisted_then_other_classes_help_and_then_it_says_so() {
     let (steer, pool) = (steer(64), pool(1));
     let mut ports = ports(1, 0, 0);
-    for n in 0..504 {
-        ports.take(&steer, &want(&pool, Class(0), n), NOW, any_port).unwrap();
-        if n == 250 {
-            assert!(ports.take(&steer, &want(&pool, Class(64), n), NOW, any_port).unwrap().other_class);
-        }
-        if n == 502 {
-            break;
-        }
+    let first = ports.take(&steer, &want(&pool, Class(0), 0), NOW, any_port).unwrap();
+    let mut seen = HashSet::new();
+    for n in 0..100u32 {
+        let take = |ports: &mut Ports<Heap>, lport: &mut dyn FnMut(Be16) -> bool| {
+            let start = n.wrapping_mul(0x85eb_ca6b);
+            ports.take(&steer, &want(&pool, Class(64), start), NOW, |_, _, port| lport(port))
+        };
+        let lease = take(&mut ports, &mut |port| seen.insert(port)).unwrap();
+        assert_eq!((lease.id, lease.from, lease.other_class), (LeaseId::UNLISTED, Origin::Free, false));
+        assert_eq!(class_of(&steer, &lease), Class(64));
     }
-    assert_eq!(ports.take(&steer, &want(&pool, Class(0), 1), NOW, any_port), Err(NoPort::NoMemory));
-    assert_eq!(ports.take(&steer, &want(&pool, Class(64), 1), NOW, any_port), Err(NoPort::NoMemory));
+    assert_eq!((ports.stats().in_use, ports.stats().unlisted), (101, 100));
+    // The caller likes no other.
+    let elsewhere = |id: LeaseId, _, _| id != LeaseId::UNLISTED;
+    assert!(ports.take(&steer, &want(&pool, Class(64), 7), NOW, elsewhere).unwrap().other_class);
+    for n in 2..504 {
+        ports.take(&steer, &want(&pool, Class(0), n), NOW, elsewhere).unwrap();
+    }
+    for class in [0, 64] {
+        assert_eq!(ports.take(&steer, &want(&pool, Class(class), 1), NOW, elsewhere), Err(NoPort::NoMemory));
+    }
     let got =
         ports.adopt(&steer, EndpointId(4), Be32::new(1), Be16::new(1), pool.lips()[0], own_port(&steer, 1, 1), NOW);
-    assert_eq!(got, Err(AdoptError::NoMemory));
+    assert_eq!(got, Ok(LeaseId::UNLISTED));
     assert_eq!(ports.stats().chunks, 1);
+    for _ in 0..101 {
+        ports.give_back(LeaseId::UNLISTED, Release::Quarantine, NOW);
+    }
+    let stats = ports.stats();
+    assert_eq!((stats.in_use, stats.unlisted, stats.quarantined, stats.bad_release), (504, 0, 0, 0));
+    ports.give_back(first.id, Release::Free, NOW);
+    assert_eq!(ports.stats().in_use, 503);
 }
 
 /// A port of lcore 0 towards (rip, rport).

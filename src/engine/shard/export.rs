@@ -80,7 +80,6 @@ impl<M: Memory> Shard<M> {
             .map_err(|e| match e {
                 AdoptError::Taken | AdoptError::Reserved => Refused::Taken,
                 AdoptError::Elsewhere => Refused::NotHome,
-                AdoptError::NoMemory => Refused::Full,
             })?;
         let id = self.conns.insert([r.client, r.reply]).map_err(|e| {
             self.ports.give_back(lease, Release::Free, now);

@@ -45,6 +45,7 @@ impl<M: Memory> Shard<M> {
         };
         let stats = &self.stats.lcore;
         stats.ports_other_class.add(u64::from(lease.other_class));
+        stats.ports_unlisted.add(u64::from(lease.id == LeaseId::UNLISTED));
         stats.ports_from_quarantine.add(u64::from(lease.from == Origin::Quarantine));
         Ok(lease)
     }
@@ -52,23 +53,24 @@ impl<M: Memory> Shard<M> {
     fn take(&mut self, steer: &Steer, now: Tick, want: &Want<'_>, what: &Opening<'_>) -> Result<Lease, NoPort> {
         let (conns, recent) = (&self.conns, &self.recent);
         let proto = what.client.proto();
-        let unused = |lip: Lip, lport: Be16| !conns.exists(&Key4::new(want.rip, lip.addr, want.rport, lport, proto));
+        let reply = |lip: Lip, lport: Be16| Key4::new(want.rip, lip.addr, want.rport, lport, proto);
+        let unused = |_, lip: Lip, lport: Be16| !conns.exists(&reply(lip, lport));
         if proto == Proto::Udp {
-            return self.ports.take(steer, want, now, |_, lip, lport| unused(lip, lport));
+            return self.ports.take(steer, want, now, unused);
         }
         let mut passed_over = 0;
-        let taken = self.ports.take(steer, want, now, |id, lip, lport| {
-            let old = || recent.recall(id, now).is_some_and(|expected| !is_after(what.seq, expected));
+        let taken = self.ports.take(steer, want, now, |_, lip, lport| {
+            let key = reply(lip, lport);
+            let hash = conns.hash(&key);
+            let old = || recent.recall(hash, now).is_some_and(|expected| !is_after(what.seq, expected));
             if passed_over < CHOOSY && old() {
                 passed_over += 1;
                 return false;
             }
-            unused(lip, lport)
+            conns.find(hash, &key).is_none()
         });
         match taken {
-            Err(NoPort::Exhausted) if passed_over > 0 => {
-                self.ports.take(steer, want, now, |_, lip, lport| unused(lip, lport))
-            }
+            Err(NoPort::Exhausted | NoPort::NoMemory) if passed_over > 0 => self.ports.take(steer, want, now, unused),
             taken => taken,
         }
     }
@@ -111,8 +113,8 @@ impl<M: Memory> Shard<M> {
     }
 
     /// Makes the server take a SYN although it may hold an older connection of the same tuple in TIME_WAIT.
-    pub(super) fn warm(&mut self, settings: &Settings, now: Tick, id: ConnId, lease: LeaseId, seq: u32) {
-        let known = self.recent.recall(lease, now);
+    pub(super) fn warm(&mut self, settings: &Settings, now: Tick, id: ConnId, seq: u32) {
+        let known = self.recent.recall(self.conns.reply_hash(id), now);
         let hide = match settings.syn_timestamps {
             SynTimestamps::Keep => false,
             SynTimestamps::Hot => known.is_some(),

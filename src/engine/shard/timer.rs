@@ -73,7 +73,7 @@ impl<M: Memory> Shard<M> {
                 let lease = self.conns.conn(*id).lease;
                 self.conns.prefetch_removal(*id);
                 self.ports.prefetch_lease(lease);
-                self.recent.prefetch(lease);
+                self.recent.prefetch(self.conns.reply_hash(*id));
             }
             for (id, _) in &group {
                 self.ports.prefetch_around(self.conns.conn(*id).lease);
