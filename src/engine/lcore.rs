@@ -24,7 +24,7 @@ pub const HELD: usize = 256;
 /// How long a frame waits, at most.
 pub const HELD_FOR: Ticks = Ticks(3 * HZ);
 /// Timer entries that a turn looks at, besides two for each frame that it handled: more than it can open.
-pub const EXPIRE_BUDGET: usize = 64;
+pub const EXPIRE_BUDGET: usize = 16;
 
 /// Frames on their way.
 pub type Batch<B> = ArrayVec<B, BURST>;
@@ -152,6 +152,11 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
     /// A frame that asks for more than [`path::hit`] does, and what it causes: frames of our own, before and after it.
     #[inline(never)]
     fn serve<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, mut buf: B, head: &Head, source: Source) {
+        if source == Source::Port
+            && let Some(owner) = path::elsewhere(&self.shared, &self.shard, head, buf.frame().meta.rss)
+        {
+            return self.carry_out(now, io, buf, Verdict::Redirect(owner), &Meta::default());
+        }
         while !self.spares.is_full() {
             let Some(spare) = io.spare() else { break };
             self.spares.push(spare);

@@ -20,10 +20,11 @@ mod output;
 mod reset;
 mod rewrite;
 
-use crate::addr::PortId;
+use crate::addr::{LcoreId, PortId};
 use crate::frame::{BURST, Buffer, Emit, Frame};
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
+use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::{Exit, Verdict};
 use arrayvec::ArrayVec;
@@ -50,6 +51,17 @@ pub fn hit<M: Memory, B: Buffer>(
     head: &Head,
 ) -> Option<PortId> {
     hit::forward(shared, shard, now, buf, head)
+}
+
+/// The lcore that a packet belongs to, if it is another one: what it asks for is seen to there. `rss` is its hash, of a card
+/// whose hashes are ours.
+#[inline(always)]
+pub fn elsewhere<M: Memory>(shared: &Shared, shard: &Shard<M>, head: &Head, rss: Option<u32>) -> Option<LcoreId> {
+    if shared.steer.lcores() == 1 || head.kind != Kind::Flow || shard.whole_way || parse::judge(&head.key).is_err() {
+        return None;
+    }
+    let class = rss.map_or_else(|| shared.class_of(&head.key), Steer::class);
+    Some(shared.steer.owner(class)).filter(|owner| *owner != shard.id)
 }
 
 /// The whole way of one frame: what is to be done with it. It leaves rewritten if that is `Tx` or `Hold`.
