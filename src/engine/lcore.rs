@@ -125,10 +125,6 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             // What waited goes before what comes now.
             self.release(now, io);
         }
-        while !self.spares.is_full() {
-            let Some(spare) = io.spare() else { break };
-            self.spares.push(spare);
-        }
         self.handled += input.len();
         let stats = &self.shard.stats.lcore;
         stats.bursts.add(1);
