@@ -205,12 +205,11 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             Verdict::Drop(reason) => self.drop(reason, buf),
             Verdict::Redirect(to) => self.hand_over(io, to, buf),
             Verdict::Punt(reason) => {
-                let meta = *meta;
                 let bucket = self.buckets.get_mut(meta.port.index()).map(|of_port| &mut of_port[reason as usize]);
                 if !bucket.is_some_and(|b| b.take(now)) {
                     return self.drop(reason.over_limit(), buf);
                 }
-                match io.punt(Punt { reason, meta }, buf) {
+                match io.punt(Punt { reason, meta: *meta }, buf) {
                     Ok(()) => self.shard.stats.lcore.punt(reason).add(1),
                     Err(buf) => self.drop(DropReason::PuntRingFull, buf),
                 }

@@ -129,14 +129,6 @@ impl<M: Memory> Wheel<M> {
         }
     }
 
-    /// What the next calls of [`Wheel::pop`] return, the next first, as far as that can be told without looking
-    /// further: after a pop, the rest of its block. For prefetching, nothing else.
-    pub fn upcoming(&self) -> impl Iterator<Item = ConnId> + '_ {
-        let slot = self.slots[((self.done + Ticks(1)).0 % SLOTS) as usize];
-        let fill = if slot.first == 0 { 0 } else { slot.fill as usize };
-        self.blocks[slot.first as usize].entries.iter().take(fill).rev().map(|id| ConnId(*id))
-    }
-
     /// How many entries are filed, stale ones included.
     pub fn pending(&self) -> usize {
         self.pending
@@ -294,22 +286,6 @@ mod tests {
         }
         assert!(seen.into_iter().all(|s| s));
         assert_eq!(wheel.pop(now), None);
-    }
-
-    #[test]
-    fn the_rest_of_a_block_is_known_in_advance() {
-        let mut wheel = wheel(40, Tick(0));
-        assert_eq!(wheel.upcoming().count(), 0);
-        for id in 0..40 {
-            wheel.file(ConnId(id), Tick(3)).unwrap();
-        }
-        let mut known = Vec::new();
-        while let Some((id, _)) = wheel.pop(Tick(3)) {
-            assert!(known.is_empty() || known[0] == id);
-            known = wheel.upcoming().collect();
-            assert!(known.len() <= 15);
-        }
-        assert!(known.is_empty());
     }
 
     #[test]

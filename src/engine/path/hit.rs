@@ -16,9 +16,9 @@ use crate::wire::checksum::{self, Delta};
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 use crate::wire::{FromBytes, ethernet, plain};
 
-/// Forwards a packet and gives the port by which it leaves, or does nothing.
+/// The short way: forwards a packet and gives the port by which it leaves, or does nothing.
 #[inline(always)]
-pub(super) fn forward<M: Memory, B: Buffer>(
+pub fn hit<M: Memory, B: Buffer>(
     shared: &Shared,
     shard: &mut Shard<M>,
     now: Tick,

@@ -20,7 +20,7 @@ mod output;
 mod reset;
 mod rewrite;
 
-use crate::addr::{LcoreId, PortId};
+use crate::addr::LcoreId;
 use crate::frame::{BURST, Buffer, Emit, Frame};
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
@@ -28,6 +28,7 @@ use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::{Exit, Verdict};
 use arrayvec::ArrayVec;
+pub use hit::hit;
 use parse::{Head, Kind};
 
 /// What the frames of a burst are.
@@ -39,18 +40,6 @@ pub fn look<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut
     let bytes = parse::headers(shared, shard, burst, heads);
     lookup::warm(shard, heads);
     bytes
-}
-
-/// The short way: the port by which a rewritten frame leaves, or `None` with nothing changed.
-#[inline(always)]
-pub fn hit<M: Memory, B: Buffer>(
-    shared: &Shared,
-    shard: &mut Shard<M>,
-    now: Tick,
-    buf: &mut B,
-    head: &Head,
-) -> Option<PortId> {
-    hit::forward(shared, shard, now, buf, head)
 }
 
 /// The lcore that a packet belongs to, if it is another one: what it asks for is seen to there. `rss` is its hash, of a card

@@ -10,7 +10,6 @@ use crate::frame::{Emit, Frame};
 use crate::mem::Memory;
 use crate::shard::{Opening, Shard, Shared};
 use crate::snapshot::LocalKind;
-use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::{DropReason, Exit, PuntReason};
 use crate::wire::{FromBytes, tcp};
@@ -25,11 +24,7 @@ pub(super) fn miss<M: Memory>(
     emit: &mut Emit<'_>,
 ) -> Result<(ConnId, Dir), Exit> {
     let client = head.key;
-    if let Some(hash) = frame.meta.rss {
-        owned(shared, shard, frame, Steer::class(hash))?;
-    } else {
-        home(shared, shard, frame, &client)?;
-    }
+    let class = home(shared, shard, frame, &client)?;
     let snapshot = shared.snapshot();
     match snapshot.locals.get(&client.dst()).map(|l| l.kind) {
         Some(LocalKind::Vip | LocalKind::Own) => {}
@@ -51,8 +46,6 @@ pub(super) fn miss<M: Memory>(
     if head.ttl <= 1 {
         return Err(PuntReason::TtlExceeded.into());
     }
-    // No port is taken on the word of a card.
-    let class = home(shared, shard, frame, &client)?;
     let real = shard.schedule(service).and_then(|i| service.reals.get(i)).ok_or(PuntReason::NoServer)?;
     shard.expect(real, class);
     let (to_client, to_server) = (shared.next_hop(client.src())?, shared.next_hop(real.addr)?);
@@ -62,12 +55,10 @@ pub(super) fn miss<M: Memory>(
     Ok((id, Dir::In))
 }
 
-/// The class of a tuple that is at home on this lcore; any other goes there, once.
+/// The class of a tuple that is at home on this lcore; any other goes there, once. Computed here: no port is taken on the
+/// word of a card.
 pub(super) fn home<M: Memory>(shared: &Shared, shard: &Shard<M>, frame: &Frame<'_>, key: &Key4) -> Result<Class, Exit> {
-    owned(shared, shard, frame, shared.class_of(key))
-}
-
-fn owned<M: Memory>(shared: &Shared, shard: &Shard<M>, frame: &Frame<'_>, class: Class) -> Result<Class, Exit> {
+    let class = shared.class_of(key);
     let owner: LcoreId = shared.steer.owner(class);
     if owner == shard.id {
         Ok(class)
