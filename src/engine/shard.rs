@@ -44,10 +44,10 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// What `conns` connections need. A chunk holds the ports of one (endpoint, local address, class): with fewer
-    /// than eight connections in each, ports run out of memory before the table is full, and say so.
+    /// What `conns` connections need. A chunk holds the ports of one (endpoint, local address, class) that has many; where
+    /// there is no room for another, ports are taken at random.
     pub fn of(conns: usize, services: usize) -> Sizes {
-        Sizes { conns, services, port_chunks: (conns / 8).max(8_192) }
+        Sizes { conns, services, port_chunks: (conns / 16).max(8_192) }
     }
 }
 

@@ -162,8 +162,17 @@ impl Steer {
     /// [`RESERVED`] are those of ports below 1024. Only the low nine bits of `i` count.
     #[inline]
     pub fn lport(&self, base: u32, want: Class, i: u16) -> u16 {
-        let part = (base as usize ^ want.index()) % CLASSES;
-        self.ports.lead[part] ^ self.ports.kernel[usize::from(i % PORTS)]
+        self.lport_of(self.lead(base, want), i)
+    }
+    /// What the local ports have in common whose replies come into class `want`: for [`Steer::lport_of`].
+    #[inline(always)]
+    pub fn lead(&self, base: u32, want: Class) -> u16 {
+        self.ports.lead[(base as usize ^ want.index()) % CLASSES]
+    }
+    /// The `i`-th local port of those that have this in common.
+    #[inline(always)]
+    pub fn lport_of(&self, lead: u16, i: u16) -> u16 {
+        lead ^ self.ports.kernel[usize::from(i % PORTS)]
     }
     /// The class of the reply to a local port and the port's index in it: the inverse of [`Steer::lport`].
     #[inline]
