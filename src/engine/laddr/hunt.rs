@@ -3,7 +3,7 @@
 use super::slab::NONE;
 use super::spent::Finding;
 use super::store::{Ring, USABLE};
-use super::{Lease, LeaseId, Origin, Ports, Want, base, lease_id};
+use super::{Lease, LeaseId, Origin, Ports, Want, lease_id};
 use crate::addr::*;
 use crate::mem::Memory;
 use crate::snapshot::Lip;
@@ -104,7 +104,7 @@ impl<M: Memory> Ports<M> {
             if lip.addr == want.rip || self.store.find(want.endpoint, lip.id, class).is_some() {
                 continue;
             }
-            let base = base(hunt.steer, want.rip, want.rport, lip);
+            let base = hunt.steer.base(want.rip, want.rport, lip.addr);
             let lport = Be16::new(hunt.steer.lport(base, class, RESERVED + (random >> 16) as u16 % USABLE));
             if (hunt.good)(LeaseId::UNLISTED, lip, lport) {
                 self.unlisted += 1;
@@ -196,7 +196,7 @@ impl<M: Memory> Ports<M> {
         chunk.pos = pos as u16;
         let lip = lips.get(pos).copied().filter(|lip| lip.addr != hunt.want.rip)?;
 
-        let base = base(hunt.steer, hunt.want.rip, hunt.want.rport, lip);
+        let base = hunt.steer.base(hunt.want.rip, hunt.want.rport, lip.addr);
         let start = RESERVED + (hunt.want.start.wrapping_mul(0x9e37_79b1) >> 16) as u16 % USABLE;
         let good = &mut hunt.good;
         let lport = |i| Be16::new(hunt.steer.lport(base, class, i));

@@ -56,10 +56,10 @@ pub struct Want<'a> {
     /// Of (protocol, rip, rport).
     pub endpoint: EndpointId,
     /// The server.
-    pub rip: Be32,
+    pub rip: Addr,
     /// Its port.
     pub rport: Be16,
-    /// Where the local address may come from.
+    /// Where the local address may come from: of the server's family.
     pub pool: &'a Pool,
     /// The class that the reply should come into: that of the client's tuple.
     pub class: Class,
@@ -206,13 +206,13 @@ impl<M: Memory> Ports<M> {
         &mut self,
         steer: &Steer,
         endpoint: EndpointId,
-        rip: Be32,
+        rip: Addr,
         rport: Be16,
         lip: Lip,
         lport: Be16,
         now: Tick,
     ) -> Result<LeaseId, AdoptError> {
-        let (class, i) = steer.place(base(steer, rip, rport, lip), lport.host());
+        let (class, i) = steer.place(steer.base(rip, rport, lip.addr), lport.host());
         if i < RESERVED {
             return Err(AdoptError::Reserved);
         }
@@ -263,7 +263,7 @@ impl<M: Memory> Ports<M> {
         let found = self.next_in_use(want, want.class);
         let (rip, rport, class) = (want.rip, want.rport, want.class);
         found.into_iter().flat_map(move |(c, lip)| {
-            let (ports, base) = (self.store.in_use(c), base(steer, rip, rport, lip));
+            let (ports, base) = (self.store.in_use(c), steer.base(rip, rport, lip.addr));
             (RESERVED..PORTS)
                 .filter(move |i| ports.has(*i))
                 .map(move |i| (lease_id(c, i), lip, Be16::new(steer.lport(base, class, i))))
@@ -317,11 +317,6 @@ impl<M: Memory> Ports<M> {
     fn classes(&self, steer: &Steer) -> u128 {
         steer.classes_of(self.lcore).fold(0, |set, class| set | bit(class))
     }
-}
-
-/// The hash of a reply tuple but for its local port.
-fn base(steer: &Steer, rip: Be32, rport: Be16, lip: Lip) -> u32 {
-    steer.hash4(rip, lip.addr, rport, Be16::new(0))
 }
 
 fn lease_id(c: u32, i: u16) -> LeaseId {
