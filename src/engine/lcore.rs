@@ -149,7 +149,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
     #[inline(never)]
     fn serve<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, mut buf: B, head: &Head, source: Source) {
         if source == Source::Port
-            && let Some(owner) = path::elsewhere(&self.shared, &self.shard, head, buf.frame().meta.rss)
+            && let Some(owner) = path::elsewhere(&self.shared, &self.shard, &mut buf, head)
         {
             return self.carry_out(now, io, buf, Verdict::Redirect(owner), &Meta::default());
         }

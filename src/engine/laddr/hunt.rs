@@ -4,7 +4,7 @@ use super::bits::Bits;
 use super::slab::NONE;
 use super::spent::Finding;
 use super::store::{Ring, USABLE};
-use super::{Lease, LeaseId, Origin, Ports, Want, Word, base, lease_id};
+use super::{Lease, LeaseId, Origin, Ports, Want, Word, lease_id};
 use crate::addr::*;
 use crate::mem::Memory;
 use crate::snapshot::Lip;
@@ -105,7 +105,7 @@ impl<M: Memory> Ports<M> {
                 continue;
             }
             all_opened = false;
-            let lead = hunt.steer.lead(base(hunt.steer, want.rip, want.rport, *lip), class);
+            let lead = hunt.steer.lead(hunt.steer.base(want.rip, want.rport, lip.addr), class);
             let Some(c) = self.store.open(want.endpoint, lip.id, pos as u16, class, lead, group) else {
                 hunt.no_memory = true;
                 return None;
@@ -241,8 +241,8 @@ impl<M: Memory> Ports<M> {
 
         let lead = self.store.chunks[c].lead;
         let start = RESERVED + (hunt.want.start.wrapping_mul(0x9e37_79b1) >> 16) as u16 % USABLE;
-        let (steer, word) = (hunt.steer, &mut hunt.word);
-        let lport = |i| Be16::new(steer.lport_of(lead, i));
+        let (steer, family, word) = (hunt.steer, lip.addr.family(), &mut hunt.word);
+        let lport = |i| Be16::new(steer.lport_of(family, lead, i));
         // Those that turn out to be taken as unlisted ones.
         let mut others = Bits::NONE;
         let mut good = |i| match word(lease_id(c, i), lip, lport(i)) {
@@ -300,7 +300,7 @@ pub(super) fn guess(steer: &Steer, want: &Want<'_>, class: Class, n: u32) -> Opt
     let lips = want.pool.lips();
     let lip = *lips.get(scaled(random, lips.len() as u32) as usize)?;
     let i = RESERVED + scaled(random.wrapping_mul(0x85eb_ca6b), u32::from(USABLE)) as u16;
-    Some((lip, Be16::new(steer.lport(base(steer, want.rip, want.rport, lip), class, i))))
+    Some((lip, Be16::new(steer.lport(steer.base(want.rip, want.rport, lip.addr), class, i))))
 }
 
 /// A number below `n` by a random one.

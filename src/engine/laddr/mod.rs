@@ -80,10 +80,10 @@ pub struct Want<'a> {
     /// Of (protocol, rip, rport).
     pub endpoint: EndpointId,
     /// The server.
-    pub rip: Be32,
+    pub rip: Addr,
     /// Its port.
     pub rport: Be16,
-    /// Where the local address may come from.
+    /// Where the local address may come from: of the server's family.
     pub pool: &'a Pool,
     /// The class that the reply should come into: that of the client's tuple.
     pub class: Class,
@@ -271,13 +271,13 @@ impl<M: Memory> Ports<M> {
         &mut self,
         steer: &Steer,
         endpoint: EndpointId,
-        rip: Be32,
+        rip: Addr,
         rport: Be16,
         lip: Lip,
         lport: Be16,
         now: Tick,
     ) -> Result<LeaseId, AdoptError> {
-        let (class, i) = steer.place(base(steer, rip, rport, lip), lport.host());
+        let (class, i) = steer.place(steer.base(rip, rport, lip.addr), lport.host());
         if i < RESERVED {
             return Err(AdoptError::Reserved);
         }
@@ -286,7 +286,7 @@ impl<M: Memory> Ports<M> {
         }
         let found = self.store.find(endpoint, lip.id, class);
         let open = |store: &mut Store<M>| {
-            let lead = steer.lead(base(steer, rip, rport, lip), class);
+            let lead = steer.lead(steer.base(rip, rport, lip.addr), class);
             store.open(endpoint, lip.id, u16::MAX, class, lead, store.group(endpoint, class))
         };
         let Some(c) = found.or_else(|| open(&mut self.store)) else {
@@ -329,11 +329,12 @@ impl<M: Memory> Ports<M> {
         want: &Want<'_>,
     ) -> impl Iterator<Item = (LeaseId, Lip, Be16)> + use<'a, M> {
         let found = self.next_in_use(want, want.class);
+        let family = want.rip.family();
         found.into_iter().flat_map(move |(c, lip)| {
             let (ports, lead) = (self.store.in_use(c), self.store.chunks[c].lead);
             (RESERVED..PORTS)
                 .filter(move |i| ports.has(*i))
-                .map(move |i| (lease_id(c, i), lip, Be16::new(steer.lport_of(lead, i))))
+                .map(move |i| (lease_id(c, i), lip, Be16::new(steer.lport_of(family, lead, i))))
         })
     }
 
@@ -388,11 +389,6 @@ impl<M: Memory> Ports<M> {
             bad_release: self.bad_release,
         }
     }
-}
-
-/// The hash of a reply tuple but for its local port.
-fn base(steer: &Steer, rip: Be32, rport: Be16, lip: Lip) -> u32 {
-    steer.hash4(rip, lip.addr, rport, Be16::new(0))
 }
 
 fn lease_id(c: u32, i: u16) -> LeaseId {

@@ -1,5 +1,6 @@
 use super::store::PERIOD;
 use super::*;
+use crate::conn::tuple::Tuple;
 use crate::mem::Heap;
 use crate::time::Ticks;
 use proptest::prelude::*;
@@ -8,17 +9,26 @@ use std::collections::{HashMap, HashSet};
 const RIP: u32 = 0xc633_640a;
 const NOW: Tick = Tick(u32::MAX - 5000);
 
+fn ip(a: u32) -> Addr {
+    Be32::new(a).into()
+}
+
+/// The tuple of a server's packets to a local port.
+fn reply(lip: Addr, lport: Be16) -> Tuple {
+    Tuple::new(ip(RIP), lip, Be16::new(80), lport, Proto::Tcp)
+}
+
 fn steer(lcores: u8) -> Steer {
     Steer::new(Steer::key_from_seed(7), lcores).unwrap()
 }
 
 fn pool(lips: u16) -> Pool {
-    let lip = |n| Lip { id: LipId(n), addr: Be32::new(0x0a00_0000 + u32::from(n)) };
+    let lip = |n| Lip { id: LipId(n), addr: ip(0x0a00_0000 + u32::from(n)) };
     Pool::new((1..=lips).map(lip).collect())
 }
 
 fn want(pool: &Pool, class: Class, start: u32) -> Want<'_> {
-    Want { endpoint: EndpointId(3), rip: Be32::new(RIP), rport: Be16::new(80), pool, class, start }
+    Want { endpoint: EndpointId(3), rip: ip(RIP), rport: Be16::new(80), pool, class, start }
 }
 
 fn ports(chunks: usize, quarantines: usize, lcore: u8) -> Ports<Heap> {
@@ -58,7 +68,7 @@ fn all_64512_ports_of_a_lip_are_taken_once_whatever_the_number_of_lcores() {
             let mut ports = ports(128, 0, lcore);
             for lease in take_all(&mut ports, &steer, &pool, lcore) {
                 assert!(all.insert(lease.lport.host()), "leased twice: {lease:?}");
-                let hash = steer.hash4(Be32::new(RIP), lease.lip.addr, Be16::new(80), lease.lport);
+                let hash = steer.hash(&reply(lease.lip.addr, lease.lport));
                 assert_eq!(steer.owner(Steer::class(hash)), LcoreId(lcore));
             }
         }
@@ -179,7 +189,7 @@ fn the_order_is_free_then_another_class_then_quarantine_then_that_of_another_cla
 }
 
 fn class_of(steer: &Steer, lease: &Lease) -> Class {
-    Steer::class(steer.hash4(Be32::new(RIP), lease.lip.addr, Be16::new(80), lease.lport))
+    Steer::class(steer.hash(&reply(lease.lip.addr, lease.lport)))
 }
 
 #[test]
@@ -261,12 +271,12 @@ fn a_sweep_ends_quarantines_within_its_budget_and_gives_the_memory_back() {
 #[test]
 fn a_lip_that_is_the_server_itself_is_never_used() {
     let mut lips = pool(3).lips().to_vec();
-    lips[1].addr = Be32::new(RIP);
+    lips[1].addr = ip(RIP);
     let (steer, mut pool) = (steer(128), Pool::new(lips));
     let mut ports = ports(3, 0, 0);
     let leases = take_all(&mut ports, &steer, &pool, 0);
     assert_eq!(leases.len(), 2 * 504);
-    assert!(leases.iter().all(|l| l.lip.addr != Be32::new(RIP)));
+    assert!(leases.iter().all(|l| l.lip.addr != ip(RIP)));
     pool = Pool::new(vec![pool.lips()[1]]);
     assert_eq!(ports.take(&steer, &want(&pool, Class(0), 0), NOW, any_port), Err(NoPort::Exhausted));
 }
@@ -332,8 +342,7 @@ fn when_all_chunks_are_used_up_ports_are_unlisted_then_other_classes_help_and_th
     for class in [0, 64] {
         assert_eq!(ports.take(&steer, &want(&pool, Class(class), 1), NOW, elsewhere), Err(NoPort::NoMemory));
     }
-    let got =
-        ports.adopt(&steer, EndpointId(4), Be32::new(1), Be16::new(1), pool.lips()[0], own_port(&steer, 1, 1), NOW);
+    let got = ports.adopt(&steer, EndpointId(4), ip(1), Be16::new(1), pool.lips()[0], own_port(&steer, 1, 1), NOW);
     assert_eq!(got.map(LeaseId::is_unlisted), Ok(true));
     assert_eq!(ports.stats().chunks, 1);
     for id in unlisted.into_iter().chain(got) {
@@ -347,7 +356,7 @@ fn when_all_chunks_are_used_up_ports_are_unlisted_then_other_classes_help_and_th
 
 /// A port of lcore 0 towards (rip, rport).
 fn own_port(steer: &Steer, rip: u32, rport: u16) -> Be16 {
-    let base = steer.hash4(Be32::new(rip), pool(1).lips()[0].addr, Be16::new(rport), Be16::new(0));
+    let base = steer.base(ip(rip), Be16::new(rport), pool(1).lips()[0].addr);
     Be16::new(steer.lport(base, Class(0), 99))
 }
 
@@ -362,7 +371,7 @@ fn ports_that_the_caller_refuses_are_skipped_and_stay_free() {
     while let Ok(lease) = ports.take(&steer, &want(&pool, Class(0), 0), NOW, listed) {
         assert!(good(lease.lip, lease.lport) && got.insert(lease.lport.host()));
     }
-    let base = steer.hash4(Be32::new(RIP), pool.lips()[1].addr, Be16::new(80), Be16::new(0));
+    let base = steer.base(ip(RIP), Be16::new(80), pool.lips()[1].addr);
     let all = (RESERVED..PORTS).filter(|i| !steer.lport(base, Class(0), *i).is_multiple_of(3)).count();
     assert_eq!(got.len(), all);
     assert_eq!(ports.stats().chunks, 1, "a chunk is not kept for ports that are refused");
@@ -375,10 +384,10 @@ fn a_restored_connection_gets_its_own_port_or_hears_why_not() {
     let mut ports = ports(2, 2, 0);
     let lip = pool.lips()[0];
     let adopt = |ports: &mut Ports<Heap>, lport: u16, now| {
-        ports.adopt(&steer, EndpointId(3), Be32::new(RIP), Be16::new(80), lip, Be16::new(lport), now)
+        ports.adopt(&steer, EndpointId(3), ip(RIP), Be16::new(80), lip, Be16::new(lport), now)
     };
     assert!((0..1024).all(|p| adopt(&mut ports, p, NOW) == Err(AdoptError::Reserved)));
-    let base = steer.hash4(Be32::new(RIP), lip.addr, Be16::new(80), Be16::new(0));
+    let base = steer.base(ip(RIP), Be16::new(80), lip.addr);
     assert_eq!(adopt(&mut ports, steer.lport(base, Class(1), 30), NOW), Err(AdoptError::Elsewhere));
     assert_eq!(ports.stats().chunks, 0);
     let lport = steer.lport(base, Class(6), 30);
@@ -406,7 +415,7 @@ fn whoever_presses_out_sees_the_ports_in_use_of_one_lip_after_the_other() {
         for (id, lip, lport) in &seen {
             assert_eq!(by_id[id], (*lip, *lport));
             assert_eq!(lip.id, seen[0].1.id);
-            assert_eq!(Steer::class(steer.hash4(Be32::new(RIP), lip.addr, Be16::new(80), *lport)), Class(0));
+            assert_eq!(Steer::class(steer.hash(&reply(lip.addr, *lport))), Class(0));
         }
         lips.insert(seen[0].1.id);
     }
@@ -573,7 +582,7 @@ fn run(ops: Vec<Op>, modulus: u16, fill: bool, quarantines: usize) -> Result<(),
         .iter()
         .flat_map(|lip| (1024..=u16::MAX).map(move |p| (*lip, p)))
         .filter(|(lip, p)| {
-            let class = Steer::class(steer.hash4(Be32::new(RIP), lip.addr, Be16::new(80), Be16::new(*p)));
+            let class = Steer::class(steer.hash(&reply(lip.addr, Be16::new(*p))));
             p % modulus == 0 && steer.owner(class) == LcoreId(0)
         })
         .map(|(lip, p)| (lip.id, p))
@@ -636,7 +645,7 @@ fn run(ops: Vec<Op>, modulus: u16, fill: bool, quarantines: usize) -> Result<(),
                 let (lip, lport) = *all.iter().min_by_key(|p| (p.1 as usize).wrapping_mul(31) ^ which).unwrap();
                 let lip = *pool.lips().iter().find(|l| l.id == lip).unwrap();
                 let port = (EndpointId(1), lip.id, lport);
-                let got = ports.adopt(&steer, port.0, Be32::new(RIP), Be16::new(80), lip, Be16::new(lport), now);
+                let got = ports.adopt(&steer, port.0, ip(RIP), Be16::new(80), lip, Be16::new(lport), now);
                 let other = held.get(&port);
                 prop_assert_eq!(got.err(), other.filter(|id| !id.is_unlisted()).map(|_| AdoptError::Taken));
                 if let (Ok(id), Some(_)) = (got, other) {
