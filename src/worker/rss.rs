@@ -5,13 +5,14 @@
 //! were right, every packet is looked at; after that one in [`EVERY`]. The first wrong one ends it for good: the hashes of
 //! this port are no longer used, and the master says so. Nothing here allocates.
 
-use dpdk::Mbuf;
 use gatun_engine::addr::Be16;
 use gatun_engine::frame::BURST;
 use gatun_engine::steer::{CLASSES, Steer};
 use gatun_engine::wire::{FromBytes, ethernet, ipv4, udp, vlan};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use super::io::Packet;
 
 /// Packets that have to be right before the hashes of a port are used.
 pub const ENOUGH: u64 = 1_024;
@@ -126,7 +127,7 @@ impl Sampler {
 
     /// After a burst. True when the hashes that it carries may be used.
     #[inline(always)]
-    pub fn look(&mut self, burst: &[Mbuf]) -> bool {
+    pub fn look(&mut self, burst: &[Packet]) -> bool {
         match self.left.checked_sub(burst.len() as u32) {
             Some(left) => self.left = left,
             None => self.sample(burst),
@@ -135,14 +136,14 @@ impl Sampler {
     }
 
     #[cold]
-    fn sample(&mut self, burst: &[Mbuf]) {
+    fn sample(&mut self, burst: &[Packet]) {
         self.left = match self.port.trust() {
             Trust::Checking => 0,
             Trust::Trusted => EVERY,
             Trust::Refuted(_) => return self.left = u32::MAX,
         };
         let mut right = 0;
-        for mbuf in burst {
+        for Packet(mbuf) in burst {
             match self.port.judge(self.queue, mbuf.rss_hash(), mbuf.data()) {
                 Ok(said) => right += u64::from(said),
                 Err(wrong) => return self.port.refute(wrong),
