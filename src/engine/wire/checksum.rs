@@ -8,7 +8,7 @@
 //! each packet: a corrupt packet stays corrupt, by the same difference. [`l4_fill`] is for frames that we originate, and
 //! for those whose sender left the checksum unfinished.
 
-use super::ipv4;
+use super::{ipv4, ipv6};
 use crate::addr::{Addr, Be16, Be32, Dir};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -260,7 +260,7 @@ pub fn icmp_fill(message: &mut [u8]) {
     write(message, 2, raw);
 }
 
-/// The checksum that belongs in a TCP segment or UDP datagram, raw, whatever its field holds now; never 0 for UDP.
+/// The checksum that belongs in a TCP segment, UDP datagram or ICMPv6 message, raw, whatever its field holds now; never 0 for UDP.
 /// `segment` is header and data, at most 65,535 bytes.
 #[inline]
 pub fn l4(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8]) -> u16 {
@@ -269,7 +269,7 @@ pub fn l4(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8])
     if proto == ipv4::UDP { never_zero(raw) } else { raw }
 }
 
-/// True when the checksum of a TCP segment or UDP datagram is right, or absent (UDP only). `segment` as for [`l4`].
+/// True when the checksum of a TCP segment, UDP datagram or ICMPv6 message is right, or absent (UDP only). `segment` as for [`l4`].
 #[inline]
 pub fn l4_ok(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8]) -> bool {
     if proto == ipv4::UDP && segment.get(6..8) == Some(&[0, 0]) {
@@ -288,7 +288,11 @@ pub fn l4_fill(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &
 /// Where the checksum stands in a segment.
 #[inline(always)]
 const fn l4_place(proto: u8) -> usize {
-    if proto == ipv4::UDP { 6 } else { 16 }
+    match proto {
+        ipv4::UDP => 6,
+        ipv6::ICMPV6 => 2,
+        _ => 16,
+    }
 }
 
 /// The checksum of `bytes` as if the field at `place`, an even offset, held 0.
