@@ -375,6 +375,18 @@ mod tests {
     }
 
     #[test]
+    fn a_known_icmpv6_message_has_its_known_checksum() {
+        let ip = |a: &str| a.parse::<core::net::Ipv6Addr>().unwrap();
+        let (src, dst) = (ip("2001:db8::1"), ip("2001:db8::2"));
+        // 2 * (2001 + 0db8) + 1 + 2 + 8 + 3a + 8000 + 1234 + 1 without a carry.
+        let mut echo = [0x80, 0, 0xde, 0xad, 0x12, 0x34, 0, 1];
+        assert!(!l4_ok(src, dst, ipv6::ICMPV6, &echo));
+        l4_fill(src, dst, ipv6::ICMPV6, &mut echo);
+        assert_eq!(echo[2..4], (!(2 * (0x2001 + 0x0db8) + 1 + 2 + 8 + 0x3a + 0x8000 + 0x1234 + 1u16)).to_be_bytes());
+        assert!(l4_ok(src, dst, ipv6::ICMPV6, &echo));
+    }
+
+    #[test]
     fn a_known_ipv4_header_has_its_known_checksum() {
         let mut header = [
             0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0, 0xa8,
