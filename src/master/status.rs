@@ -262,9 +262,7 @@ impl Master {
     }
 
     fn interface(&self, iface: gatun_engine::addr::IfaceId) -> String {
-        let Some(i) = self.model.interfaces.get(iface.index()) else { return String::new() };
-        let port = self.model.ports.get(i.port.0).map_or("", |p| p.name.as_str());
-        i.vlan.map_or(port.to_owned(), |vlan| format!("{port}.{vlan}"))
+        self.model.interface_name(crate::config::InterfaceId(iface.index()))
     }
 
     fn port_table(&self) -> Vec<Port> {
