@@ -372,7 +372,7 @@ mod tests {
         assert_eq!([0, 1, 2].map(|w| count(&more, w)), [4, 4, 4]);
         assert!(owners.iter().all(|(lip, owner)| more[lip] == *owner));
         // When one worker's addresses go, another's moves.
-        let left: Vec<IpAddr> = owners.iter().filter(|(_, w)| **w != 2).map(|(lip, _)| (*lip).into()).collect();
+        let left: Vec<IpAddr> = owners.iter().filter(|(_, w)| **w != 2).map(|(lip, _)| *lip).collect();
         let less = share_out(&[LaddrPool { name: "lan".to_owned(), addresses: left }], 3, &owners).unwrap();
         assert!([0, 1, 2].iter().all(|w| count(&less, *w) > 0), "{less:?}");
     }
