@@ -63,18 +63,22 @@ impl Card {
     fn flow(&mut self, lie: Lie) -> Option<u32> {
         self.sent += 1;
         let n = self.sent;
-        let client = format!("198.18.{}.{}:{}", n >> 8 & 63, n & 255 | 1, 1024 + n % 60_000);
-        let frame = if n.is_multiple_of(2) {
-            Build::tcp(&client, "198.18.1.100:80")
-        } else {
-            Build::udp(&client, "198.18.1.100:53")
+        let (low, port) = (n & 255 | 1, 1024 + n % 60_000);
+        let frame = match n % 4 {
+            0 => Build::tcp(&format!("198.18.{}.{low}:{port}", n >> 8 & 63), "198.18.1.100:80"),
+            1 => Build::udp(&format!("198.18.{}.{low}:{port}", n >> 8 & 63), "198.18.1.100:53"),
+            2 => Build::tcp(&format!("[2001:db8:1::{n:x}:{low:x}]:{port}"), "[2001:db8:1::100]:80"),
+            _ => Build::udp(&format!("[2001:db8:1::{n:x}:{low:x}]:{port}"), "[2001:db8:1::100]:53"),
         };
         self.frame(&frame.build(), lie)
     }
 
     fn frame(&mut self, bytes: &[u8], lie: Lie) -> Option<u32> {
         let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-        let hash = softrss_be(&[word(26), word(30), word(34)], self.steer.key());
+        // Addresses and ports, from the source address on.
+        let tuple = if bytes[14] >> 4 == 4 { 26..38 } else { 22..58 };
+        let words: Vec<u32> = tuple.step_by(4).map(word).collect();
+        let hash = softrss_be(&words, self.steer.key());
         let (noted, queue) = lie(hash, u16::from(self.steer.owner(Steer::class(hash)).0));
         let mut mbuf = packet(&self.pool, bytes);
         mbuf.set_rss_hash(noted);
