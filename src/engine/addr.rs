@@ -152,6 +152,13 @@ impl Addr {
     pub fn is_in(self, net: Addr, len: u8) -> bool {
         self.family() == net.family() && self.prefix(len) == net.prefix(len)
     }
+    /// True for the IPv6 addresses that mean something on one link only: fe80::/10 (RFC 4291, 2.5.6).
+    pub const fn is_link_local(self) -> bool {
+        match self {
+            Addr::V4(_) => false,
+            Addr::V6(a) => a.0[0] == 0xfe && a.0[1] & 0xc0 == 0x80,
+        }
+    }
     /// Its first `len` bits; zeros after them.
     pub fn prefix(self, len: u8) -> Addr {
         match self {

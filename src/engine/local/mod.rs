@@ -2,8 +2,9 @@
 //!
 //! A [`Local`] takes punted frames and moments, and gives frames to send. It never decides about a client's packet.
 
-pub mod arp;
-pub mod icmp;
+mod arp;
+mod hops;
+mod icmp;
 pub mod write;
 
 use crate::addr::{Addr, IfaceId, Mac, NeighborId, PortId};
@@ -15,7 +16,7 @@ use crate::time::Tick;
 use crate::verdict::PuntReason;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use arp::Hops;
+use hops::Hops;
 
 /// A complete frame to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
