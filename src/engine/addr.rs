@@ -75,7 +75,9 @@ impl Be32 {
 }
 
 /// A 128-bit value in network byte order, with the alignment of a byte: an IPv6 address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
 #[repr(C)]
 pub struct Be128([u8; 16]);
 

@@ -34,17 +34,16 @@ pub(super) fn reply(snapshot: &Snapshot, iface: IfaceId, packet: &arp::Packet) -
 }
 
 /// Says that an address is ours, to all.
-pub(super) fn announcement(snapshot: &Snapshot, iface: IfaceId, addr: Addr) -> Option<Out> {
-    let addr = addr.v4()?;
+pub(super) fn announcement(snapshot: &Snapshot, iface: IfaceId, addr: Be32) -> Option<Out> {
     let own = snapshot.iface(iface)?.mac;
     send(snapshot, iface, Mac::BROADCAST, &arp::Packet::new(arp::REQUEST, own, addr, Mac::BROADCAST, addr))
 }
 
 /// Asks for an address: the one who answered last, or all.
-pub(super) fn request(snapshot: &Snapshot, iface: IfaceId, addr: Addr, last: Option<Mac>) -> Option<Out> {
+pub(super) fn request(snapshot: &Snapshot, iface: IfaceId, target: Be32, last: Option<Mac>) -> Option<Out> {
     let i = snapshot.iface(iface)?;
-    let target = addr.v4()?;
-    let of_family = || i.addrs.iter().filter_map(|(own, len)| own.v4().map(|a| (a, addr.is_in(*own, *len))));
+    let same_net = |own: Addr, len: u8| Addr::V4(target).is_in(own, len);
+    let of_family = || i.addrs.iter().filter_map(|(own, len)| own.v4().map(|a| (a, same_net(*own, *len))));
     let own = of_family().find(|(_, same_net)| *same_net).or_else(|| of_family().next());
     let own = own.map_or(Be32::default(), |(own, _)| own);
     let packet = arp::Packet::new(arp::REQUEST, i.mac, own, Mac::default(), target);
