@@ -37,7 +37,7 @@ impl Worker {
         let shared = Shared::new(Arc::new(Snapshot::default()), Arc::new(Neighbors::new(16)), Arc::new(steer));
         let stats = Arc::new(Stats::new(1));
         let memory = HugePages { eal: turn.eal.clone(), socket: None };
-        let shard = Shard::new(&memory, LcoreId(id), Sizes::of(64, 1), stats.clone(), 1, NOW).unwrap();
+        let shard = Shard::new(&memory, LcoreId(id), Sizes::of(64, 0, 1), stats.clone(), 1, NOW).unwrap();
         let (peers, punts) = (Vec::new(), Arc::new(Punts::new()));
         let io = DpdkIo { tx: vec![way], stats, peers, punts, pool: pool.clone() };
         Worker { lcore: Lcore::new(shared, shard, 1, 2, &DEFAULT_LIMITS, NOW), io }

@@ -5,10 +5,11 @@
 //! (`&mut`): there are no locks.
 
 use crate::addr::*;
-use crate::conn::key::{Key4, Secret, SplitMix};
+use crate::conn::key::{Key, Secret, SplitMix};
 use crate::conn::record::{Event, EventKind};
 use crate::conn::reuse::{Exts, Recent};
 use crate::conn::state::{State, Timeouts};
+use crate::conn::tuple::Tuple;
 use crate::conn::{Conn, Conns, NoSeat, flags};
 use crate::egress::Egresses;
 use crate::laddr::{Ports, Release};
@@ -38,6 +39,8 @@ use pressure::Pressed;
 pub struct Sizes {
     /// Connections.
     pub conns: usize,
+    /// Of these, connections whose client may come over IPv6: 64 bytes more each.
+    pub wide: usize,
     /// Services, by id.
     pub services: usize,
     /// (endpoint, local address, class) triples that hold ports at the same time.
@@ -45,10 +48,10 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// What `conns` connections need. A chunk holds the ports of one (endpoint, local address, class): with fewer
-    /// than eight connections in each, ports run out of memory before the table is full, and say so.
-    pub fn of(conns: usize, services: usize) -> Sizes {
-        Sizes { conns, services, port_chunks: (conns / 8).max(8_192) }
+    /// What `conns` connections need. A chunk holds the ports of one (endpoint, local address, class) that has many; where
+    /// there is no room for another, ports are taken at random.
+    pub fn of(conns: usize, wide: usize, services: usize) -> Sizes {
+        Sizes { conns, wide, services, port_chunks: (conns / 16).max(8_192) }
     }
 }
 
@@ -93,12 +96,12 @@ impl Shared {
     }
 
     /// The class of a tuple: `home(tuple)`.
-    pub fn class_of(&self, key: &Key4) -> Class {
-        Steer::class(self.steer.hash4(key.src(), key.dst(), key.sport(), key.dport()))
+    pub fn class_of(&self, tuple: &Tuple) -> Class {
+        Steer::class(self.steer.hash(tuple))
     }
 
     /// The next hop towards an address, asked for if it is new.
-    pub fn next_hop(&self, addr: Be32) -> Result<NeighborId, DropReason> {
+    pub fn next_hop(&self, addr: Addr) -> Result<NeighborId, DropReason> {
         match self.snapshot.routes.lookup(addr) {
             Some(RouteTo::Via(hop)) => Ok(hop),
             Some(RouteTo::OnLink(iface)) => self.neighbors.claim(iface, addr).ok_or(DropReason::NeighborTableFull),
@@ -172,7 +175,7 @@ pub struct Shard<M: Memory> {
 #[derive(Clone, Copy)]
 pub struct Opening<'a> {
     /// The tuple of the client's packet.
-    pub client: Key4,
+    pub client: Tuple,
     /// Its class.
     pub class: Class,
     /// The service.
@@ -189,7 +192,7 @@ pub struct Opening<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forget {
     /// The tuple of packets to the server.
-    pub key: Key4,
+    pub tuple: Tuple,
     /// The next hop towards the server.
     pub hop: NeighborId,
     /// What the server expects next from the client.
@@ -208,8 +211,8 @@ impl<M: Memory> Shard<M> {
     ) -> Result<Self, OutOfMemory> {
         let secret = Secret::new(seed);
         // Local ports are seen outside: what they tell of their sequence must not lead back to the secret.
-        let random = SplitMix(secret.hash(&Key4::EMPTY));
-        let conns = Conns::new(memory, sizes.conns, secret)?;
+        let random = SplitMix(secret.hash(&Key::EMPTY));
+        let conns = Conns::new(memory, sizes.conns, sizes.wide, secret)?;
         let capacity = conns.capacity();
         Ok(Shard {
             id,
@@ -253,12 +256,13 @@ impl<M: Memory> Shard<M> {
         what: &Opening<'_>,
         forget: &mut dyn FnMut(Forget),
     ) -> Result<ConnId, DropReason> {
-        if !self.conns.has_seat() {
-            self.give_up_seat(now, forget)?;
+        let family = what.client.family();
+        if !self.conns.has_seat(family) {
+            self.give_up_seat(now, family, forget)?;
         }
         let lease = self.lease(shared, now, what, forget)?;
         let real = what.real;
-        let reply = Key4::new(real.addr, lease.lip.addr, real.port, lease.lport, what.client.proto());
+        let reply = Tuple::new(real.addr, lease.lip.addr, real.port, lease.lport, what.client.proto());
         let id = match self.conns.insert([what.client, reply]) {
             Ok(id) => id,
             Err(why) => {
@@ -267,8 +271,8 @@ impl<M: Memory> Shard<M> {
             }
         };
         let tcp = what.client.proto() == Proto::Tcp;
+        self.fill_deltas(id);
         let conn = self.conns.conn_mut(id);
-        fill_deltas(conn);
         conn.real = real.id;
         conn.profile = what.service.profile;
         conn.next_hops = what.next_hops;
@@ -312,6 +316,15 @@ impl<M: Memory> Shard<M> {
         }
         self.close(now, id);
         false
+    }
+
+    /// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.
+    fn fill_deltas(&mut self, id: ConnId) {
+        let (old, new) = (self.conns.tuple(id, Dir::In), self.conns.rewritten(id, Dir::In));
+        let addrs = DeltaSum::new().replace_addr(old.src(), new.src()).replace_addr(old.dst(), new.dst());
+        let conn = self.conns.conn_mut(id);
+        conn.ip_delta = addrs.fold();
+        conn.l4_delta = addrs.replace16(old.sport(), new.sport()).replace16(old.dport(), new.dport()).fold();
     }
 
     fn count_now(&self) {
@@ -416,7 +429,7 @@ impl<M: Memory> Shard<M> {
             return;
         }
         let conn = self.conns.conn(id);
-        let [client, reply] = conn.keys;
+        let (client, reply) = (self.conns.tuple(id, Dir::In), self.conns.tuple(id, Dir::Out));
         self.events.push_back(Event { kind, conn: id, client, reply, real: conn.real, state: conn.state() });
     }
 
@@ -429,12 +442,4 @@ impl<M: Memory> Shard<M> {
 fn fresh(snapshot: &Snapshot) -> Ticks {
     let both = |t: &Timeouts| t.of(State::Established).min(t.of(State::Udp));
     snapshot.profiles.iter().map(both).min().unwrap_or_default()
-}
-
-/// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.
-fn fill_deltas(conn: &mut Conn) {
-    let (old, new) = (*conn.key(Dir::In), conn.rewritten(Dir::In));
-    let addrs = DeltaSum::new().replace32(old.src(), new.src()).replace32(old.dst(), new.dst());
-    conn.ip_delta = addrs.fold();
-    conn.l4_delta = addrs.replace16(old.sport(), new.sport()).replace16(old.dport(), new.dport()).fold();
 }

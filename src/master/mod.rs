@@ -33,7 +33,6 @@ use jobs::{Jobs, Request};
 use ports::Pools;
 use start::Claim;
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,7 +162,7 @@ impl Master {
             }
         }
         if let Some(c) = self.local.take_conflict() {
-            let addr = Ipv4Addr::from(c.addr);
+            let addr = c.addr;
             warn!("address conflict: {} says that {addr} is its own; it is ours: find that host and change it", c.mac);
         }
         self.publish();
@@ -251,7 +250,7 @@ impl Master {
             if state == Some(gatun_engine::neighbor::NudState::Reachable) {
                 reached += 1;
             } else {
-                warn!("next hop {} does not answer ARP: is it up, and on this network?", Ipv4Addr::from(*addr));
+                warn!("next hop {} does not answer: is it up, and on this network?", addr);
             }
         }
         info!("{reached} of {} next hops answer", hops.len());

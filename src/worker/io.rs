@@ -11,7 +11,6 @@ use gatun_engine::frame::{Buffer, Frame, HEADROOM, Meta};
 use gatun_engine::lcore::{Batch, Io, Punt};
 use gatun_engine::mem::{Memory, OutOfMemory, Plain};
 use gatun_engine::stats::{LcoreStats, Stats};
-use gatun_engine::verdict::PuntReason;
 use std::sync::Arc;
 
 use super::rss::Sampler;
@@ -142,7 +141,7 @@ impl Io for DpdkIo {
     }
 
     fn punt(&mut self, punt: Punt, buf: Packet) -> Result<(), Packet> {
-        let arp = matches!(punt.reason, PuntReason::Arp | PuntReason::ArpReply);
+        let arp = punt.reason.is_link();
         let ring = if arp { &self.punts.arp } else { &self.punts.rest };
         ring.push((punt, buf)).map_err(|(_, buf)| buf)
     }

@@ -5,10 +5,11 @@
 //! were right, every packet is looked at; after that one in [`EVERY`]. The first wrong one ends it for good: the hashes of
 //! this port are no longer used, and the master says so. Nothing here allocates.
 
-use gatun_engine::addr::Be16;
+use gatun_engine::addr::{Addr, Be16, Proto};
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::frame::BURST;
 use gatun_engine::steer::{CLASSES, Steer};
-use gatun_engine::wire::{FromBytes, ethernet, ipv4, udp, vlan};
+use gatun_engine::wire::{FromBytes, ethernet, ipv4, ipv6, udp, vlan};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
@@ -164,10 +165,18 @@ fn tuple_hash(steer: &Steer, frame: &[u8]) -> Option<u32> {
         let (tag, inner) = vlan::Tag::ref_from_prefix(rest).ok()?;
         (ether_type, rest) = (tag.ether_type, inner);
     }
-    let (ip, _) = ipv4::Header::ref_from_prefix(rest).ok().filter(|_| ether_type == ethernet::IPV4)?;
-    if ip.version() != 4 || ip.is_fragment() || !matches!(ip.proto, ipv4::TCP | ipv4::UDP) {
+    let (src, dst, proto, l4): (Addr, Addr, u8, &[u8]) = if ether_type == ethernet::IPV4 {
+        let (ip, _) =
+            ipv4::Header::ref_from_prefix(rest).ok().filter(|(ip, _)| ip.version() == 4 && !ip.is_fragment())?;
+        (ip.src.into(), ip.dst.into(), ip.proto, rest.get(ip.header_len()..)?)
+    } else if ether_type == ethernet::IPV6 {
+        // Cards differ in how far they look behind extension headers.
+        let (ip, l4) = ipv6::Header::ref_from_prefix(rest).ok().filter(|(ip, _)| ip.version() == 6)?;
+        (ip.src.into(), ip.dst.into(), ip.next, l4)
+    } else {
         return None;
-    }
-    let (l4, _) = udp::Header::ref_from_prefix(rest.get(ip.header_len()..)?).ok()?;
-    Some(steer.hash4(ip.src, ip.dst, l4.sport, l4.dport))
+    };
+    let proto = Proto::from_ip(proto)?;
+    let (l4, _) = udp::Header::ref_from_prefix(l4).ok()?;
+    Some(steer.hash(&Tuple::new(src, dst, l4.sport, l4.dport, proto)))
 }

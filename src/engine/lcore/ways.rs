@@ -74,7 +74,7 @@ impl<B: Buffer> Ways<B> {
         source: Source,
     ) {
         if source == Source::Port
-            && let Some(owner) = path::elsewhere(shared, shard, head, buf.frame().meta.rss)
+            && let Some(owner) = path::elsewhere(shared, shard, &mut buf, head)
         {
             return self.carry_out(now, io, buf, Verdict::Redirect(owner), &Meta::default());
         }

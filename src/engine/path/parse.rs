@@ -4,23 +4,24 @@
 //! Lengths are compared with `pkt_len`; all headers must be in the first segment.
 
 use super::{Heads, hit};
-use crate::addr::{Be32, IfaceId, Mac, PortId, Proto};
-use crate::conn::key::Key4;
+use crate::addr::{Be32, Family, IfaceId, Mac, PortId, Proto};
+use crate::conn::key::Key;
 use crate::conn::state::State;
+use crate::conn::tuple::Tuple;
 use crate::conn::{Candidate, Conns};
 use crate::frame::{Buffer, Frame};
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::verdict::{DropReason, Exit, PuntReason};
-use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, plain, tcp, udp, vlan};
+use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, ipv6, plain, tcp, udp, vlan};
 
 /// What the parser found.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Head {
     /// The tuple by which its connection is found.
-    pub key: Key4,
+    pub key: Key,
     /// The hash of the key.
     pub hash: u64,
     /// The connection that it most likely is.
@@ -61,6 +62,17 @@ impl Head {
     #[inline(always)]
     pub fn l4(&self) -> usize {
         usize::from(self.l3) + usize::from(self.ihl)
+    }
+    /// The tuple of the packet, whose frame these bytes are.
+    pub fn tuple(&self, bytes: &[u8]) -> Tuple {
+        match self.key.family() {
+            Family::V4 => self.key.tuple4(),
+            Family::V6 => {
+                let ip = bytes.get(usize::from(self.l3)..).and_then(|b| ipv6::Header::ref_from_prefix(b).ok());
+                let (src, dst) = ip.map_or_else(Default::default, |(ip, _)| (ip.src, ip.dst));
+                Tuple::new(src, dst, self.key.sport(), self.key.dport(), self.key.proto())
+            }
+        }
     }
     /// Where the IP packet ends in the frame.
     #[inline(always)]
@@ -169,7 +181,7 @@ fn plain<M: Memory, B: Buffer>(entry: &Entry, conns: &Conns<M>, buf: &B) -> Opti
     if ipv4::LEN + least > usize::from(ip_len) {
         return None;
     }
-    let key = Key4::new(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto);
+    let key = Key::v4(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto);
     let hash = conns.hash(&key);
     conns.prefetch_bucket(hash);
     Some(Head { key, hash, ip_len, flags, ttl: ip.ttl, iface: entry.iface, keeps, ..EMPTY })
@@ -185,7 +197,7 @@ pub const EMPTY: Head = Head {
     flags: 0,
     ttl: 0,
     ip_len: 0,
-    key: Key4::EMPTY,
+    key: Key::EMPTY,
     hash: 0,
     candidate: Candidate::NONE,
 };
@@ -215,7 +227,8 @@ fn parse(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> Result<Kind
     } else if ether_type == ethernet::ARP {
         arp(rest, eth.dst, mac)
     } else if ether_type == ethernet::IPV6 {
-        Err(D::Ipv6Unsupported.into())
+        ipv6::Header::ref_from_prefix(rest).map_err(|_| D::Ipv6Truncated)?;
+        Err(D::ProtocolUnknown.into())
     } else {
         Err(D::EtherTypeUnknown.into())
     }
@@ -283,7 +296,7 @@ fn tcp(ip: &ipv4::Header, l4: &[u8], head: &mut Head) -> Result<Kind, Exit> {
         return Err(DropReason::TcpDataOffset.into());
     }
     head.flags = tcp.flags;
-    head.key = Key4::new(ip.src, ip.dst, tcp.sport, tcp.dport, Proto::Tcp);
+    head.key = Key::v4(ip.src, ip.dst, tcp.sport, tcp.dport, Proto::Tcp);
     Ok(Kind::Flow)
 }
 
@@ -294,13 +307,13 @@ fn udp(ip: &ipv4::Header, l4: &[u8], l4_len: usize, head: &mut Head) -> Result<K
     if len < udp::LEN || len > l4_len {
         return Err(DropReason::UdpLength.into());
     }
-    head.key = Key4::new(ip.src, ip.dst, udp.sport, udp.dport, Proto::Udp);
+    head.key = Key::v4(ip.src, ip.dst, udp.sport, udp.dport, Proto::Udp);
     Ok(Kind::Flow)
 }
 
 /// Refuses tuples that no packet may have. Those of a connection need no look: they had it when it was opened.
 #[inline(always)]
-pub(super) fn judge(key: &Key4) -> Result<(), DropReason> {
+pub(super) fn judge(key: &Key) -> Result<(), DropReason> {
     if is_martian(key.src()) {
         return Err(DropReason::MartianSource);
     }
@@ -333,7 +346,7 @@ fn icmp(ip: &ipv4::Header, l4: &[u8], l4_len: usize, head: &mut Head) -> Result<
 }
 
 /// The tuple of an answer to the quoted packet (RFC 792: at least its header and 8 bytes).
-fn quoted(quote: &[u8]) -> Option<Key4> {
+fn quoted(quote: &[u8]) -> Option<Key> {
     let (ip, _) = ipv4::Header::ref_from_prefix(quote).ok()?;
     let ihl = ip.header_len();
     if ip.version() != 4 || ihl < ipv4::LEN || ip.fragment_offset() != 0 || !checksum::ipv4_header_ok(quote.get(..ihl)?)
@@ -342,7 +355,7 @@ fn quoted(quote: &[u8]) -> Option<Key4> {
     }
     let proto = Proto::from_ip(ip.proto)?;
     let (ports, _) = udp::Header::ref_from_prefix(quote.get(ihl..)?).ok()?;
-    Some(Key4::new(ip.src, ip.dst, ports.sport, ports.dport, proto).reversed())
+    Some(Key::v4(ip.src, ip.dst, ports.sport, ports.dport, proto).reversed())
 }
 
 /// Addresses that no packet may come from or go to (RFC 1812, 5.3.7): this network, loopback, multicast, class E and
