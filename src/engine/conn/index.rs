@@ -5,7 +5,7 @@
 //! its connection. It knows neither keys nor families: the caller says whether a candidate is the one.
 
 use crate::mem::{Memory, OutOfMemory, prefetch};
-use wide::u16x8;
+use wide::{u8x16, u16x8};
 
 const WAYS: usize = 8;
 /// Buckets that one insert looks at, at most, to make room.
@@ -31,13 +31,14 @@ impl Bucket {
     /// The entry of the lowest mark.
     #[inline(always)]
     fn entry(&self, marks: u32) -> u32 {
-        self.entries[marks.trailing_zeros() as usize & (WAYS - 1)]
+        self.entries[marks.trailing_zeros() as usize / 2 % WAYS]
     }
 
-    /// A bit for each entry with this tag.
+    /// Two bits for each entry with this tag.
     #[inline(always)]
     fn marks(&self, tag: u16) -> u32 {
-        u16x8::new(self.tags).simd_eq(u16x8::splat(tag)).to_bitmask()
+        let same = u16x8::new(self.tags).simd_eq(u16x8::splat(tag)).to_array();
+        u8x16::new(zerocopy::transmute!(same)).to_bitmask()
     }
 }
 
@@ -137,6 +138,7 @@ impl<M: Memory> Index<M> {
             if is(e) {
                 return Some(e);
             }
+            marks &= marks - 1;
             marks &= marks - 1;
         }
         None

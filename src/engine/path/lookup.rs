@@ -4,7 +4,7 @@ use super::parse::Head;
 use super::reset;
 use crate::addr::{ConnId, Dir, Family, Proto};
 use crate::frame::{Emit, Frame};
-use crate::mem::Memory;
+use crate::mem::{Memory, prefetch};
 use crate::shard::{Shard, Shared};
 use crate::snapshot::RealState;
 use crate::time::Tick;
@@ -17,9 +17,10 @@ pub(super) fn warm<M: Memory>(shard: &Shard<M>, heads: &mut [Head]) {
     for head in heads.iter_mut() {
         head.candidate = shard.conns.candidate(head.hash);
     }
+    let reals = &*shard.stats.reals;
     for head in heads.iter_mut() {
         match shard.conns.real_of(head.candidate) {
-            Some(real) => shard.stats.prefetch(real),
+            Some(real) => prefetch(reals, real.index()),
             None => head.candidate = shard.conns.second_candidate(head.hash),
         }
     }
