@@ -10,8 +10,8 @@ use crate::conn::record::{Event, EventKind};
 use crate::conn::reuse::{Exts, Recent};
 use crate::conn::state::{State, Timeouts};
 use crate::conn::tuple::Tuple;
-use crate::conn::{Conn, Conns, NoSeat, flags};
-use crate::laddr::{Ports, Release};
+use crate::conn::{Conn, Conns, flags};
+use crate::laddr::{Ports, Release, Want};
 use crate::mem::{Memory, OutOfMemory};
 use crate::neighbor::Neighbors;
 use crate::sched::SchedState;
@@ -31,6 +31,7 @@ mod lease;
 mod pressure;
 mod timer;
 
+use lease::Leased;
 use pressure::Pressed;
 
 /// How large a shard is.
@@ -211,10 +212,23 @@ impl<M: Memory> Shard<M> {
         self.sched.get_mut(service.id.index())?.pick(service, |id| stats.real(id))
     }
 
-    /// A connection to this server is about to be opened: loads what it takes.
-    pub fn expect(&self, real: &Real, class: Class) {
-        self.ports.prefetch(real.endpoint, class);
-        self.stats.prefetch(real.id);
+    /// Loads what it takes to open the `n`-th connection from now on, as far as that can be known before: whoever is served
+    /// meanwhile may change it.
+    #[inline(always)]
+    pub fn expect(&self, shared: &Shared, n: usize, client: &Tuple, service: &Service) {
+        let stats = &self.stats;
+        let picked = self.sched.get(service.id.index()).and_then(|s| { *s }.pick(service, |id| stats.real(id)));
+        let Some(real) = picked.and_then(|i| service.reals.get(i)) else { return };
+        stats.prefetch(real.id);
+        let class = shared.class_of(client);
+        let want = want(real, service, class, self.random.ahead(n));
+        self.ports.prefetch(&want);
+        if let Some((lip, lport)) = self.ports.guess(&shared.steer, &want) {
+            let key = self.conns.key(&Tuple::new(real.addr, lip.addr, real.port, lport, client.proto()));
+            let hash = self.conns.hash(&key);
+            self.conns.prefetch_insertion(hash, n);
+            self.recent.prefetch(hash);
+        }
     }
 
     /// Opens a connection. `forget` hears of half-open ones that were ended for their port or seat.
@@ -229,19 +243,17 @@ impl<M: Memory> Shard<M> {
         if !self.conns.has_seat(family) {
             self.give_up_seat(now, family, forget)?;
         }
-        let lease = self.lease(shared, now, what, forget)?;
+        let Leased { lease, key, hash, expected } = self.lease(shared, now, what, forget)?;
         let real = what.real;
         let reply = Tuple::new(real.addr, lease.lip.addr, real.port, lease.lport, what.client.proto());
-        let id = match self.conns.insert([what.client, reply]) {
-            Ok(id) => id,
-            Err(why) => {
-                self.ports.give_back(lease.id, Release::Free, now);
-                return Err(if why == NoSeat::Full { DropReason::TableFull } else { DropReason::Bug });
-            }
+        let tuples = [what.client, reply];
+        let Ok(id) = self.conns.insert_new(&tuples, key, hash) else {
+            self.ports.give_back(lease.id, Release::Free, now);
+            return Err(DropReason::TableFull);
         };
         let tcp = what.client.proto() == Proto::Tcp;
-        self.fill_deltas(id);
         let conn = self.conns.conn_mut(id);
+        fill_deltas(conn, &tuples);
         conn.real = real.id;
         conn.profile = what.service.profile;
         conn.next_hops = what.next_hops;
@@ -257,7 +269,7 @@ impl<M: Memory> Shard<M> {
             return Err(DropReason::WheelFull);
         }
         if tcp {
-            self.warm(&shared.snapshot().settings, now, id, what.seq);
+            self.warm(&shared.snapshot().settings, id, what.seq, expected);
         }
         self.stats.real(real.id).conns.add(1);
         self.stats.lcore.conns_opened.add(1);
@@ -287,18 +299,9 @@ impl<M: Memory> Shard<M> {
         false
     }
 
-    /// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.
-    fn fill_deltas(&mut self, id: ConnId) {
-        let (old, new) = (self.conns.tuple(id, Dir::In), self.conns.rewritten(id, Dir::In));
-        let addrs = DeltaSum::new().replace_addr(old.src(), new.src()).replace_addr(old.dst(), new.dst());
-        let conn = self.conns.conn_mut(id);
-        conn.ip_delta = addrs.fold();
-        conn.l4_delta = addrs.replace16(old.sport(), new.sport()).replace16(old.dport(), new.dport()).fold();
-    }
-
     fn count_now(&self) {
         self.stats.lcore.conns_now.set(self.conns.len() as u64);
-        self.stats.lcore.ports_now.set(self.ports.stats().in_use);
+        self.stats.lcore.ports_now.set(self.ports.in_use());
     }
 
     /// A packet brings a connection into a state, which may be the one it is in.
@@ -353,13 +356,16 @@ impl<M: Memory> Shard<M> {
             | State::Listen
             | State::SynAck => Release::Quarantine,
         };
-        let expected = if conn.has(flags::EXT) {
-            self.exts.ext(conn.ext).filter(|e| e.fin != 0).map(|e| e.next_seq)
-        } else {
-            conn.has(flags::NEXT_SEQ).then_some(conn.ext)
-        };
-        if let (true, Some(next_seq), Release::Quarantine) = (state.is_closing(), expected, release) {
-            self.recent.remember(self.conns.reply_hash(id), next_seq, conn.last_seen, now);
+        let hashes = conn.keys.map(|key| self.conns.hash(&key));
+        if state.is_closing() && release == Release::Quarantine {
+            let expected = if conn.has(flags::EXT) {
+                self.exts.ext(conn.ext).filter(|e| e.fin != 0).map(|e| e.next_seq)
+            } else {
+                conn.has(flags::NEXT_SEQ).then_some(conn.ext)
+            };
+            if let Some(next_seq) = expected {
+                self.recent.remember(hashes[1], next_seq, conn.last_seen, now);
+            }
         }
         if conn.has(flags::EXT) {
             self.exts.give_back(conn.ext);
@@ -372,7 +378,7 @@ impl<M: Memory> Shard<M> {
         } else {
             real.inactive.add(u64::MAX)
         }
-        self.conns.remove(id);
+        self.conns.remove_hashed(id, hashes);
         self.stats.lcore.conns_closed.add(1);
         self.count_now();
     }
@@ -406,6 +412,22 @@ impl<M: Memory> Shard<M> {
     pub fn port_stats(&self) -> crate::laddr::PortStats {
         self.ports.stats()
     }
+}
+
+/// What a local port is wanted for.
+#[inline(always)]
+fn want<'a>(real: &Real, service: &'a Service, class: Class, random: u64) -> Want<'a> {
+    let pool = service.pool(real);
+    Want { endpoint: real.endpoint, rip: real.addr, rport: real.port, pool, class, start: random as u32 }
+}
+
+/// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.
+#[inline(always)]
+fn fill_deltas(conn: &mut Conn, [client, reply]: &[Tuple; 2]) {
+    let (old, new) = (client, reply.reversed());
+    let addrs = DeltaSum::new().replace_addr(old.src(), new.src()).replace_addr(old.dst(), new.dst());
+    conn.ip_delta = addrs.fold();
+    conn.l4_delta = addrs.replace16(old.sport(), new.sport()).replace16(old.dport(), new.dport()).fold();
 }
 
 fn fresh(snapshot: &Snapshot) -> Ticks {

@@ -32,7 +32,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use self::hunt::Hunt;
+use self::hunt::{Hunt, guess};
 use self::store::{Ring, Store};
 use crate::addr::*;
 use crate::mem::{Memory, OutOfMemory};
@@ -340,8 +340,13 @@ impl<M: Memory> Ports<M> {
 
     /// Loads what [`Ports::take`] begins with.
     #[inline(always)]
-    pub fn prefetch(&self, endpoint: EndpointId, class: Class) {
-        self.store.prefetch_group(endpoint, class);
+    pub fn prefetch(&self, want: &Want<'_>) {
+        self.store.prefetch_group(want.endpoint, want.class);
+    }
+    /// The port that [`Ports::take`] tries first, if it will be unlisted.
+    #[inline(always)]
+    pub fn guess(&self, steer: &Steer, want: &Want<'_>) -> Option<(Lip, Be16)> {
+        if want.pool.lips().len() > 1 { guess(steer, want, want.class, 0) } else { None }
     }
     /// Loads a port that is given back soon.
     #[inline(always)]
@@ -373,11 +378,17 @@ impl<M: Memory> Ports<M> {
         self.store.sweep(now, budget);
     }
 
+    /// Ports taken now.
+    #[inline(always)]
+    pub fn in_use(&self) -> u64 {
+        self.store.in_use + self.unlisted
+    }
+
     /// The numbers. Cheap.
     pub fn stats(&self) -> PortStats {
         let (quarantines, quarantines_total) = self.store.quarantines();
         PortStats {
-            in_use: self.store.in_use + self.unlisted,
+            in_use: self.in_use(),
             unlisted: self.unlisted,
             quarantined: self.store.quarantined,
             chunks: self.store.chunks.used(),

@@ -38,7 +38,7 @@ pub type Heads = ArrayVec<Head, BURST>;
 #[inline(always)]
 pub fn look<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) -> u64 {
     let bytes = parse::headers(shared, shard, burst, heads);
-    lookup::warm(shard, heads);
+    lookup::warm(shared, shard, heads);
     bytes
 }
 
