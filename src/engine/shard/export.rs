@@ -1,6 +1,7 @@
 //! Connections as records: to list them, to hand them to another node, to carry them over a restart.
 
-use super::{Shard, Shared, fill_deltas};
+use super::open::fill_deltas;
+use super::{Shard, Shared};
 use crate::addr::{ConnId, Dir, Proto};
 use crate::conn::record::{Cursor, Record, Refused};
 use crate::conn::state::State;

@@ -3,7 +3,8 @@
 //!
 //! A port whose server takes this SYN as it is goes before one that needs its sequence numbers raised.
 
-use super::{Forget, Opening, Shard, Shared, want};
+use super::open::want;
+use super::{Forget, Opening, Shard, Shared};
 use crate::addr::{ConnId, Dir, Family, Proto};
 use crate::conn::key::Key;
 use crate::conn::tuple::Tuple;
