@@ -159,17 +159,40 @@ impl<M: Memory> Index<M> {
         Ok(())
     }
 
+    #[inline(always)]
     fn put(&mut self, bucket: usize, tag: u16, entry: u32) -> bool {
         let b = &mut self.buckets[bucket];
-        let Some(i) = b.tags.iter().position(|t| *t == 0) else { return false };
+        let free = b.marks(0);
+        if free == 0 {
+            return false;
+        }
+        let i = free.trailing_zeros() as usize & (WAYS - 1);
         b.tags[i] = tag;
         b.entries[i] = entry;
         true
     }
 
-    /// Moves entries along the shortest way to a free seat, found breadth first, so that one of the two buckets gets room.
+    /// Moves one entry of the two buckets to its other bucket, if one of these has room; or else entries along the shortest way
+    /// to a free seat. Gives the bucket that has room now.
     #[cold]
     fn make_room(&mut self, first: usize, second: usize) -> Option<usize> {
+        for bucket in [first, second] {
+            let tags = self.buckets[bucket].tags;
+            let targets = tags.map(|tag| self.other(bucket, tag));
+            targets.iter().for_each(|target| prefetch(&self.buckets, *target));
+            for (way, (target, tag)) in targets.into_iter().zip(tags).enumerate() {
+                if self.put(target, tag, self.buckets[bucket].entries[way]) {
+                    self.buckets[bucket].tags[way] = 0;
+                    return Some(bucket);
+                }
+            }
+        }
+        self.make_room_farther(first, second)
+    }
+
+    /// The shortest way, found breadth first.
+    #[cold]
+    fn make_room_farther(&mut self, first: usize, second: usize) -> Option<usize> {
         // (bucket, node it was reached from, way in that node's bucket)
         let mut nodes = [(0usize, 0u16, 0u8); SEARCH];
         nodes[0] = (first, u16::MAX, 0);
@@ -180,14 +203,16 @@ impl<M: Memory> Index<M> {
             let (bucket, ..) = nodes[next];
             for way in 0..WAYS {
                 let target = self.other(bucket, self.buckets[bucket].tags[way]);
-                if found == SEARCH || nodes[..found].iter().any(|n| n.0 == target) {
+                if found == SEARCH {
                     continue;
                 }
                 nodes[found] = (target, next as u16, way as u8);
-                if self.buckets[target].tags.contains(&0) {
+                if self.buckets[target].marks(0) != 0 {
                     return self.shift(&nodes, found);
                 }
-                found += 1;
+                if nodes[..found].iter().all(|n| n.0 != target) {
+                    found += 1;
+                }
             }
             next += 1;
         }
@@ -219,10 +244,15 @@ impl<M: Memory> Index<M> {
         let first = self.first(hash);
         for bucket in [first, self.other(first, tag)] {
             let b = &mut self.buckets[bucket];
-            if let Some(i) = (0..WAYS).find(|i| b.tags[*i] == tag && b.entries[*i] == entry) {
-                b.tags[i] = 0;
-                self.len -= 1;
-                return true;
+            let mut marks = b.marks(tag);
+            while marks != 0 {
+                let i = marks.trailing_zeros() as usize & (WAYS - 1);
+                if b.entries[i] == entry {
+                    b.tags[i] = 0;
+                    self.len -= 1;
+                    return true;
+                }
+                marks &= marks - 1;
             }
         }
         false

@@ -45,7 +45,7 @@ pub type Heads = [Head; BURST];
 pub fn look<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) -> u64 {
     let bytes = parse::headers(shared, shard, burst, heads);
     let (heads, _) = heads.split_at_mut(burst.len().min(BURST));
-    lookup::warm(shard, heads);
+    lookup::warm(shared, shard, heads);
     bytes
 }
 
