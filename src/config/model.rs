@@ -186,11 +186,10 @@ impl Model {
         self.interfaces.get(nth).map_or(String::new(), |i| interface_name(&self.ports, i))
     }
 
-    /// Whether IPv6 is spoken on a port: an address of that family is on one of its interfaces, or a next hop.
+    /// Whether IPv6 is spoken on a port: an interface of it has an address of that family, and so a link-local one.
     pub fn has_ipv6(&self, port: PortId) -> bool {
-        let on_port = |id: InterfaceId| self.interfaces.get(id.0).is_some_and(|i| i.port == port);
-        let own = |i: &Interface| i.port == port && i.addresses.iter().any(|net| net.addr().is_ipv6());
-        self.interfaces.iter().any(own) || self.routes.iter().any(|r| r.via.is_ipv6() && on_port(r.interface))
+        let interfaces = self.interfaces.iter().filter(|interface| interface.port == port);
+        interfaces.flat_map(|interface| &interface.addresses).any(|net| net.addr().is_ipv6())
     }
 
     /// The port of that name.

@@ -154,7 +154,10 @@ impl Topology {
                 report.problem(&hop.spot, what, format!("say which one: interface = {}", names.join(" or ")));
             }
             let interface = said.flatten()?;
-            self.check_mtu(interface, &hop.spot, report);
+            if self.subnets_known && !self.interfaces[interface.0].addresses.iter().any(|net| net.addr().is_ipv6()) {
+                let what = format!("is on {}, which has no IPv6 address", self.name(interface));
+                report.problem(&hop.spot, what, "give that interface one, as in \"2001:db8:1::fe/64\"");
+            }
             return Some(interface);
         }
         let around = subnet_around(&self.interfaces, hop.value).map(|(interface, _)| interface);

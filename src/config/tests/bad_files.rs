@@ -211,6 +211,11 @@ const EDITS_OF_DUAL: &[(&str, &str, &str)] = &[
     ("a next hop with a zone", "via = \"fe80::1\"", "via = \"fe80::1%wan\""),
     ("a link-local next hop without interface", "via = \"fe80::1\"\ninterface = \"wan\"", "via = \"fe80::1\""),
     ("a link-local next hop on an interface that is not there", "interface = \"wan\"", "interface = \"lan\""),
+    (
+        "a link-local next hop on an interface without IPv6",
+        "via = \"fe80::1\"\ninterface = \"wan\"",
+        "via = \"fe80::1\"\ninterface = \"dmz\"\n[[port]]\nname = \"dmz\"\n[[interface]]\nport = \"dmz\"\naddresses = [\"198.18.3.254/24\"]",
+    ),
     ("a next hop on another interface", "via = \"2001:db8:2::1\"", "via = \"2001:db8:2::1\"\ninterface = \"wan\""),
     ("an IPv6 next hop on no subnet", "via = \"2001:db8:2::1\"", "via = \"2001:db8:3::1\""),
     ("an IPv6 next hop that is a VIP", "via = \"2001:db8:2::1\"", "via = \"2001:db8:1::100\""),
