@@ -184,10 +184,11 @@ fn segment(sum: DeltaSum, addrs: DeltaSum, l4: &mut [u8], new: &Tuple, seq_shift
                 (inner, sum) = (inner.replace32(*seq, shifted), sum.replace32(*seq, shifted));
                 *seq = shifted;
             }
-            if let Ok((tcp, _)) = tcp::Header::mut_from_prefix(l4) {
-                let old: Be16 = tcp.checksum;
-                checksum::apply(&mut tcp.checksum, inner.fold());
-                sum = sum.replace16(old, tcp.checksum);
+            let field = l4.get_mut(tcp::CHECKSUM_AT..).and_then(|b| Be16::mut_from_prefix(b).ok());
+            if let Some((field, _)) = field {
+                let old = *field;
+                checksum::apply(field, inner.fold());
+                sum = sum.replace16(old, *field);
             }
         }
     }
@@ -234,9 +235,16 @@ fn anew(to: &Receiver, mtus: &Mtus, frame: &mut Frame<'_>, head: &Head) -> Resul
     let envelope = Envelope { src: to.outer.src(), dst: to.outer.dst(), tos, ttl: head.ttl.wrapping_sub(1) };
     write::icmp_packet(packet, &envelope, &said);
 
-    let start = usize::from(head.l3);
-    (frame.len, frame.pkt_len) = ((start + ip_len) as u16, (start + ip_len) as u32);
-    let place = frame.bytes_mut().get_mut(start..).ok_or(DropReason::FrameForm)?;
+    // The end stays where it is: there is room before a frame, and not always behind it.
+    let (old_end, start) = (head.end(), usize::from(head.l3));
+    (frame.len, frame.pkt_len) = (old_end as u16, old_end as u32);
+    if !frame.move_head(old_end as i16 - (start + ip_len) as i16) {
+        return Err(DropReason::FrameForm.into());
+    }
+    let place = frame.bytes_mut().get_mut(start..).ok_or(DropReason::Bug)?;
     place.copy_from_slice(packet);
     Ok(Head { ihl: ihl as u8, ip_len: ip_len as u16, ..*head })
 }
+
+#[cfg(test)]
+mod tests;
