@@ -174,8 +174,8 @@ fn a_probe_for_an_address_of_ours_is_answered_to_all_and_unsolicited() {
 fn a_next_hop_is_asked_by_group_every_second_and_found() {
     let mut net = Net::with_hop(CLIENT);
     let ask = format!("ndp who-has {CLIENT} tell {OWN}");
-    assert_eq!(net.until(0.9), [ask.clone()]);
-    assert_eq!(net.until(1.9), [ask.clone()]);
+    assert_eq!(net.until(0.9), [ask.as_str()]);
+    assert_eq!(net.until(1.9), [ask.as_str()]);
     assert!(!net.local.ready());
     assert_eq!(net.hear(answer("SO", CLIENT_MAC)), Vec::<String>::new());
     assert_eq!(net.mac_of(CLIENT).as_deref(), Some(CLIENT_MAC));
@@ -259,7 +259,8 @@ fn a_neighbour_that_was_only_heard_of_is_looked_into_after_five_seconds() {
 /// within five seconds.
 #[test]
 fn advertisements_change_what_is_known_as_the_rfc_says() {
-    let rows: [(Option<&str>, &str, Option<&str>, Option<&str>, bool); 15] = [
+    type Row = (Option<&'static str>, &'static str, Option<&'static str>, Option<&'static str>, bool);
+    let rows: [Row; 15] = [
         // INCOMPLETE
         (None, "", Some(OTHER_MAC), Some(OTHER_MAC), true),
         (None, "O", Some(OTHER_MAC), Some(OTHER_MAC), true),
