@@ -372,6 +372,17 @@ pub enum Dir {
     Out = 1,
 }
 
+impl Dir {
+    /// The way of the answers.
+    #[inline(always)]
+    pub const fn other(self) -> Dir {
+        match self {
+            Dir::In => Dir::Out,
+            Dir::Out => Dir::In,
+        }
+    }
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident($int:ty);)*) => {$(
         $(#[$doc])*

@@ -145,9 +145,12 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         }
     }
 
-    /// A frame that asks for more than [`path::hit`] does, and what it causes: frames of our own, before and after it.
+    /// A frame of a connection with IPv6, or one that asks for more than [`path::hit`] does, and what it causes: frames of our own, before and after it.
     #[inline(never)]
     fn serve<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, mut buf: B, head: &Head, source: Source) {
+        if let Some(port) = path::hit_wide(&self.shared, &mut self.shard, now, &mut buf, head) {
+            return self.queue(io, port, buf);
+        }
         if source == Source::Port
             && let Some(owner) = path::elsewhere(&self.shared, &self.shard, &mut buf, head)
         {
