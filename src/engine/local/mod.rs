@@ -229,3 +229,6 @@ fn announcement(snapshot: &Snapshot, iface: IfaceId, addr: Addr) -> Option<Out> 
         Addr::V6(addr) => ndp::announcement(snapshot, iface, addr),
     }
 }
+
+#[cfg(test)]
+mod tests;

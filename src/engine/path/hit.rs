@@ -36,7 +36,7 @@ pub fn hit<M: Memory, B: Buffer>(
     let (mac, iface) = neighbors.reachable(conn.next_hops[dir as usize])?;
     let iface = snapshot.iface(iface)?;
     let unusual = !head.plain
-        || conn.has(flags::EXT)
+        || conn.has(flags::EXT | flags::WIDE)
         || !shared.is_fresh(conn, now)
         || snapshot.real(conn.real) != RealState::Present
         || iface.vlan != 0
