@@ -315,6 +315,21 @@ fn a_solicitation_with_another_mac_address_is_believed_and_looked_into() {
 }
 
 #[test]
+fn a_flood_of_made_up_neighbours_leaves_half_of_the_seats_to_others() {
+    let mut net = Net::new();
+    for n in 0..500 {
+        assert_eq!(net.hear(Packet::ndp_solicit(CLIENT_MAC, &format!("2001:db8:1::bad:{n:x}"), VIP)).len(), 1);
+    }
+    assert_eq!(net.neighbors.claimed().count(), net.neighbors.capacity() / 2);
+    // A worker takes a seat for whom it has a frame, and that one is asked for.
+    let id = net.neighbors.claim(WAN, ip(CLIENT)).unwrap();
+    net.local.wanted(net.now, id);
+    assert_eq!(net.until(0.1), [format!("ndp who-has {CLIENT} tell {OWN}")]);
+    net.hear(answer("SO", CLIENT_MAC));
+    assert_eq!(net.mac_of(CLIENT).as_deref(), Some(CLIENT_MAC));
+}
+
+#[test]
 fn a_static_entry_is_never_changed_and_never_asked() {
     let mut net = Net::new();
     net.local.configure(net.now, &[], &[(WAN, ip(CLIENT), mac(CLIENT_MAC))]);

@@ -1,5 +1,6 @@
 //! Errors about connections of each kind, there and back: what a receiver reads is what it sent.
 
+use super::*;
 use crate::addr::*;
 use crate::conn::record::EventKind;
 use crate::conn::tuple::Tuple;
@@ -262,6 +263,31 @@ fn an_error_from_either_side_of_every_kind_of_connection_quotes_what_its_receive
             assert_eq!((header.kind, header.code, header.rest), port_unreachable(&sent));
             assert_eq!(quote, as_sent(sent, translated), "{world:?} {proto}");
         }
+    }
+}
+
+#[test]
+fn a_raised_sequence_number_is_brought_back_in_the_quote_with_its_checksum() {
+    for world in [V4, V6] {
+        let mut open = Open::new(world, Proto::Tcp);
+        let packet = open.of_client(b"odd");
+        let (mut seen, sent) = open.through(WAN, packet);
+        let client = Tuple::new(
+            Addr::from(world.client.parse::<SocketAddr>().unwrap().ip()),
+            ip(world.vip),
+            Be16::new(40000),
+            Be16::new(80),
+            Proto::Tcp,
+        );
+        let before = seen.clone();
+        let sum = requote(DeltaSum::new(), &mut seen, &client, 1_000_u32.wrapping_neg()).unwrap();
+        let expect = DeltaSum::new().replace_at(0, &before, &seen);
+        assert_eq!(sum.fold(), expect.fold(), "what the message's checksum changes by");
+        let mut expect = as_sent(sent, false);
+        let l4 = expect.len() - 23;
+        expect[l4 + 4..l4 + 8].copy_from_slice(&7_u32.wrapping_sub(1_000).to_be_bytes());
+        checksum::l4_fill(client.src(), client.dst(), ipv4::TCP, &mut expect[l4..]);
+        assert_eq!(seen, expect);
     }
 }
 
