@@ -142,6 +142,11 @@ impl Neighbors {
         Neighbors { names, cells: (0..seats).map(|_| AtomicU64::new(0)).collect() }
     }
 
+    /// How many seats there are.
+    pub fn capacity(&self) -> usize {
+        self.names.len()
+    }
+
     fn seats(&self, word: u64) -> impl Iterator<Item = usize> {
         let mask = self.names.len() - 1;
         let start = (mix(word) >> 40) as usize;

@@ -456,25 +456,19 @@ mod tests {
 
     #[test]
     fn a_worker_sees_its_own_local_addresses_alone() {
-        let lip =
-            |id, addr: Ipv4Addr| gatun_engine::snapshot::Lip { id: gatun_engine::addr::LipId(id), addr: addr.into() };
-        let [a, b] = [Ipv4Addr::new(198, 18, 2, 1), Ipv4Addr::new(198, 18, 2, 2)];
         let model = config::parse(include_str!("../../conf/demo.toml"), "demo.toml").unwrap();
         let neighbors = Arc::new(gatun_engine::neighbor::Neighbors::new(16));
         let mut compiler = config::compile::Compiler::new(neighbors, Vec::new(), 16);
-        let mut snapshot = compiler.compile(&model, &config::compile::Shards::NONE).unwrap();
-        let pool = Arc::new(Pool::new(vec![lip(1, a), lip(2, b)]));
-        for service in snapshot.services.values_mut() {
-            *service = Arc::new(Service { pools: [pool.clone(), Arc::default()], ..Service::clone(service) });
-        }
-        let snapshot = Arc::new(snapshot);
-        let seen = |owners: &Owners, worker| -> Vec<Vec<IpAddr>> {
+        let snapshot = Arc::new(compiler.compile(&model, &config::compile::Shards::NONE).unwrap());
+        let seen = |owners: &Owners, worker| -> Vec<Vec<String>> {
             let view = view(&snapshot, owners, worker);
-            view.services.values().map(|s| s.pools[0].lips().iter().map(|l| l.addr.into()).collect()).collect()
+            let lips = |s: &Arc<Service>| s.pools.iter().flat_map(|p| p.lips()).map(|l| l.addr.to_string()).collect();
+            view.services.values().map(lips).collect()
         };
-        let owners = Owners::from([(a.into(), 1), (b.into(), 0)]);
-        assert_eq!(seen(&owners, 0), [[IpAddr::from(b)], [b.into()]]);
-        assert_eq!(seen(&owners, 1), [[IpAddr::from(a)], [a.into()]]);
-        assert_eq!(seen(&Owners::new(), 1), [[IpAddr::from(a), b.into()], [a.into(), b.into()]]);
+        let [a, b, c, d] = ["198.18.2.100", "198.18.2.101", "2001:db8:2::100", "2001:db8:2::101"];
+        let owners = Owners::from([(a, 1), (b, 0), (c, 0), (d, 1)].map(|(lip, owner)| (lip.parse().unwrap(), owner)));
+        assert_eq!(seen(&owners, 0), [[b, c]; 4]);
+        assert_eq!(seen(&owners, 1), [[a, d]; 4]);
+        assert_eq!(seen(&Owners::new(), 1), [[a, b, c, d]; 4]);
     }
 }

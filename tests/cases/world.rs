@@ -6,6 +6,7 @@
 //! | 198.18.1.7, of the clients' side | 2001:db8:1::7 |
 //! | 198.18.2.11, of the servers' side | 2001:db8:2::11; behind NAT64 it stays |
 //! | 192.0.2.7, 203.0.113.7: far away | 2001:db8:192::7, 2001:db8:113::7 |
+//! | 0.0.0.0, 255.255.255.255 | ::, ff02::1 |
 //!
 //! An address that is put into a world twice is the same as if it were put there once.
 
@@ -90,6 +91,7 @@ impl World {
         let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let address = match addr.octets() {
             [0, 0, 0, 0] => "::".to_owned(),
+            [255, 255, 255, 255] => "ff02::1".to_owned(),
             [198, 18, net, 0] | [203, 0, net, 0] => format!("2001:db8:{net}::"),
             [198, 18, net, host] | [203, 0, net, host] => format!("2001:db8:{net}::{host}"),
             [192, 0, 2, host] => format!("2001:db8:192::{host}"),
@@ -123,6 +125,11 @@ impl World {
         if self.addr(of).is_ipv4() { 20 } else { 40 }
     }
 
+    /// They speak the same.
+    pub(crate) fn reach(self, from: &str, to: &str) -> bool {
+        self.addr(from).is_ipv4() == self.addr(to).is_ipv4()
+    }
+
     pub(crate) fn tcp(self, src: &str, dst: &str) -> Packet {
         Packet::tcp(&self.text(src), &self.text(dst))
     }
@@ -137,6 +144,14 @@ impl World {
 
     pub(crate) fn echo_reply(self, src: &str, dst: &str, id: u16, seq: u16) -> Packet {
         Packet::icmp_echo_reply(&self.text(src), &self.text(dst), id, seq)
+    }
+
+    pub(crate) fn icmp(self, src: &str, dst: &str, kind: u8, code: u8) -> Packet {
+        Packet::icmp(&self.text(src), &self.text(dst), kind, code, [0; 4])
+    }
+
+    pub(crate) fn ip(self, src: &str, dst: &str, proto: u8) -> Packet {
+        Packet::ip(&self.text(src), &self.text(dst), proto)
     }
 
     /// `src` tells `dst` about a quoted packet.

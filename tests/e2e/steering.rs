@@ -67,7 +67,7 @@ fn three_workers_share_ports_of_two_queues() {
 fn a_worker_without_any_queue_lives_on_what_others_hand_over() {
     // One port of one queue for both sides, and two workers.
     let lab = Lab::new();
-    lab.nginx("rs1", "198.18.2.11");
+    lab.nginx("rs1", &["198.18.2.11"]);
     let config = Config::one_to_one("tcp", 80, "198.18.2.11:80").edit("workers = [1]", THREE_WORKERS);
     let gateway = lab.gateway(&config);
     requests(&lab);

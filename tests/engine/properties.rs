@@ -318,6 +318,23 @@ pub(crate) struct Turn {
     pub(crate) later: u8,
 }
 
+impl Turn {
+    /// Changes a frame as this turn says.
+    pub(crate) fn mutate(&self, frame: &mut Vec<u8>) {
+        for (at, value) in &self.flips {
+            if let Some(byte) = frame.get_mut(usize::from(*at)) {
+                *byte = *value;
+            }
+        }
+        if self.fix {
+            repair(frame);
+        }
+        if let Some(cut) = self.cut {
+            frame.truncate(usize::from(cut));
+        }
+    }
+}
+
 pub(crate) fn conversation() -> impl Strategy<Value = Vec<Turn>> {
     let what = (0u8..14, 0u8..6, any::<u8>());
     let cut = prop_oneof![9 => Just(None), 1 => any::<u8>().prop_map(Some)];

@@ -105,6 +105,10 @@ fn hop_of(shared: &Shared, hop: NeighborId) -> Result<Way, Exit> {
 }
 
 impl Way {
+    /// Largest IP packet in bytes.
+    pub(super) fn mtu(&self) -> u16 {
+        self.mtu
+    }
     fn verdict(&self) -> Verdict {
         if self.known { Verdict::Tx(self.port) } else { Verdict::Hold(self.hop) }
     }

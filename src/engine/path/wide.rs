@@ -154,11 +154,25 @@ pub fn hit<M: Memory, B: Buffer>(
     buf: &mut B,
     head: &Head,
 ) -> Option<PortId> {
+    // What is of IPv4 alone leaves here.
+    if head.keeps == super::hit::NONE || !conns.may_be_wide(head.candidate) {
+        return None;
+    }
+    forward(tables, conns, now, buf, head)
+}
+
+#[inline(never)]
+fn forward<M: Memory, B: Buffer>(
+    tables: &Tables<'_>,
+    conns: &mut Conns<M>,
+    now: Tick,
+    buf: &mut B,
+    head: &Head,
+) -> Option<PortId> {
     let (conn, wide, dir) = conns.confirm_wide(head.candidate, &head.key)?;
     if conn.state() as u8 != head.keeps || conn.has(flags::EXT) {
         return None;
     }
-    let tcp = head.keeps != State::Udp as u8;
     let hop = tables.hops.hop(conn.next_hops[dir as usize]);
     let egress = tables.egresses.towards(hop);
     let stats = tables.present(conn.real)?;
@@ -166,6 +180,7 @@ pub fn hit<M: Memory, B: Buffer>(
     if len_as(head, new.family()) > egress.mtu || head.ttl <= 1 || !tables.is_fresh(conn, now) {
         return None;
     }
+    let tcp = head.keeps != State::Udp as u8;
     let mut frame = buf.frame();
     let (start, had) = (frame.head, frame.len);
     let packet = frame.bytes().get(ethernet::LEN..)?;
@@ -202,8 +217,8 @@ pub fn hit<M: Memory, B: Buffer>(
         Family::V4 => ethernet::IPV4,
         Family::V6 => ethernet::IPV6,
     };
-    eth.ether_type = ether_type;
     eth.set_link(egress.link(hop));
+    eth.ether_type = ether_type;
     // Padding ends here, as in `output::send`.
     let (begin, len) = (frame.head, ethernet::LEN as u16 + after.ip_len);
     if (begin, len) != (start, had) {

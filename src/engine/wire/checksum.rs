@@ -182,6 +182,12 @@ impl DeltaSum {
         DeltaSum(self.0 + u64::from(sum))
     }
 
+    /// Both.
+    #[inline(always)]
+    pub const fn then(self, other: DeltaSum) -> DeltaSum {
+        DeltaSum(self.0 + other.0)
+    }
+
     /// The difference.
     #[inline(always)]
     pub const fn fold(self) -> Delta {

@@ -4,6 +4,8 @@ use super::icmp::Header;
 
 /// Bytes of the header; in an error the quoted packet follows.
 pub const LEN: usize = super::icmp::LEN;
+/// Bytes of an error with its IP header, at most: what every link takes (RFC 4443, 2.4 (c)).
+pub const ERROR_LEN: usize = super::ipv6::MIN_MTU as usize;
 
 /// Destination unreachable: an error.
 pub const UNREACHABLE: u8 = 1;
