@@ -52,11 +52,9 @@ pub fn shared(proto: Proto, lcores: u8) -> Shared {
     Shared::new(snapshot, neighbors, steer)
 }
 
-/// Tables for exactly `conns` connections. A small table gets more room for local ports than usual: with so many servers
-/// nearly each connection has a (server, class) of its own.
+/// Tables for exactly `conns` connections.
 pub fn sizes(conns: usize) -> Sizes {
-    let sizes = Sizes::of(conns, 0, SERVICES as usize);
-    Sizes { port_chunks: sizes.port_chunks.max(100_000), ..sizes }
+    Sizes::of(conns, 0, SERVICES as usize)
 }
 
 /// One lcore of such a gateway.

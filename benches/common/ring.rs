@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use dpdk::ring::{self, Consumer};
 use dpdk::{Eal, Mbuf, Mempool};
 use gatun::worker::Clock;
-use gatun::worker::io::{self, DpdkIo, HugePages, Mbufs, Packet, Punts, Receiver, Way};
+use gatun::worker::io::{DpdkIo, HugePages, Packet, Punts, Receiver, Way};
 use gatun_engine::addr::{Be16, Be32, LcoreId, PortId, Proto};
 use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
 use gatun_engine::lcore::{Batch, Lcore, Source};
@@ -184,7 +184,7 @@ impl Worker {
 
     #[inline(always)]
     fn receive<const N: usize>(&mut self, feed: &mut Feed, into: &mut Batch<Packet>) -> usize {
-        let received = self.receiver.burst(&mut ArrayVec::<Mbuf, N>::new(), into);
+        let received = self.receiver.burst(into, N);
         for packet in into.iter_mut() {
             feed.take().write(whole(&mut packet.0), self.proto);
         }
@@ -226,7 +226,7 @@ impl Worker {
     pub fn handed_over(&mut self, from: &mut Consumer) -> usize {
         let now = self.now();
         let mut batch = Batch::new();
-        let taken = io::dequeue(from, &mut Mbufs::new(), &mut batch);
+        let taken = from.dequeue_burst(&mut batch);
         self.lcore.turn(now, &mut self.io, &mut batch, Source::Ring);
         self.lcore.finish(now, &mut self.io);
         taken

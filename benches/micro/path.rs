@@ -51,8 +51,10 @@ pub(super) fn run(micro: &mut Micro) {
             fresh(&mut bufs);
             let (hits, took) = timed(|| {
                 let mut hits = 0;
+                let (stats, conns) = (&lcore.shard.stats, &mut lcore.shard.conns);
+                let tables = lcore.shared.tables(stats);
                 for (buf, head) in bufs.iter_mut().zip(heads.iter().cycle()) {
-                    hits += usize::from(path::hit(&lcore.shared, &mut lcore.shard, Tick(0), buf, head).is_some());
+                    hits += usize::from(path::hit(&tables, conns, Tick(0), buf, head).is_some());
                 }
                 hits
             });

@@ -4,7 +4,7 @@ use super::{Micro, timed};
 use gatun_bench::gateway;
 use gatun_engine::addr::{Be16, Be32, Class, EndpointId, LcoreId, LipId};
 use gatun_engine::conn::key::SplitMix;
-use gatun_engine::laddr::{LeaseId, NoPort, Ports, Release, Want};
+use gatun_engine::laddr::{LeaseId, NoPort, Ports, Release, Want, Word};
 use gatun_engine::mem::Heap;
 use gatun_engine::snapshot::{Lip, Pool};
 use gatun_engine::steer::{CLASSES, Steer};
@@ -62,7 +62,7 @@ impl Server {
             class: Class((n % CLASSES as u64) as u8),
             start: (n >> 32) as u32,
         };
-        let lease = self.ports.take(&self.steer, &want, Tick(0), |_, _, _| true)?;
+        let lease = self.ports.take(&self.steer, &want, Tick(0), |_, _, _| Word::Good)?;
         self.taken.push(lease.id);
         Ok(())
     }

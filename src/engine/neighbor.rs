@@ -30,6 +30,36 @@ pub struct Cell {
     pub iface: IfaceId,
 }
 
+/// A cell as it is stored: the MAC address, six zero bits, the state (2 bits), the interface (8 bits).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hop(u64);
+
+impl Hop {
+    /// Different values of [`Hop::place`].
+    pub const PLACES: usize = 1 << 10;
+
+    fn of(cell: Cell) -> Hop {
+        Hop(cell.mac.raw() | (u64::from(cell.iface.0) << 2 | cell.state as u64) << 54)
+    }
+
+    /// [`Mac::raw`] of its address; all zero unless reachable.
+    #[inline(always)]
+    pub fn mac(self) -> u64 {
+        self.0 & 0xFFFF_FFFF_FFFF
+    }
+
+    /// Its interface and its state as one index.
+    #[inline(always)]
+    pub fn place(self) -> usize {
+        (self.0 >> 54) as usize
+    }
+
+    /// The place of the hops of an interface that are reachable.
+    pub fn known_on(iface: u8) -> usize {
+        usize::from(iface) << 2 | NudState::Reachable as usize
+    }
+}
+
 /// Seats that a search looks at, at most.
 const PROBES: usize = 64;
 
@@ -112,6 +142,11 @@ impl Neighbors {
         Neighbors { names, cells: (0..seats).map(|_| AtomicU64::new(0)).collect() }
     }
 
+    /// How many seats there are.
+    pub fn capacity(&self) -> usize {
+        self.names.len()
+    }
+
     fn seats(&self, word: u64) -> impl Iterator<Item = usize> {
         let mask = self.names.len() - 1;
         let start = (mix(word) >> 40) as usize;
@@ -176,7 +211,7 @@ impl Neighbors {
         let v = cell.load(Ordering::Relaxed);
         let [a, b, c, d, e, f, state, iface] = v.to_le_bytes();
         let mac = Mac([a, b, c, d, e, f]);
-        match state {
+        match state >> 6 {
             1 => Cell { mac, state: NudState::Reachable, iface: IfaceId(iface) },
             2 => Cell { mac, state: NudState::Failed, iface: IfaceId(iface) },
             // Until the master has written the cell, the interface stands in the key alone.
@@ -184,20 +219,29 @@ impl Neighbors {
         }
     }
 
-    /// MAC address and interface of a next hop that is reachable.
+    /// The cells, for a loop over packets.
     #[inline(always)]
-    pub fn reachable(&self, id: NeighborId) -> Option<(Mac, IfaceId)> {
-        let [a, b, c, d, e, f, state, iface] = self.cells.get(id.index())?.load(Ordering::Relaxed).to_le_bytes();
-        (state == NudState::Reachable as u8).then_some((Mac([a, b, c, d, e, f]), IfaceId(iface)))
+    pub fn hops(&self) -> Hops<'_> {
+        Hops(&self.cells)
     }
 
     /// Writes a cell. Only the master may.
     pub fn set(&self, id: NeighborId, cell: Cell) {
-        let Mac([a, b, c, d, e, f]) = cell.mac;
-        let bytes = [a, b, c, d, e, f, cell.state as u8, cell.iface.0];
         if let Some(seat) = self.cells.get(id.index()) {
-            seat.store(u64::from_le_bytes(bytes), Ordering::Release);
+            seat.store(Hop::of(cell).0, Ordering::Release);
         }
+    }
+}
+
+/// The cells of all next hops.
+#[derive(Clone, Copy, Debug)]
+pub struct Hops<'a>(&'a [AtomicU64]);
+
+impl Hops<'_> {
+    /// One of them; what is not there is not reachable.
+    #[inline(always)]
+    pub fn hop(&self, id: NeighborId) -> Hop {
+        Hop(self.0.get(id.index()).map_or(0, |cell| cell.load(Ordering::Relaxed)))
     }
 }
 

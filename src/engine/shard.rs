@@ -11,12 +11,13 @@ use crate::conn::reuse::{Exts, Recent};
 use crate::conn::state::{State, Timeouts};
 use crate::conn::tuple::Tuple;
 use crate::conn::{Conn, Conns, NoSeat, flags};
+use crate::egress::Egresses;
 use crate::laddr::{Ports, Release};
 use crate::mem::{Memory, OutOfMemory};
-use crate::neighbor::Neighbors;
+use crate::neighbor::{Hops, Neighbors};
 use crate::sched::SchedState;
 use crate::snapshot::{Real, RealState, RouteTo, Service, Snapshot};
-use crate::stats::Stats;
+use crate::stats::{RealStats, Stats};
 use crate::steer::Steer;
 use crate::time::{Tick, Ticks};
 use crate::tw::Wheel;
@@ -47,10 +48,10 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// What `conns` connections need. A chunk holds the ports of one (endpoint, local address, class): with fewer
-    /// than eight connections in each, ports run out of memory before the table is full, and say so.
+    /// What `conns` connections need. A chunk holds the ports of one (endpoint, local address, class) that has many; where
+    /// there is no room for another, ports are taken at random.
     pub fn of(conns: usize, wide: usize, services: usize) -> Sizes {
-        Sizes { conns, wide, services, port_chunks: (conns / 8).max(8_192) }
+        Sizes { conns, wide, services, port_chunks: (conns / 16).max(8_192) }
     }
 }
 
@@ -60,6 +61,7 @@ pub struct Shared {
     snapshot: Arc<Snapshot>,
     /// The shortest time after which a connection that is in use can be dead, of all services.
     fresh: Ticks,
+    egresses: Egresses,
     /// The next hops.
     pub neighbors: Arc<Neighbors>,
     /// Who owns what.
@@ -69,8 +71,8 @@ pub struct Shared {
 impl Shared {
     /// From its parts.
     pub fn new(snapshot: Arc<Snapshot>, neighbors: Arc<Neighbors>, steer: Arc<Steer>) -> Shared {
-        let fresh = fresh(&snapshot);
-        Shared { snapshot, fresh, neighbors, steer }
+        let (fresh, egresses) = (fresh(&snapshot), Egresses::of(&snapshot));
+        Shared { snapshot, fresh, egresses, neighbors, steer }
     }
 
     /// The configuration.
@@ -82,14 +84,15 @@ impl Shared {
     /// Replaces the configuration and gives the old one; between two bursts.
     pub fn replace(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
         self.fresh = fresh(&snapshot);
+        self.egresses.fill(&snapshot);
         core::mem::replace(&mut self.snapshot, snapshot)
     }
 
-    /// True when a connection that is established, or UDP, was in use so short a time ago that it can not be dead. One
-    /// that was not may be: [`Shared::deadline`] knows.
+    /// What the short way reads, at hand for a loop over packets.
     #[inline(always)]
-    pub fn is_fresh(&self, conn: &Conn, now: Tick) -> bool {
-        now.0.wrapping_sub(conn.last_seen.0) < self.fresh.0
+    pub fn tables<'a>(&'a self, stats: &'a Stats) -> Tables<'a> {
+        let (hops, egresses, reals) = (self.neighbors.hops(), &self.egresses, &self.snapshot.reals);
+        Tables { hops, egresses, reals, fresh: self.fresh, stats: &stats.reals }
     }
 
     /// The class of a tuple: `home(tuple)`.
@@ -110,6 +113,34 @@ impl Shared {
     #[inline(always)]
     pub fn real_state(&self, conn: &Conn) -> RealState {
         self.snapshot.real(conn.real)
+    }
+}
+
+/// What the short way reads, besides the connections: each table one load away.
+#[derive(Clone, Copy)]
+pub struct Tables<'a> {
+    /// The next hops.
+    pub hops: Hops<'a>,
+    /// The interfaces behind them.
+    pub egresses: &'a Egresses,
+    reals: &'a [RealState],
+    fresh: Ticks,
+    stats: &'a [RealStats],
+}
+
+impl<'a> Tables<'a> {
+    /// True when a connection that is established, or UDP, was in use so short a time ago that it can not be dead. One
+    /// that was not may be: [`Shared::deadline`] knows.
+    #[inline(always)]
+    pub fn is_fresh(&self, conn: &Conn, now: Tick) -> bool {
+        now.0.wrapping_sub(conn.last_seen.0) < self.fresh.0
+    }
+
+    /// The counters of a server that is there.
+    #[inline(always)]
+    pub fn present(&self, real: RealId) -> Option<&'a RealStats> {
+        let RealState::Present = self.reals.get(real.index())? else { return None };
+        self.stats.get(real.index())
     }
 }
 

@@ -188,12 +188,21 @@ impl Steer {
         (lcore.0..end).step_by(usize::from(self.lcores.max(1))).map(Class)
     }
 
-    /// The `i`-th local port whose reply comes into class `want`. Each of the 65,536 ports is that of one pair of class and index; the indices below
-    /// [`RESERVED`] are those of ports below 1024. Only the low nine bits of `i` count.
+    /// The `i`-th local port whose reply comes into class `want`. Each of the 65,536 ports is that of one pair of class and
+    /// index; the indices below [`RESERVED`] are those of ports below 1024. Only the low nine bits of `i` count.
     #[inline]
     pub fn lport(&self, base: Base, want: Class, i: u16) -> u16 {
-        let (ports, part) = (&self.ports[base.family as usize], (base.hash as usize ^ want.index()) % CLASSES);
-        ports.lead[part] ^ ports.kernel[usize::from(i % PORTS)]
+        self.lport_of(base.family, self.lead(base, want), i)
+    }
+    /// What the local ports have in common whose replies come into class `want`: for [`Steer::lport_of`].
+    #[inline(always)]
+    pub fn lead(&self, base: Base, want: Class) -> u16 {
+        self.ports[base.family as usize].lead[(base.hash as usize ^ want.index()) % CLASSES]
+    }
+    /// The `i`-th local port of those that have this in common.
+    #[inline(always)]
+    pub fn lport_of(&self, family: Family, lead: u16, i: u16) -> u16 {
+        lead ^ self.ports[family as usize].kernel[usize::from(i % PORTS)]
     }
     /// The class of the reply to a local port and the port's index in it: the inverse of [`Steer::lport`].
     #[inline]

@@ -15,13 +15,15 @@ pub mod watch;
 use crate::config::Model;
 use crate::config::compile::Compiler;
 use crate::worker::Clock;
-use crate::worker::io::{Mbufs, Punts};
+use crate::worker::io::Punts;
 use crate::worker::mailbox::{FromWorker, Rings, ToWorker};
 use crate::worker::progress::Progress;
+use arrayvec::ArrayVec;
 use cpus::Places;
 use dpdk::ring::Producer;
 use dpdk::{Eal, LaunchHandle, Mbuf, Mempool, Port};
 use gatun_engine::addr::RealId;
+use gatun_engine::frame::BURST;
 use gatun_engine::local::{Local, Out};
 use gatun_engine::neighbor::Neighbors;
 use gatun_engine::snapshot::Snapshot;
@@ -172,7 +174,7 @@ impl Master {
         if self.outs.is_empty() {
             return false;
         }
-        let mut bursts: Vec<Mbufs> = self.seats.iter().map(|_| Mbufs::new()).collect();
+        let mut bursts: Vec<ArrayVec<Mbuf, BURST>> = self.seats.iter().map(|_| ArrayVec::new()).collect();
         for out in self.outs.drain(..) {
             let sender = self.senders.get(out.port.index()).copied().unwrap_or_default();
             let (burst, seat) = (&mut bursts[sender], &mut self.seats[sender]);

@@ -5,7 +5,6 @@
 //! were right, every packet is looked at; after that one in [`EVERY`]. The first wrong one ends it for good: the hashes of
 //! this port are no longer used, and the master says so. Nothing here allocates.
 
-use dpdk::Mbuf;
 use gatun_engine::addr::{Addr, Be16, Family, Proto};
 use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::frame::BURST;
@@ -13,6 +12,8 @@ use gatun_engine::steer::{CLASSES, Steer};
 use gatun_engine::wire::{FromBytes, ethernet, ipv4, ipv6, udp, vlan};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use super::io::Packet;
 
 /// Packets that have to be right before the hashes of a port are used.
 pub const ENOUGH: u64 = 1_024;
@@ -131,7 +132,7 @@ impl Sampler {
 
     /// After a burst. True when the hashes that it carries may be used.
     #[inline(always)]
-    pub fn look(&mut self, burst: &[Mbuf]) -> bool {
+    pub fn look(&mut self, burst: &[Packet]) -> bool {
         match self.left.checked_sub(burst.len() as u32) {
             Some(left) => self.left = left,
             None => self.sample(burst),
@@ -140,14 +141,14 @@ impl Sampler {
     }
 
     #[cold]
-    fn sample(&mut self, burst: &[Mbuf]) {
+    fn sample(&mut self, burst: &[Packet]) {
         self.left = match self.port.trust() {
             Trust::Checking => 0,
             Trust::Trusted => EVERY,
             Trust::Refuted(_) => return self.left = u32::MAX,
         };
         let mut right = 0;
-        for mbuf in burst {
+        for Packet(mbuf) in burst {
             match self.port.judge(self.queue, mbuf.rss_hash(), mbuf.data()) {
                 Ok(said) => right += u64::from(said),
                 Err(wrong) => return self.port.refute(wrong),

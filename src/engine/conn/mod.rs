@@ -294,6 +294,12 @@ impl<M: Memory> Conns<M> {
         self.slab.get_mut(seat.index()).filter(|conn| *conn.key(dir) == *key).map(|conn| (conn, dir))
     }
 
+    /// Does the candidate sit where a connection may have an IPv6 client?
+    #[inline(always)]
+    pub fn may_be_wide(&self, candidate: Candidate) -> bool {
+        candidate.parts().0.index() < self.wides.len()
+    }
+
     /// As [`Conns::confirm`], for a connection whose client comes over IPv6.
     #[inline(always)]
     pub fn confirm_wide(&mut self, candidate: Candidate, key: &Key) -> Option<(&mut Conn, &mut Wide, Dir)> {

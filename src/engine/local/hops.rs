@@ -139,7 +139,9 @@ impl Hops {
 
     /// Learns from a packet (RFC 826; RFC 4861, 7.2.3 and 7.2.5).
     pub(super) fn heard(&mut self, now: Tick, iface: IfaceId, addr: Addr, claim: &Claim) {
-        if !claim.learn && self.neighbors.find(iface, addr).is_none() {
+        // A link of IPv6 has more addresses than there are seats: whoever makes them up must not take them all (RFC 6583).
+        let room = self.entries.len() < self.neighbors.capacity() / 2;
+        if !(claim.learn && room) && self.neighbors.find(iface, addr).is_none() {
             return;
         }
         let Some((id, entry)) = self.entry(now, iface, addr) else { return };

@@ -6,6 +6,7 @@ mod arp;
 mod dad;
 mod hops;
 mod icmp;
+mod mld;
 mod ndp;
 pub mod write;
 
@@ -21,6 +22,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use dad::Dad;
 use hops::{Claim, Hops};
+use mld::Mld;
 
 /// A complete frame to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +88,7 @@ pub struct Conflict {
 pub struct Local {
     hops: Hops,
     dad: Dad,
+    mld: Mld,
     conflict: Option<Conflict>,
     /// What it did.
     pub stats: LocalStats,
@@ -94,7 +97,13 @@ pub struct Local {
 impl Local {
     /// With no next hop yet.
     pub fn new(neighbors: Arc<Neighbors>) -> Local {
-        Local { hops: Hops::new(neighbors), dad: Dad::default(), conflict: None, stats: LocalStats::default() }
+        Local {
+            hops: Hops::new(neighbors),
+            dad: Dad::default(),
+            mld: Mld::default(),
+            conflict: None,
+            stats: LocalStats::default(),
+        }
     }
 
     /// The configured next hops, asked from now on, and the static entries.
@@ -109,9 +118,13 @@ impl Local {
 
     /// Says to all that every address that we answer for is ours: by gratuitous ARP (RFC 5227, 2.3; a request with sender =
     /// target), by unsolicited advertisement (RFC 4861, 7.2.6). An IPv6 address that is an interface's own is first
-    /// probed for, when it is new: see [`dad`].
+    /// probed for, when it is new: see [`dad`]. The groups by which others ask for them are joined.
     pub fn announce(&mut self, now: Tick, snapshot: &Snapshot, out: &mut Vec<Out>) {
-        self.dad.begin(now, snapshot, out);
+        let mut probes = Vec::new();
+        self.dad.begin(now, snapshot, &mut probes);
+        // The groups first: objections come by them (RFC 4862, 5.4.2).
+        self.mld.begin(now, snapshot, &self.dad, out);
+        out.append(&mut probes);
         let probed = |addr: Addr, kind: LocalKind| addr.family() == Family::V6 && kind == LocalKind::Own;
         let ours = snapshot.locals.iter().filter(|(addr, local)| !probed(**addr, local.kind));
         let mut addrs: Vec<_> = ours.filter_map(|(a, l)| l.iface.map(|i| (i, *a))).collect();
@@ -213,6 +226,7 @@ impl Local {
     /// Asks what is due. Call it at least every 1/16 s.
     pub fn tick(&mut self, now: Tick, snapshot: &Snapshot, out: &mut Vec<Out>) {
         self.dad.tick(now, snapshot, out);
+        self.mld.tick(now, snapshot, &self.dad, out);
         self.hops.tick(now, snapshot, &self.dad, &self.stats, out);
     }
 

@@ -31,6 +31,8 @@ fn mac(text: &str) -> Mac {
 
 /// A master with two links; the time, and what it said.
 struct Net {
+    /// What it reported of groups, which the rest of what it says is read without.
+    reports: Vec<Vec<u8>>,
     local: Local,
     snapshot: Snapshot,
     neighbors: Arc<Neighbors>,
@@ -62,7 +64,7 @@ impl Net {
             ..Snapshot::default()
         };
         let neighbors = Arc::new(Neighbors::new(64));
-        Net { local: Local::new(neighbors.clone()), snapshot, neighbors, now: Tick(0) }
+        Net { reports: Vec::new(), local: Local::new(neighbors.clone()), snapshot, neighbors, now: Tick(0) }
     }
 
     /// One whose only next hop is asked from the start.
@@ -72,13 +74,16 @@ impl Net {
         net
     }
 
-    fn read(out: Vec<Out>) -> Vec<String> {
-        out.into_iter()
-            .map(|out| {
-                check::checksums(&out.frame).unwrap();
-                text::frame(&out.frame)
-            })
-            .collect()
+    fn read(&mut self, out: Vec<Out>) -> Vec<String> {
+        let mut said = Vec::new();
+        for Out { frame, .. } in out {
+            check::checksums(&frame).unwrap();
+            match frame[..6] == [0x33, 0x33, 0, 0, 0, 0x16] {
+                true => self.reports.push(frame),
+                false => said.push(text::frame(&frame)),
+            }
+        }
+        said
     }
 
     /// What is said until so many seconds have passed since the start.
@@ -89,13 +94,13 @@ impl Net {
             self.now = self.now + Ticks(1);
             self.local.tick(self.now, &self.snapshot, &mut out);
         }
-        Net::read(out)
+        self.read(out)
     }
 
     fn announce(&mut self) -> Vec<String> {
         let mut out = Vec::new();
         self.local.announce(self.now, &self.snapshot, &mut out);
-        Net::read(out)
+        self.read(out)
     }
 
     fn hear_on(&mut self, iface: IfaceId, packet: Packet) -> Vec<String> {
@@ -104,7 +109,7 @@ impl Net {
         let punt = Punt { reason, meta: Meta { iface, ..Meta::default() } };
         let mut out = Vec::new();
         self.local.input(self.now, &self.snapshot, &punt, &frame, &mut out);
-        Net::read(out)
+        self.read(out)
     }
 
     fn hear(&mut self, packet: Packet) -> Vec<String> {
@@ -174,8 +179,8 @@ fn a_probe_for_an_address_of_ours_is_answered_to_all_and_unsolicited() {
 fn a_next_hop_is_asked_by_group_every_second_and_found() {
     let mut net = Net::with_hop(CLIENT);
     let ask = format!("ndp who-has {CLIENT} tell {OWN}");
-    assert_eq!(net.until(0.9), [ask.clone()]);
-    assert_eq!(net.until(1.9), [ask.clone()]);
+    assert_eq!(net.until(0.9), [ask.as_str()]);
+    assert_eq!(net.until(1.9), [ask.as_str()]);
     assert!(!net.local.ready());
     assert_eq!(net.hear(answer("SO", CLIENT_MAC)), Vec::<String>::new());
     assert_eq!(net.mac_of(CLIENT).as_deref(), Some(CLIENT_MAC));
@@ -259,7 +264,8 @@ fn a_neighbour_that_was_only_heard_of_is_looked_into_after_five_seconds() {
 /// within five seconds.
 #[test]
 fn advertisements_change_what_is_known_as_the_rfc_says() {
-    let rows: [(Option<&str>, &str, Option<&str>, Option<&str>, bool); 15] = [
+    type Row = (Option<&'static str>, &'static str, Option<&'static str>, Option<&'static str>, bool);
+    let rows: [Row; 15] = [
         // INCOMPLETE
         (None, "", Some(OTHER_MAC), Some(OTHER_MAC), true),
         (None, "O", Some(OTHER_MAC), Some(OTHER_MAC), true),
@@ -311,6 +317,21 @@ fn a_solicitation_with_another_mac_address_is_believed_and_looked_into() {
     net.hear(Packet::ndp_solicit(OTHER_MAC, CLIENT, VIP));
     assert_eq!(net.mac_of(CLIENT).as_deref(), Some(OTHER_MAC));
     assert_eq!(net.until(5.5), [format!("ndp who-has {CLIENT} tell {OWN} unicast")]);
+}
+
+#[test]
+fn a_flood_of_made_up_neighbours_leaves_half_of_the_seats_to_others() {
+    let mut net = Net::new();
+    for n in 0..500 {
+        assert_eq!(net.hear(Packet::ndp_solicit(CLIENT_MAC, &format!("2001:db8:1::bad:{n:x}"), VIP)).len(), 1);
+    }
+    assert_eq!(net.neighbors.claimed().count(), net.neighbors.capacity() / 2);
+    // A worker takes a seat for whom it has a frame, and that one is asked for.
+    let id = net.neighbors.claim(WAN, ip(CLIENT)).unwrap();
+    net.local.wanted(net.now, id);
+    assert_eq!(net.until(0.1), [format!("ndp who-has {CLIENT} tell {OWN}")]);
+    net.hear(answer("SO", CLIENT_MAC));
+    assert_eq!(net.mac_of(CLIENT).as_deref(), Some(CLIENT_MAC));
 }
 
 #[test]
@@ -426,12 +447,40 @@ fn a_vip_that_another_claims_is_defended_once_in_ten_seconds_and_never_given_up(
 }
 
 #[test]
+fn groups_are_joined_before_the_probe_and_reported_on_and_on() {
+    let mut net = Net::new();
+    net.announce();
+    let wan = |net: &Net| net.reports.iter().filter(|f| f[12..14] == [0x86, 0xdd]).cloned().collect::<Vec<_>>();
+    let [first] = &wan(&net)[..] else { panic!("{:?}", net.reports) };
+    // To ff02::16 with one hop and a router alert, from no address yet.
+    assert_eq!((first[20], first[21]), (0, 1));
+    assert_eq!(first[22..38], [0; 16]);
+    assert_eq!(first[54..62], [58, 0, 5, 2, 0, 0, 1, 0]);
+    // The link-local address ends as the configured one does: two groups for three addresses.
+    assert_eq!((first[62], &first[68..70]), (143, &[0, 2][..]));
+    let groups: Vec<_> = first[70..].chunks(20).map(|r| (r[0], r[4..20].to_vec())).collect();
+    let group = |addr: &str| (4, crate::wire::ndp::solicited_node(ip(addr).v6().unwrap()).bytes().to_vec());
+    assert_eq!(groups, [group(OWN), group(VIP)]);
+    net.until(1.5);
+    let second = wan(&net)[1].clone();
+    assert_eq!(second[22..38], ip(LINK_LOCAL).v6().unwrap().bytes(), "once it has an address");
+    assert_eq!(second[70], 4);
+    net.until(100.0);
+    assert_eq!(wan(&net).len(), 2);
+    net.until(260.0);
+    let reports = wan(&net);
+    assert_eq!((reports.len(), reports[3][70]), (4, 2));
+    assert_eq!(net.reports.len(), 8, "both links");
+}
+
+#[test]
 fn an_interface_without_ipv6_says_nothing_of_it() {
     let mut net = Net::new();
     net.snapshot.ifaces.iter_mut().for_each(|i| i.addrs = vec![(ip("198.18.1.254"), 24)]);
     net.snapshot.locals.clear();
     assert_eq!(net.announce(), Vec::<String>::new());
     assert_eq!(net.hear(Packet::ndp_solicit(CLIENT_MAC, "fe80::1", LINK_LOCAL)), Vec::<String>::new());
+    assert_eq!(net.reports, Vec::<Vec<u8>>::new());
 }
 
 proptest! {

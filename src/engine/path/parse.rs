@@ -5,11 +5,12 @@
 
 pub mod v6;
 
-use super::Heads;
+use super::{Heads, hit};
 use crate::addr::{Be16, Be32, Family, IfaceId, Mac, PortId, Proto};
-use crate::conn::Candidate;
 use crate::conn::key::{Key, Secret};
+use crate::conn::state::State;
 use crate::conn::tuple::Tuple;
+use crate::conn::{Candidate, Conns};
 use crate::frame::{Buffer, Frame};
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
@@ -35,15 +36,14 @@ pub struct Head {
     pub ttl: u8,
     /// The interface it came in by.
     pub iface: IfaceId,
-    /// What it is.
-    pub kind: Kind,
-    /// Where the IP header begins in the frame.
+    /// The [`State`](crate::conn::state::State) of a connection that this packet takes the short way in; 0xFF for none.
+    pub keeps: u8,
+    /// Where the IP header begins in the frame; 0 for a frame that was not plain, until it is parsed.
     pub l3: u8,
     /// Length of the IP header in bytes, options or extension headers included.
     pub ihl: u8,
-    /// It is untagged, in one segment, without IP options or extension headers, and its checksums were finished by its
-    /// sender: all its fields stand at fixed places.
-    pub plain: bool,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// What a frame is.
@@ -97,20 +97,16 @@ pub(super) fn headers<M: Memory, B: Buffer>(
 ) -> u64 {
     let (mut bytes, mut strict) = (0, shard.whole_way);
     let mut entry = Entry::of(shared.snapshot(), PortId(0));
-    for buf in &*burst {
+    heads.extend(burst.iter().map(|buf| {
         bytes += buf.len() as u64;
         if buf.port() != entry.port {
             entry = Entry::of(shared.snapshot(), buf.port());
         }
-        if plain(&entry, buf, heads).is_none() && v6::plain(&entry, shard.conns.secret(), buf, heads).is_none() {
-            heads.push(EMPTY);
+        plain(&entry, &shard.conns, buf).or_else(|| v6::plain(&entry, &shard.conns, buf)).unwrap_or_else(|| {
             strict = true;
-        }
-        if let Some(head) = heads.last_mut() {
-            head.hash = shard.conns.hash(&head.key);
-            shard.conns.prefetch_bucket(head.hash);
-        }
-    }
+            EMPTY
+        })
+    }));
     if strict {
         strictly(shared, shard, burst, heads);
     }
@@ -120,7 +116,7 @@ pub(super) fn headers<M: Memory, B: Buffer>(
 /// The frames that are not plain.
 #[cold]
 fn strictly<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) {
-    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || !h.plain) {
+    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || h.l3 == 0) {
         *head = EMPTY;
         let frame = buf.frame();
         head.kind = parse(shared.snapshot(), shard.conns.secret(), &frame, head).unwrap_or_else(Kind::Early);
@@ -133,7 +129,7 @@ fn strictly<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut
 struct Entry {
     port: PortId,
     iface: IfaceId,
-    /// [`Mac::raw`] of the interface; no MAC address when there is none.
+    /// [`Mac::raw`] of the interface, two bytes up; no MAC address when there is none.
     mac: u64,
 }
 
@@ -141,7 +137,8 @@ impl Entry {
     #[inline(never)]
     fn of(snapshot: &Snapshot, port: PortId) -> Entry {
         let iface = snapshot.iface_of(port, 0).unwrap_or_default();
-        let mac = snapshot.iface(iface).filter(|i| i.port == port && i.vlan == 0).map_or(u64::MAX, |i| i.mac.raw());
+        let mac =
+            snapshot.iface(iface).filter(|i| i.port == port && i.vlan == 0).map_or(u64::MAX, |i| i.mac.raw() << 16);
         Entry { port, iface, mac }
     }
 }
@@ -149,7 +146,7 @@ impl Entry {
 /// Takes the frame that nearly every packet comes in, when its form is right in every respect; any other goes through
 /// [`parse`], which knows the reasons. What both take they take alike: a property test says so.
 #[inline(always)]
-fn plain<B: Buffer>(entry: &Entry, buf: &B, heads: &mut Heads) -> Option<()> {
+fn plain<M: Memory, B: Buffer>(entry: &Entry, conns: &Conns<M>, buf: &B) -> Option<Head> {
     if !buf.is_plain() {
         return None;
     }
@@ -157,17 +154,14 @@ fn plain<B: Buffer>(entry: &Entry, buf: &B, heads: &mut Heads) -> Option<()> {
     let (u, rest) = plain::Udp::ref_from_prefix(bytes).ok()?;
     let ip = &u.ip;
     let ip_len = ip.total_len.host();
-    let right = u.eth.dst.raw() == entry.mac
-        && u.eth.ether_type == ethernet::IPV4
-        && ip.ver_ihl == 0x45
-        && ip.frag.raw() & !ipv4::DF.to_be() == 0
-        && usize::from(ip_len) <= bytes.len() - ethernet::LEN
-        && checksum::ipv4_header_ok(ip.as_bytes());
-    if !right {
+    if !u.is_to(entry.mac)
+        || usize::from(ip_len) > bytes.len() - ethernet::LEN
+        || !checksum::ipv4_header_ok(ip.as_bytes())
+    {
         return None;
     }
     // What header and data take at least, as they say of themselves.
-    let (proto, flags, least) = match ip.proto {
+    let (proto, flags, least, keeps) = match ip.proto {
         ipv4::TCP => {
             // From the acknowledgement number on.
             let [_, _, _, _, offset, flags, ..] = rest.first_chunk::<{ tcp::LEN - udp::LEN }>()?;
@@ -175,44 +169,46 @@ fn plain<B: Buffer>(entry: &Entry, buf: &B, heads: &mut Heads) -> Option<()> {
             if header_len < tcp::LEN {
                 return None;
             }
-            (Proto::Tcp, *flags, header_len)
+            (Proto::Tcp, *flags, header_len, hit::kept_by_tcp(*flags))
         }
         ipv4::UDP => {
             let len = usize::from(u.udp.len.host());
             if len < udp::LEN {
                 return None;
             }
-            (Proto::Udp, 0, len)
+            (Proto::Udp, 0, len, State::Udp as u8)
         }
         _ => return None,
     };
     if ipv4::LEN + least > usize::from(ip_len) {
         return None;
     }
-    heads.push(Head {
-        kind: Kind::Flow,
-        iface: entry.iface,
-        l3: ethernet::LEN as u8,
-        ihl: ipv4::LEN as u8,
+    let key = Key::v4(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto);
+    let hash = conns.hash(&key);
+    conns.prefetch_bucket(hash);
+    Some(Head {
+        key,
+        hash,
+        candidate: Candidate::NONE,
+        ip_len,
         flags,
         ttl: ip.ttl,
-        plain: true,
-        ip_len,
-        key: Key::v4(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto),
-        hash: 0,
-        candidate: Candidate::NONE,
-    });
-    Some(())
+        iface: entry.iface,
+        keeps,
+        l3: ethernet::LEN as u8,
+        ihl: ipv4::LEN as u8,
+        kind: Kind::Flow,
+    })
 }
 
 const EMPTY: Head = Head {
     kind: Kind::Flow,
     iface: IfaceId(0),
+    keeps: hit::NONE,
     l3: 0,
     ihl: 0,
     flags: 0,
     ttl: 0,
-    plain: false,
     ip_len: 0,
     key: Key::EMPTY,
     hash: 0,

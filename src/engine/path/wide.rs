@@ -12,13 +12,11 @@ use crate::addr::{Be16, Be128, ConnId, Dir, Family, PortId};
 use crate::conn::key::Key;
 use crate::conn::state::State;
 use crate::conn::tuple::Tuple;
-use crate::conn::{Conn, Wide, flags};
+use crate::conn::{Conn, Conns, Wide, flags};
 use crate::frame::{Buffer, Frame};
 use crate::mem::Memory;
-use crate::shard::{Shard, Shared};
-use crate::snapshot::RealState;
+use crate::shard::{Shard, Tables};
 use crate::time::Tick;
-use crate::wire::tcp::{ACK, FIN, RST, SYN};
 use crate::wire::{FromBytes, IntoBytes, checksum, ethernet, ipv4, ipv6, tcp, udp};
 use zerocopy::{Immutable, KnownLayout, Unaligned};
 
@@ -150,32 +148,39 @@ pub(super) fn sum_up(new: &Tuple, l4: &mut [u8]) -> bool {
 /// The short way, as [`super::hit`] is for IPv4: forwards a packet and gives the port by which it leaves, or does nothing.
 #[inline(always)]
 pub fn hit<M: Memory, B: Buffer>(
-    shared: &Shared,
-    shard: &mut Shard<M>,
+    tables: &Tables<'_>,
+    conns: &mut Conns<M>,
     now: Tick,
     buf: &mut B,
     head: &Head,
 ) -> Option<PortId> {
-    let Shard { conns, stats, .. } = shard;
-    let (conn, wide, dir) = conns.confirm_wide(head.candidate, &head.key)?;
-    let tcp = match conn.state() {
-        State::Established if head.flags & (ACK | FIN | RST | SYN) == ACK => true,
-        State::Udp => false,
-        _ => return None,
-    };
-    let (mac, iface) = shared.neighbors.reachable(conn.next_hops[dir as usize])?;
-    let iface = shared.snapshot().iface(iface)?;
-    let new = conn.rewritten(dir);
-    let unusual = !head.plain
-        || conn.has(flags::EXT)
-        || !shared.is_fresh(conn, now)
-        || shared.snapshot().real(conn.real) != RealState::Present
-        || iface.vlan != 0
-        || len_as(head, new.family()) > iface.mtu
-        || head.ttl <= 1;
-    if unusual {
+    // What is of IPv4 alone leaves here.
+    if head.keeps == super::hit::NONE || !conns.may_be_wide(head.candidate) {
         return None;
     }
+    forward(tables, conns, now, buf, head)
+}
+
+#[inline(never)]
+fn forward<M: Memory, B: Buffer>(
+    tables: &Tables<'_>,
+    conns: &mut Conns<M>,
+    now: Tick,
+    buf: &mut B,
+    head: &Head,
+) -> Option<PortId> {
+    let (conn, wide, dir) = conns.confirm_wide(head.candidate, &head.key)?;
+    if conn.state() as u8 != head.keeps || conn.has(flags::EXT) {
+        return None;
+    }
+    let hop = tables.hops.hop(conn.next_hops[dir as usize]);
+    let egress = tables.egresses.towards(hop);
+    let stats = tables.present(conn.real)?;
+    let new = conn.rewritten(dir);
+    if len_as(head, new.family()) > egress.mtu || head.ttl <= 1 || !tables.is_fresh(conn, now) {
+        return None;
+    }
+    let tcp = head.keeps != State::Udp as u8;
     let mut frame = buf.frame();
     let (start, had) = (frame.head, frame.len);
     let packet = frame.bytes().get(ethernet::LEN..)?;
@@ -212,13 +217,14 @@ pub fn hit<M: Memory, B: Buffer>(
         Family::V4 => ethernet::IPV4,
         Family::V6 => ethernet::IPV6,
     };
-    *eth = ethernet::Header { dst: mac, src: iface.mac, ether_type };
+    eth.set_link(egress.link(hop));
+    eth.ether_type = ether_type;
     // Padding ends here, as in `output::send`.
     let (begin, len) = (frame.head, ethernet::LEN as u16 + after.ip_len);
     if (begin, len) != (start, had) {
         buf.commit(begin, len);
     }
     conn.last_seen = now;
-    stats.real(conn.real).packet(dir, head.ip_len);
-    Some(iface.port)
+    stats.packet(dir, head.ip_len);
+    Some(egress.port)
 }

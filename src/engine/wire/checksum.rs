@@ -195,8 +195,8 @@ impl DeltaSum {
     }
 }
 
-/// Updates the checksum of an IPv4 header, a TCP segment or an ICMP message: `HC' = ~(~HC + ~m + m')` (RFC 1624,
-/// equation 3). What was right stays right, what was wrong stays wrong.
+/// Updates the checksum of an IPv4 header, a TCP segment or an ICMP message: `HC' = HC - ~m - m'` (RFC 1624, equation 4,
+/// which is equation 3 bit by bit). What was right stays right, what was wrong stays wrong.
 #[inline(always)]
 pub const fn apply(field: &mut Be16, d: Delta) {
     *field = Be16::from_raw(updated(field.raw(), d));
@@ -205,10 +205,7 @@ pub const fn apply(field: &mut Be16, d: Delta) {
 /// As [`apply`], for two differences at once.
 #[inline(always)]
 pub const fn apply_both(field: &mut Be16, a: Delta, b: Delta) {
-    // At most 0x2fffd: the second addition of the carry leaves none.
-    let sum = !field.raw() as u32 + a.0 as u32 + b.0 as u32;
-    let sum = (sum & 0xffff) + (sum >> 16);
-    *field = Be16::from_raw(!((sum & 0xffff) + (sum >> 16)) as u16);
+    *field = Be16::from_raw(updated(updated(field.raw(), a), b));
 }
 
 /// Updates the checksum of a UDP datagram: 0, which is no checksum, stays; one that comes out as 0 is sent as 0xFFFF
@@ -222,8 +219,8 @@ pub const fn apply_udp(field: &mut Be16, d: Delta) {
 
 #[inline(always)]
 const fn updated(raw: u16, d: Delta) -> u16 {
-    let sum = !raw as u32 + d.0 as u32;
-    !((sum & 0xffff) + (sum >> 16)) as u16
+    let (less, borrow) = raw.overflowing_sub(d.0);
+    less.wrapping_sub(borrow as u16)
 }
 
 #[inline(always)]
@@ -492,6 +489,15 @@ mod tests {
             apply_udp(&mut f, d);
             apply_udp(&mut f, d.inverse());
             assert_eq!(f, field(!hc));
+        }
+    }
+
+    #[test]
+    fn equations_3_and_4_of_rfc_1624_are_the_same_for_every_checksum() {
+        for d in [0, 1, 2, 0x1234, 0x8000, 0xfffd, 0xfffe, 0xffff] {
+            for hc in 0..=0xffff {
+                assert_eq!(updated(hc, Delta(d)), !fold(u64::from(!hc) + u64::from(d)), "{hc:#x} and {d:#x}");
+            }
         }
     }
 

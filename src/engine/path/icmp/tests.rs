@@ -1,5 +1,6 @@
 //! Errors about connections of each kind, there and back: what a receiver reads is what it sent.
 
+use super::*;
 use crate::addr::*;
 use crate::conn::record::EventKind;
 use crate::conn::tuple::Tuple;
@@ -146,7 +147,7 @@ impl Open {
         let reply = step.events.iter().find(|e| e.kind == EventKind::Established).unwrap().reply;
         let mut open = Open { lab, world, proto, reply };
         // An answer, so that nobody waits for a MAC address any more.
-        let answer = open.from_server(b"").flags("SA");
+        let answer = open.of_server(b"").flags("SA");
         send(&mut open.lab, LAN, answer);
         open
     }
@@ -159,11 +160,11 @@ impl Open {
         }
     }
 
-    fn from_client(&self, payload: &[u8]) -> Packet {
+    fn of_client(&self, payload: &[u8]) -> Packet {
         Open::packet(&self.world, self.proto).payload(payload).seq(7).tos(0x2e)
     }
 
-    fn from_server(&self, payload: &[u8]) -> Packet {
+    fn of_server(&self, payload: &[u8]) -> Packet {
         let src = to(self.reply.src().into(), self.reply.sport().host());
         let dst = to(self.reply.dst().into(), self.reply.dport().host());
         let packet = match self.proto {
@@ -250,7 +251,7 @@ fn an_error_from_either_side_of_every_kind_of_connection_quotes_what_its_receive
         let mut open = Open::new(world, proto);
         let translated = world.port == NAT64.port;
         for (from, by) in [(WAN, LAN), (LAN, WAN)] {
-            let packet = if from == WAN { open.from_client(b"payload") } else { open.from_server(b"payload") };
+            let packet = if from == WAN { open.of_client(b"payload") } else { open.of_server(b"payload") };
             let (seen, sent) = open.through(from, packet);
             let step = open.error(by, port_unreachable(&seen), &seen);
             let (src, dst, header, quote) = parts(&step);
@@ -266,14 +267,39 @@ fn an_error_from_either_side_of_every_kind_of_connection_quotes_what_its_receive
 }
 
 #[test]
+fn a_raised_sequence_number_is_brought_back_in_the_quote_with_its_checksum() {
+    for world in [V4, V6] {
+        let mut open = Open::new(world, Proto::Tcp);
+        let packet = open.of_client(b"odd");
+        let (mut seen, sent) = open.through(WAN, packet);
+        let client = Tuple::new(
+            Addr::from(world.client.parse::<SocketAddr>().unwrap().ip()),
+            ip(world.vip),
+            Be16::new(40000),
+            Be16::new(80),
+            Proto::Tcp,
+        );
+        let before = seen.clone();
+        let sum = requote(DeltaSum::new(), &mut seen, &client, 1_000_u32.wrapping_neg()).unwrap();
+        let expect = DeltaSum::new().replace_at(0, &before, &seen);
+        assert_eq!(sum.fold(), expect.fold(), "what the message's checksum changes by");
+        let mut expect = as_sent(sent, false);
+        let l4 = expect.len() - 23;
+        expect[l4 + 4..l4 + 8].copy_from_slice(&7_u32.wrapping_sub(1_000).to_be_bytes());
+        checksum::l4_fill(client.src(), client.dst(), ipv4::TCP, &mut expect[l4..]);
+        assert_eq!(seen, expect);
+    }
+}
+
+#[test]
 fn the_mtu_of_another_family_is_told_in_ones_own() {
     let mut open = Open::new(NAT64, Proto::Udp);
-    let packet = open.from_client(&[0; 1300]);
+    let packet = open.of_client(&[0; 1300]);
     let (seen, sent) = open.through(WAN, packet);
     let (_, _, header, quote) = parts(&open.error(LAN, (3, 4, [0, 0, 0x05, 0x14]), &seen[..28]));
     assert_eq!((header.kind, header.code, icmpv6::value(&header)), (2, 0, 1300 + 20));
     assert_eq!(quote, as_sent(sent, true)[..48], "as much as the router quoted");
-    let packet = open.from_server(&[0; 1300]).df();
+    let packet = open.of_server(&[0; 1300]).df();
     let (seen, sent) = open.through(LAN, packet);
     let (_, _, header, quote) = parts(&open.error(WAN, (2, 0, 1300u32.to_be_bytes()), &seen[..1232]));
     assert_eq!((header.kind, header.code, header.mtu()), (3, 4, 1300 - 20));
@@ -283,7 +309,7 @@ fn the_mtu_of_another_family_is_told_in_ones_own() {
 #[test]
 fn an_error_grows_to_what_every_link_takes_and_no_further() {
     let mut open = Open::new(NAT64, Proto::Tcp);
-    let packet = open.from_client(&[1; 1300]);
+    let packet = open.of_client(&[1; 1300]);
     let (seen, sent) = open.through(WAN, packet);
     let step = open.error(LAN, (11, 0, [0; 4]), &seen[..1300]);
     let (_, _, header, quote) = parts(&step);
@@ -296,13 +322,13 @@ fn an_error_grows_to_what_every_link_takes_and_no_further() {
 fn extensions_of_an_error_are_left_out_when_it_changes_its_family() {
     // RFC 4884: 32 words of the packet, then the extension.
     let mut open = Open::new(NAT64, Proto::Udp);
-    let packet = open.from_client(&[7; 400]);
+    let packet = open.of_client(&[7; 400]);
     let (seen, sent) = open.through(WAN, packet);
     let extension = [0x20, 0, 0, 0, 0, 8, 1, 1, 0, 0, 0, 0];
     let (_, _, header, quote) = parts(&open.error(LAN, (11, 0, [0, 32, 0, 0]), &[&seen[..128], &extension].concat()));
     assert_eq!((header.kind, header.rest), (3, [0; 4]));
     assert_eq!(quote, as_sent(sent, true)[..148]);
-    let packet = open.from_server(&[7; 400]);
+    let packet = open.of_server(&[7; 400]);
     let (seen, sent) = open.through(LAN, packet);
     let (_, _, header, quote) = parts(&open.error(WAN, (3, 0, [16, 0, 0, 0]), &[&seen[..128], &extension].concat()));
     assert_eq!((header.kind, header.rest), (11, [0; 4]));
@@ -312,7 +338,7 @@ fn extensions_of_an_error_are_left_out_when_it_changes_its_family() {
 #[test]
 fn what_has_no_counterpart_is_dropped_for_that_reason() {
     let mut open = Open::new(NAT64, Proto::Tcp);
-    let packet = open.from_client(b"");
+    let packet = open.of_client(b"");
     let (seen, _) = open.through(WAN, packet);
     for said in
         [(3, 14, [0; 4]), (3, 16, [0; 4]), (11, 2, [0; 4]), (12, 0, [6, 0, 0, 0]), (12, 1, [0; 4]), (4, 0, [0; 4])]
@@ -320,7 +346,7 @@ fn what_has_no_counterpart_is_dropped_for_that_reason() {
         let step = open.error(LAN, said, &seen);
         assert_eq!(step.verdict, Verdict::Drop(DropReason::Untranslatable), "{said:?}");
     }
-    let packet = open.from_server(b"");
+    let packet = open.of_server(b"");
     let (seen, _) = open.through(LAN, packet);
     for said in [(1, 5, [0; 4]), (1, 6, [0; 4]), (3, 2, [0; 4]), (4, 0, [0, 0, 0, 2]), (4, 2, [0; 4])] {
         let step = open.error(WAN, said, &seen);
@@ -333,7 +359,7 @@ fn what_has_no_counterpart_is_dropped_for_that_reason() {
 fn errors_about_nothing_and_with_no_hop_left_are_dropped() {
     for world in WORLDS {
         let mut open = Open::new(world, Proto::Udp);
-        let packet = open.from_client(b"");
+        let packet = open.of_client(b"");
         let (mut seen, _) = open.through(WAN, packet);
         let said = port_unreachable(&seen);
         let router = Packet::icmp(world.lan_router, &open.reply.dst().to_string(), said.0, said.1, said.2);
@@ -436,7 +462,7 @@ proptest! {
         let world = WORLDS[world];
         let mut open = Open::new(world, if tcp { Proto::Tcp } else { Proto::Udp });
         let (from, by) = if client { (WAN, LAN) } else { (LAN, WAN) };
-        let packet = if client { open.from_client(&payload) } else { open.from_server(&payload) };
+        let packet = if client { open.of_client(&payload) } else { open.of_server(&payload) };
         let (seen, sent) = open.through(from, packet);
         let ihl = |packet: &[u8]| if packet[0] >> 4 == 6 { ipv6::LEN } else { ipv4::LEN };
         let quoted = &seen[..seen.len().min(ihl(&seen) + cut)];
@@ -460,7 +486,7 @@ proptest! {
     ) {
         let mut open = Open::new(WORLDS[world], if tcp { Proto::Tcp } else { Proto::Udp });
         let (from, by) = if client { (WAN, LAN) } else { (LAN, WAN) };
-        let packet = if client { open.from_client(b"some data") } else { open.from_server(b"some data") };
+        let packet = if client { open.of_client(b"some data") } else { open.of_server(b"some data") };
         let (mut seen, _) = open.through(from, packet);
         for (index, value) in &at {
             let index = index.index(seen.len());

@@ -8,11 +8,13 @@
 
 use super::{Entry, Head, Kind, tcp, udp};
 use crate::addr::{Addr, Be128, Mac, Proto};
-use crate::conn::Candidate;
 use crate::conn::key::{Key, Secret};
+use crate::conn::state::State;
 use crate::conn::tuple::Tuple;
+use crate::conn::{Candidate, Conns};
 use crate::frame::{Buffer, Meta};
-use crate::path::Heads;
+use crate::mem::Memory;
+use crate::path::hit;
 use crate::snapshot::Snapshot;
 use crate::verdict::{DropReason, Exit, PuntReason};
 use crate::wire::{FromBytes, checksum, ethernet, icmp, icmpv6, ipv4, ipv6, ndp, plain};
@@ -36,47 +38,49 @@ pub(super) struct Received<'a> {
 ///
 /// Never inlined: the loop needs its registers for IPv4.
 #[inline(never)]
-pub(super) fn plain<B: Buffer>(entry: &Entry, secret: &Secret, buf: &B, heads: &mut Heads) -> Option<()> {
+pub(super) fn plain<M: Memory, B: Buffer>(entry: &Entry, conns: &Conns<M>, buf: &B) -> Option<Head> {
     if !buf.is_plain() {
         return None;
     }
     let bytes = buf.bytes();
     let (u, rest) = plain::Udp6::ref_from_prefix(bytes).ok()?;
     let (ip, payload_len) = (&u.ip, usize::from(u.ip.payload_len.host()));
-    let right = u.eth.dst.raw() == entry.mac
+    let right = u.eth.dst.raw() << 16 == entry.mac
         && u.eth.ether_type == ethernet::IPV6
         && ip.version() == 6
         && payload_len <= bytes.len() - ethernet::LEN - ipv6::LEN;
     if !right {
         return None;
     }
-    let (proto, flags, least) = match ip.next {
+    let (proto, flags, least, keeps) = match ip.next {
         ipv4::TCP => {
             // From the acknowledgement number on.
             let [_, _, _, _, offset, flags, ..] = rest.first_chunk::<{ tcp::LEN - udp::LEN }>()?;
-            (Proto::Tcp, *flags, usize::from(offset >> 4) * 4)
+            (Proto::Tcp, *flags, usize::from(offset >> 4) * 4, hit::kept_by_tcp(*flags))
         }
-        ipv4::UDP if u.udp.checksum.raw() != 0 => (Proto::Udp, 0, usize::from(u.udp.len.host())),
+        ipv4::UDP if u.udp.checksum.raw() != 0 => (Proto::Udp, 0, usize::from(u.udp.len.host()), State::Udp as u8),
         _ => return None,
     };
     let header_len = if proto == Proto::Tcp { tcp::LEN } else { udp::LEN };
     if least < header_len || least > payload_len {
         return None;
     }
-    heads.push(Head {
-        kind: Kind::Flow,
-        iface: entry.iface,
-        l3: ethernet::LEN as u8,
-        ihl: ipv6::LEN as u8,
+    let key = Key::v6(conns.secret(), ip.src, ip.dst, u.udp.sport, u.udp.dport, proto);
+    let hash = conns.hash(&key);
+    conns.prefetch_bucket(hash);
+    Some(Head {
+        key,
+        hash,
+        candidate: Candidate::NONE,
+        ip_len: (ipv6::LEN + payload_len) as u16,
         flags,
         ttl: ip.hop_limit,
-        plain: true,
-        ip_len: (ipv6::LEN + payload_len) as u16,
-        key: Key::v6(secret, ip.src, ip.dst, u.udp.sport, u.udp.dport, proto),
-        hash: 0,
-        candidate: Candidate::NONE,
-    });
-    Some(())
+        iface: entry.iface,
+        keeps,
+        l3: ethernet::LEN as u8,
+        ihl: ipv6::LEN as u8,
+        kind: Kind::Flow,
+    })
 }
 
 /// What a packet is; `bytes` begin with its header.
@@ -301,6 +305,7 @@ mod tests {
     use super::*;
     use crate::addr::{Family, IfaceId, PortId};
     use crate::frame::Frame;
+    use crate::mem::Heap;
     use crate::snapshot::{Iface, Local, LocalKind};
     use crate::testkit::Packet;
     use crate::testkit::build::{DST_MAC, quote};
@@ -322,6 +327,10 @@ mod tests {
         let mut snapshot = Snapshot { ifaces: vec![iface], ..Snapshot::default() };
         snapshot.locals.insert(ip("2001:db8:1::100"), Local { kind: LocalKind::Vip, iface: Some(IfaceId(0)) });
         snapshot
+    }
+
+    fn conns() -> Conns<Heap> {
+        Conns::new(&Heap, 4, 4, Secret::new(1)).unwrap()
     }
 
     /// What the strict parser says of a frame.
@@ -514,13 +523,11 @@ mod tests {
             }
             frame.truncate(cut.max(54));
             let entry = Entry::of(&snapshot(), PortId(0));
-            let mut heads = Heads::new();
-            let took = plain(&entry, &Secret::new(1), &Buf::new(&frame, Meta::default()), &mut heads);
-            if took.is_some() {
+            if let Some(took) = plain(&entry, &conns(), &Buf::new(&frame, Meta::default())) {
                 let (_, strict) = strictly(&frame, Meta::default(), usize::MAX);
                 // The strict parser says of some addresses already what `judge` says of them.
                 if !matches!(strict.kind, Kind::Early(Exit::Drop(DropReason::MartianSource | DropReason::MartianDestination))) {
-                    prop_assert_eq!(format!("{heads:?}"), format!("[{:?}]", Head { plain: true, ..strict }));
+                    prop_assert_eq!(format!("{took:?}"), format!("{:?}", Head { keeps: took.keeps, hash: took.hash, ..strict }));
                 }
             }
         }
@@ -535,9 +542,11 @@ mod tests {
     fn a_whole_datagram_and_segment_are_plain() {
         let entry = Entry::of(&snapshot(), PortId(0));
         for frame in [packet_of(true, b"x"), packet_of(false, b""), packet_of(true, b"")] {
-            let mut heads = Heads::new();
-            plain(&entry, &Secret::new(1), &Buf::new(&frame, Meta::default()), &mut heads).expect("plain");
-            assert_eq!((heads[0].key.family(), heads[0].ihl, heads[0].l3), (Family::V6, 40, 14));
+            let head = plain(&entry, &conns(), &Buf::new(&frame, Meta::default())).expect("plain");
+            assert_eq!(
+                (head.key.family(), head.ihl, head.l3, head.hash),
+                (Family::V6, 40, 14, conns().hash(&head.key))
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::local::write::{self, L2};
 use crate::neighbor::{Cell, NudState};
 use crate::testkit::Packet;
 use crate::verdict::PuntReason;
-use crate::wire::{FromBytes, arp, ethernet, ipv6, ndp, vlan};
+use crate::wire::{FromBytes, arp, ethernet, ipv6, mld, ndp, vlan};
 
 /// How a port's neighbours are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -124,6 +124,9 @@ fn said(frame: &[u8]) -> Option<(u16, Said)> {
         return (packet.op == arp::REQUEST).then_some((vid, said));
     }
     let (ip, payload) = ipv6::Header::ref_from_prefix(rest).ok().filter(|_| ether_type == ethernet::IPV6)?;
+    if ip.dst == mld::ALL_ROUTERS {
+        return Some((vid, Said::ToAll));
+    }
     let message = ndp::Message::read_from_prefix(payload).ok().filter(|_| ip.next == ipv6::ICMPV6)?.0;
     match message.kind {
         ndp::SOLICITATION if ip.src == Be128::default() => Some((vid, Said::ToAll)),
