@@ -31,7 +31,7 @@ impl Bucket {
     /// The entry of the lowest mark.
     #[inline(always)]
     fn entry(&self, marks: u32) -> u32 {
-        self.entries[marks.trailing_zeros() as usize / 2 % WAYS]
+        self.entries[way(marks)]
     }
 
     /// Two bits for each entry with this tag.
@@ -51,6 +51,19 @@ pub struct Index<M: Memory> {
 /// No room for another entry near its two buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
+
+/// The place of the lowest of [`Bucket::marks`].
+#[inline(always)]
+fn way(marks: u32) -> usize {
+    marks.trailing_zeros() as usize / 2 % WAYS
+}
+
+/// The marks without the lowest.
+#[inline(always)]
+fn rest(marks: u32) -> u32 {
+    let once = marks & (marks - 1);
+    once & once.wrapping_sub(1)
+}
 
 #[inline(always)]
 fn tag(hash: u64) -> u16 {
@@ -138,8 +151,7 @@ impl<M: Memory> Index<M> {
             if is(e) {
                 return Some(e);
             }
-            marks &= marks - 1;
-            marks &= marks - 1;
+            marks = rest(marks);
         }
         None
     }
@@ -166,7 +178,7 @@ impl<M: Memory> Index<M> {
         if free == 0 {
             return false;
         }
-        let i = free.trailing_zeros() as usize & (WAYS - 1);
+        let i = way(free);
         b.tags[i] = tag;
         b.entries[i] = entry;
         true
@@ -246,13 +258,13 @@ impl<M: Memory> Index<M> {
             let b = &mut self.buckets[bucket];
             let mut marks = b.marks(tag);
             while marks != 0 {
-                let i = marks.trailing_zeros() as usize & (WAYS - 1);
+                let i = way(marks);
                 if b.entries[i] == entry {
                     b.tags[i] = 0;
                     self.len -= 1;
                     return true;
                 }
-                marks &= marks - 1;
+                marks = rest(marks);
             }
         }
         false
