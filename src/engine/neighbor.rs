@@ -186,7 +186,7 @@ impl Neighbors {
         let name = self.names.get(id.index())?;
         let word = name.word();
         let addr = if word & IPV6 == 0 { Addr::V4(Be32::from_raw(word as u32)) } else { Addr::V6(name.v6()) };
-        (word & READY != 0).then(|| (IfaceId((word >> 32) as u8), addr))
+        (word & READY != 0).then_some((IfaceId((word >> 32) as u8), addr))
     }
 
     /// Every claimed seat.

@@ -26,6 +26,20 @@ pub struct Iface {
     pub addrs: Vec<(Addr, u8)>,
 }
 
+impl Iface {
+    /// Its link-local address: fe80:: and the modified EUI-64 of its MAC address (RFC 4291, 2.5.1 and 2.5.6). It is never
+    /// configured, and stands in no table: other interfaces may have the same one on their links.
+    pub const fn link_local(&self) -> Be128 {
+        let [a, b, c, d, e, f] = self.mac.0;
+        Be128::from_bytes([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+    }
+
+    /// True when it has an address of this family. Only then does it have its link-local address in use.
+    pub fn speaks(&self, family: Family) -> bool {
+        self.addrs.iter().any(|(addr, _)| addr.family() == family)
+    }
+}
+
 /// What an address of ours is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalKind {
@@ -262,6 +276,22 @@ impl Snapshot {
     pub fn local(&self, addr: impl Into<Addr>) -> Option<&Local> {
         self.locals.get(&addr.into())
     }
+    /// True for an address of ours, of whatever interface, or the link-local one of this interface.
+    pub fn is_ours(&self, iface: IfaceId, addr: Addr) -> bool {
+        self.local(addr).is_some() || self.is_link_local_of(iface, addr)
+    }
+    /// True for an address that we answer ARP or NDP for on the link of this interface.
+    pub fn answers(&self, iface: IfaceId, addr: Addr) -> bool {
+        self.local(addr).is_some_and(|l| l.iface == Some(iface)) || self.is_link_local_of(iface, addr)
+    }
+    fn is_link_local_of(&self, iface: IfaceId, addr: Addr) -> bool {
+        let (Some(addr), Some(iface)) = (addr.v6(), self.iface(iface)) else { return false };
+        addr == iface.link_local() && iface.speaks(Family::V6)
+    }
+    /// True when an address is on the link of this interface: in one of its prefixes, or link-local.
+    pub fn on_link(&self, iface: IfaceId, addr: Addr) -> bool {
+        addr.is_link_local() || self.routes.lookup(addr) == Some(RouteTo::OnLink(iface))
+    }
     /// The service that a packet with this tuple asks for.
     #[inline]
     pub fn service(&self, client: &Tuple) -> Option<&Arc<Service>> {
@@ -313,6 +343,24 @@ mod tests {
         assert_eq!(to([198, 18, 255, 255]), Some(RouteTo::Via(NeighborId(2))));
         assert_eq!(to([198, 18, 1, 9]), Some(RouteTo::Via(NeighborId(3))));
         assert_eq!(Routes::new(&[]).lookup(Addr::V4(Be32::new(1))), None);
+    }
+
+    #[test]
+    fn an_interface_that_speaks_ipv6_has_a_link_local_address_from_its_mac() {
+        let ip = |a: &str| Addr::from(a.parse::<core::net::IpAddr>().unwrap());
+        let mac = Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+        let mut iface =
+            Iface { port: PortId(0), vlan: 0, mac, mtu: 1500, addrs: alloc::vec![(ip("2001:db8:1::1"), 64)] };
+        let link_local = ip("fe80::5054:ff:fe12:3456");
+        assert_eq!(Addr::V6(iface.link_local()), link_local);
+        assert!(link_local.is_link_local() && !ip("2001:db8:1::1").is_link_local() && !ip("fec0::1").is_link_local());
+        let mut snapshot = Snapshot { ifaces: alloc::vec![iface.clone()], ..Snapshot::default() };
+        assert!(snapshot.is_ours(IfaceId(0), link_local) && snapshot.answers(IfaceId(0), link_local));
+        assert!(!snapshot.is_ours(IfaceId(1), link_local), "there is no such interface");
+        assert!(snapshot.on_link(IfaceId(0), ip("fe80::1")) && !snapshot.on_link(IfaceId(0), ip("2001:db8:1::9")));
+        iface.addrs = alloc::vec![(ip("198.18.1.254"), 24)];
+        snapshot.ifaces = alloc::vec![iface];
+        assert!(!snapshot.is_ours(IfaceId(0), link_local), "it speaks IPv4 only");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! SIGHUP: the difference between the old file and the new one is applied while connections go on. A bad file changes
 //! nothing and says why.
 
-use super::{Master, steering};
+use super::{Master, ports, steering};
 use crate::config::compile::{self, Shards};
-use crate::config::{self, Problem};
+use crate::config::{self, PortId, Problem};
 use gatun_engine::time::Tick;
 use std::sync::Arc;
 use tracing::{error, info, warn};
@@ -36,6 +36,9 @@ impl Master {
         let new_addresses = announced(&snapshot) != announced(&self.snapshot);
         self.snapshot = snapshot;
         self.model = model;
+        for (i, port) in self.ports.iter().enumerate().filter(|(i, _)| self.model.has_ipv6(PortId(*i))) {
+            ports::receive_multicast(port, &self.model.ports[i].name);
+        }
         let workers = self.seats.len();
         let (owners, fallen) = steering::flow(&mut self.steerings, &self.ports, &self.model, workers, &self.owners);
         self.owners = owners;

@@ -84,8 +84,13 @@ impl Any {
     }
 
     fn dress(&self, packet: Packet) -> Packet {
-        let packet =
-            packet.payload(&self.payload).options(&self.options).ttl(self.ttl).id(self.id).tos(self.tos).pad(self.pad);
+        let packet = packet
+            .payload(&self.payload)
+            .options(&self.options)
+            .ttl(self.ttl)
+            .id(self.id.into())
+            .tos(self.tos)
+            .pad(self.pad);
         let packet = if self.df { packet.df() } else { packet };
         match (self.bad, self.zero && !self.tcp) {
             (_, true) => packet.udp_checksum_zero(),

@@ -10,11 +10,11 @@ pub mod reuse;
 pub mod state;
 pub mod tuple;
 
-use crate::addr::{Addr, Be128, ConnId, Dir, Family, NeighborId, RealId};
+use crate::addr::{Addr, Be16, Be128, ConnId, Dir, Family, NeighborId, RealId};
 use crate::laddr::LeaseId;
 use crate::mem::{Memory, OutOfMemory, prefetch};
 use crate::time::Tick;
-use crate::wire::checksum::Delta;
+use crate::wire::checksum::{Delta, Sum};
 use index::Index;
 use key::{Key, Secret};
 use state::State;
@@ -104,7 +104,7 @@ pub struct Wide {
     pub client: Be128,
     /// What it calls.
     pub vip: Be128,
-    /// The server, unless that is an IPv4 one: its tuple is then in [`Conn::keys`].
+    /// The server. Its tuple is in [`Conn::keys`] when it is an IPv4 one, and this is its packets' [`Wide::next_id`].
     pub server: Be128,
     /// The local address, unless the server is an IPv4 one.
     pub local: Be128,
@@ -120,6 +120,15 @@ impl Wide {
             Dir::In => (self.client, self.vip),
             Dir::Out => (self.server, self.local),
         }
+    }
+
+    /// The identification of the next packet to an IPv4 server (RFC 791): they differ in packets that follow each other, and
+    /// connections start at different ones. Nothing but the client's packets decides them.
+    #[inline(always)]
+    pub fn next_id(&mut self) -> Be16 {
+        let [id, rest] = self.server.raw();
+        self.server = Be128::from_raw([id.wrapping_add(1), rest]);
+        Be16::new(id as u16)
     }
 }
 
@@ -237,10 +246,11 @@ impl<M: Memory> Conns<M> {
         self.index.prefetch(hash);
     }
 
-    /// Loads a connection that is looked at soon.
+    /// Loads a connection that is looked at soon, with its addresses where they stand apart.
     #[inline(always)]
     pub fn prefetch(&self, id: ConnId) {
         prefetch(&self.slab, id.index());
+        prefetch(&self.wides, id.index());
     }
 
     /// Loads what [`Conns::remove`] needs. The connection itself should be in the cache.
@@ -259,7 +269,7 @@ impl<M: Memory> Conns<M> {
             self.index.prefetch_other(hash);
             return Candidate::NONE;
         };
-        prefetch(&self.slab, (e & !DIR_BIT) as usize);
+        self.prefetch(Candidate(e).parts().0);
         Candidate(e)
     }
 
@@ -267,7 +277,7 @@ impl<M: Memory> Conns<M> {
     #[inline(always)]
     pub fn second_candidate(&self, hash: u64) -> Candidate {
         let Some(e) = self.index.likely_other(hash) else { return Candidate::NONE };
-        prefetch(&self.slab, (e & !DIR_BIT) as usize);
+        self.prefetch(Candidate(e).parts().0);
         Candidate(e)
     }
 
@@ -282,6 +292,15 @@ impl<M: Memory> Conns<M> {
     pub fn confirm(&mut self, candidate: Candidate, key: &Key) -> Option<(&mut Conn, Dir)> {
         let (seat, dir) = candidate.parts();
         self.slab.get_mut(seat.index()).filter(|conn| *conn.key(dir) == *key).map(|conn| (conn, dir))
+    }
+
+    /// As [`Conns::confirm`], for a connection whose client comes over IPv6.
+    #[inline(always)]
+    pub fn confirm_wide(&mut self, candidate: Candidate, key: &Key) -> Option<(&mut Conn, &mut Wide, Dir)> {
+        let (seat, dir) = candidate.parts();
+        let wide = self.wides.get_mut(seat.index())?;
+        let conn = self.slab.get_mut(seat.index())?;
+        (*conn.key(dir) == *key && conn.has(flags::WIDE)).then_some((conn, wide, dir))
     }
 
     /// The connection of a packet with this key, and the packet's direction: the candidate, if it is the one.
@@ -334,10 +353,10 @@ impl<M: Memory> Conns<M> {
         self.wides.get(id.index())
     }
 
-    /// Loads them.
+    /// The addresses of a connection whose client comes over IPv6.
     #[inline(always)]
-    pub fn prefetch_wide(&self, id: ConnId) {
-        prefetch(&self.wides, id.index());
+    pub fn wide_mut(&mut self, id: ConnId) -> Option<&mut Wide> {
+        self.wides.get_mut(id.index())
     }
 
     /// The tuple of the packets of a direction as they arrive.
@@ -354,11 +373,13 @@ impl<M: Memory> Conns<M> {
 
     /// The tuple of what a packet of a direction becomes.
     pub fn rewritten(&self, id: ConnId, dir: Dir) -> Tuple {
-        let other = match dir {
-            Dir::In => Dir::Out,
-            Dir::Out => Dir::In,
-        };
-        self.tuple(id, other).reversed()
+        self.tuple(id, dir.other()).reversed()
+    }
+
+    /// The family that packets of a direction leave in.
+    #[inline(always)]
+    pub fn leaves(&self, id: ConnId, dir: Dir) -> Family {
+        self.conn(id).key(dir.other()).family()
     }
 
     /// Is this the tuple of the packets of a direction, all of it? Two tuples of IPv6 may have the same key.
@@ -404,8 +425,9 @@ impl<M: Memory> Conns<M> {
         self.live += 1;
         let wide = match (tuples[0].src(), tuples[0].dst()) {
             (Addr::V6(client), Addr::V6(vip)) => {
-                let [server, local] =
-                    [tuples[1].src(), tuples[1].dst()].map(|a| a.v6().unwrap_or(zerocopy::FromZeros::new_zeroed()));
+                let first_id = Sum::new().addr(client.into()).word16(tuples[0].sport()).fold();
+                let server = tuples[1].src().v6().unwrap_or(Be128::from_raw([first_id.into(), 0]));
+                let local = tuples[1].dst().v6().unwrap_or_default();
                 self.wides[seat as usize] = Wide { client, vip, server, local };
                 flags::WIDE
             }
@@ -447,7 +469,7 @@ impl<M: Memory> Conns<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::{Be16, Be32, Proto};
+    use crate::addr::{Be32, Proto};
     use crate::mem::Heap;
 
     fn v4(client: u32) -> [Tuple; 2] {

@@ -1,8 +1,8 @@
-//! Writing the frames that we originate: link header, IPv4 or IPv6, TCP, ICMP, ARP. Full checksums: these packets are ours.
+//! Writing the frames that we originate: link header, IPv4 or IPv6, TCP, ICMP, ARP, NDP. Full checksums: these packets are ours.
 
 use crate::addr::{Addr, Be16, Be32, Be128, Family, Mac};
 use crate::conn::tuple::Tuple;
-use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, ipv6, tcp, vlan};
+use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, ipv6, ndp, tcp, vlan};
 
 /// TTL of what we originate (RFC 1700: the recommended default).
 pub const TTL: u8 = 64;
@@ -162,4 +162,28 @@ pub fn arp(bytes: &mut [u8], link: &L2, packet: &arp::Packet) {
     if let Some(to) = rest.get_mut(..arp::LEN) {
         to.copy_from_slice(packet.as_bytes());
     }
+}
+
+/// Length of a frame with neighbour discovery.
+pub const fn ndp_len(l2: &L2, option: Option<&ndp::LinkOption>) -> usize {
+    l2.len() + ipv6::LEN + ndp::LEN + if option.is_some() { ndp::LINK_OPTION_LEN } else { 0 }
+}
+
+/// Writes such a frame; `bytes` has [`ndp_len`] bytes.
+pub fn ndp(
+    bytes: &mut [u8],
+    link: &L2,
+    src: Be128,
+    dst: Be128,
+    message: &ndp::Message,
+    option: Option<&ndp::LinkOption>,
+) {
+    let payload = ipv6(l2(bytes, link, ethernet::IPV6), src, dst, ipv6::ICMPV6, ndp::HOP_LIMIT);
+    if let Some((to, options)) = payload.split_at_mut_checked(ndp::LEN) {
+        to.copy_from_slice(message.as_bytes());
+        if let (Some(option), Some(to)) = (option, options.get_mut(..ndp::LINK_OPTION_LEN)) {
+            to.copy_from_slice(option.as_bytes());
+        }
+    }
+    checksum::l4_fill(src, dst, ipv6::ICMPV6, payload);
 }

@@ -47,7 +47,8 @@ pub(super) fn translate<M: Memory>(
     if now.reached(shared.deadline(conn)) {
         return Err(DropReason::IcmpNoConnection.into());
     }
-    let way: Way = output::silent_way(shared, frame, head, conn.next_hops[dir as usize])?;
+    let leaves = shard.conns.leaves(id, dir);
+    let way: Way = output::silent_way(shared, frame, head, leaves, conn.next_hops[dir as usize])?;
     rewrite(shard, id, dir, frame, head).ok_or(DropReason::IcmpQuote)?;
     output::send(frame, head, &way, emit)
 }

@@ -8,7 +8,7 @@
 //! each packet: a corrupt packet stays corrupt, by the same difference. [`l4_fill`] is for frames that we originate, and
 //! for those whose sender left the checksum unfinished.
 
-use super::ipv4;
+use super::{ipv4, ipv6};
 use crate::addr::{Addr, Be16, Be32, Dir};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -260,7 +260,7 @@ pub fn icmp_fill(message: &mut [u8]) {
     write(message, 2, raw);
 }
 
-/// The checksum that belongs in a TCP segment or UDP datagram, raw, whatever its field holds now; never 0 for UDP.
+/// The checksum that belongs in a TCP segment, UDP datagram or ICMPv6 message, raw, whatever its field holds now; never 0 for UDP.
 /// `segment` is header and data, at most 65,535 bytes.
 #[inline]
 pub fn l4(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8]) -> u16 {
@@ -269,7 +269,7 @@ pub fn l4(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8])
     if proto == ipv4::UDP { never_zero(raw) } else { raw }
 }
 
-/// True when the checksum of a TCP segment or UDP datagram is right, or absent (UDP only). `segment` as for [`l4`].
+/// True when the checksum of a TCP segment, UDP datagram or ICMPv6 message is right, or absent (UDP only). `segment` as for [`l4`].
 #[inline]
 pub fn l4_ok(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8]) -> bool {
     if proto == ipv4::UDP && segment.get(6..8) == Some(&[0, 0]) {
@@ -288,7 +288,11 @@ pub fn l4_fill(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &
 /// Where the checksum stands in a segment.
 #[inline(always)]
 const fn l4_place(proto: u8) -> usize {
-    if proto == ipv4::UDP { 6 } else { 16 }
+    match proto {
+        ipv4::UDP => 6,
+        ipv6::ICMPV6 => 2,
+        _ => 16,
+    }
 }
 
 /// The checksum of `bytes` as if the field at `place`, an even offset, held 0.
@@ -368,6 +372,18 @@ mod tests {
         let mut udp = field(0xdd2f);
         apply_udp(&mut udp, d);
         assert_eq!(udp, field(0xffff));
+    }
+
+    #[test]
+    fn a_known_icmpv6_message_has_its_known_checksum() {
+        let ip = |a: &str| a.parse::<core::net::Ipv6Addr>().unwrap();
+        let (src, dst) = (ip("2001:db8::1"), ip("2001:db8::2"));
+        // 2 * (2001 + 0db8) + 1 + 2 + 8 + 3a + 8000 + 1234 + 1 without a carry.
+        let mut echo = [0x80, 0, 0xde, 0xad, 0x12, 0x34, 0, 1];
+        assert!(!l4_ok(src, dst, ipv6::ICMPV6, &echo));
+        l4_fill(src, dst, ipv6::ICMPV6, &mut echo);
+        assert_eq!(echo[2..4], (!(2 * (0x2001 + 0x0db8) + 1 + 2 + 8 + 0x3a + 0x8000 + 0x1234 + 1u16)).to_be_bytes());
+        assert!(l4_ok(src, dst, ipv6::ICMPV6, &echo));
     }
 
     #[test]
