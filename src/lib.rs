@@ -10,6 +10,8 @@ pub mod api;
 pub mod commands;
 pub mod config;
 #[cfg(feature = "dpdk")]
+pub mod control;
+#[cfg(feature = "dpdk")]
 pub mod journal;
 #[cfg(feature = "dpdk")]
 pub mod loadgen;

@@ -110,6 +110,11 @@ impl Compiler {
         }
     }
 
+    /// The next snapshot is of the generation behind this one.
+    pub fn continue_from(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
     /// The next snapshot.
     pub fn compile(&mut self, model: &Model, shards: &Shards<'_>) -> Result<Snapshot, CompileError> {
         self.check(model, shards)?;
