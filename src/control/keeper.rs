@@ -359,4 +359,3 @@ fn audit(entry: &Entry) {
         info!("audit: generation {generation} by {who}: nothing that shows");
     }
 }
-

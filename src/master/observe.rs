@@ -79,9 +79,9 @@ impl Master {
 
     /// Every next hop that is known or asked for, in the order of interfaces and addresses.
     pub fn neighbors(&self) -> Vec<Neighbor> {
-        let row = |(id, iface, addr)| {
+        let row = |(id, iface, addr): (_, _, gatun_engine::addr::Addr)| {
             let cell = self.neighbors.cell(id);
-            let address: IpAddr = crate::config::compile::socket(addr, gatun_engine::addr::Be16::new(0)).ip();
+            let address = IpAddr::from(addr);
             let (mac, state) = match cell.state {
                 NudState::Reachable => (Some(cell.mac.to_string()), NeighborState::Reachable),
                 NudState::Incomplete => (None, NeighborState::Incomplete),

@@ -2,16 +2,15 @@
 
 use super::cpus::Place;
 use super::{Master, Seat};
+use crate::config::ServiceId;
 use crate::config::compile;
-use crate::config::{Protocol, ServiceId};
-use gatun_engine::addr::{Be16, Be32, Proto, RealId};
+use gatun_engine::addr::{Addr, RealId};
 use gatun_engine::conn::record::Record;
 use gatun_engine::neighbor::NudState;
 use gatun_engine::stats::LcoreStats;
 use gatun_engine::verdict::{DropReason, PuntReason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// The whole answer.
@@ -224,12 +223,7 @@ impl Master {
 
     /// A service as the workers know it.
     pub(super) fn compiled(&self, service: &ServiceId) -> Option<&Arc<gatun_engine::snapshot::Service>> {
-        let proto = match service.protocol {
-            Protocol::Tcp => Proto::Tcp,
-            Protocol::Udp => Proto::Udp,
-        };
-        let vip = compile::v4(service.address.ip()).ok()?;
-        self.snapshot.services.get(&(proto, vip, Be16::new(service.address.port())))
+        self.snapshot.services.get(&compile::key_of(service))
     }
 
     /// The ids of the servers, in the order of the model's services and of their servers.
@@ -285,15 +279,15 @@ impl Master {
 
     fn neighbor_table(&self) -> Vec<Neighbor> {
         let mut table: Vec<_> = self.neighbors.claimed().collect();
-        table.sort_by_key(|(_, iface, addr)| (*iface, addr.host()));
-        let row = |(id, iface, addr)| {
+        table.sort_by_key(|(_, iface, addr)| (*iface, *addr));
+        let row = |(id, iface, addr): (_, _, Addr)| {
             let cell = self.neighbors.cell(id);
             let (mac, state) = match cell.state {
                 NudState::Reachable => (cell.mac.to_string(), "reachable"),
                 NudState::Incomplete => (String::new(), "incomplete"),
                 NudState::Failed => (String::new(), "failed"),
             };
-            Neighbor { address: ip(addr), interface: self.interface(iface), mac, state: state.to_owned() }
+            Neighbor { address: addr.to_string(), interface: self.interface(iface), mac, state: state.to_owned() }
         };
         table.into_iter().map(row).collect()
     }
@@ -332,10 +326,6 @@ fn share<'a>(lcores: impl Iterator<Item = &'a LcoreStats>) -> f64 {
 fn steering(s: &super::steering::Steering) -> Steering {
     let (asked, runs, why) = s.tell();
     Steering { asked: asked.to_string(), runs: runs.to_string(), why, falls: s.falls() }
-}
-
-fn ip(addr: Be32) -> String {
-    Ipv4Addr::from(addr).to_string()
 }
 
 /// A connection as it is listed.
