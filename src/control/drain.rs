@@ -40,6 +40,11 @@ impl Drains {
         self.0.is_empty()
     }
 
+    #[cfg(test)]
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Drain> {
+        self.0.values_mut().flat_map(BTreeMap::values_mut)
+    }
+
     pub(super) fn insert(&mut self, service: &str, real: &str, drain: Drain) {
         self.0.entry(service.to_owned()).or_default().insert(real.to_owned(), drain);
     }

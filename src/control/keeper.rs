@@ -168,11 +168,7 @@ impl<D: Disk> Keeper<D> {
 
     /// Keeps until a signal says stop. The model that was there at the beginning runs already.
     pub fn run(mut self, mut master: impl Publish, signals: &Signals, file: &Path) {
-        // With the start's own step, and without what is too old: the file that just worked is what counts from now on.
-        if let Err(e) = self.rewrite() {
-            error!("journal: {e}: the configuration runs, and changes by the REST interface are refused");
-        }
-        self.put_out();
+        self.begin();
         while !signals.stop.load(Ordering::Relaxed) {
             match self.desk.from.recv_timeout(TICK) {
                 Ok(first) => self.serve(first, &mut master),
@@ -184,6 +180,14 @@ impl<D: Disk> Keeper<D> {
             }
             self.due(&mut master);
         }
+    }
+
+    /// With the start's own step, and without what is too old: the file that just worked is what counts from now on.
+    pub(super) fn begin(&mut self) {
+        if let Err(e) = self.rewrite() {
+            error!("journal: {e}: the configuration runs, and changes by the REST interface are refused");
+        }
+        self.put_out();
     }
 
     /// This request and all that wait with it.

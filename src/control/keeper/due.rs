@@ -46,3 +46,16 @@ impl<D: Disk> Keeper<D> {
         }
     }
 }
+
+#[cfg(test)]
+impl<D: Disk> Keeper<D> {
+    /// As if every drain had begun long ago.
+    pub(in crate::control) fn long_ago(&mut self) {
+        use std::sync::Arc;
+        self.drains_due = Instant::now();
+        if let Some(entry) = self.entries.back_mut() {
+            let drains = Arc::make_mut(&mut Arc::make_mut(entry).drains);
+            drains.iter_mut().for_each(|drain| drain.since = "2000-01-01T00:00:00Z".to_owned());
+        }
+    }
+}
