@@ -6,8 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod commands;
 pub mod config;
+#[cfg(feature = "dpdk")]
+pub mod control;
+#[cfg(feature = "dpdk")]
+pub mod journal;
 #[cfg(feature = "dpdk")]
 pub mod loadgen;
 #[cfg(feature = "dpdk")]
