@@ -105,7 +105,14 @@ fn silent(s: &mut Script) {
     let answers = |s: &mut Script| {
         s.raw(LAN, w.answers(w.mac("198.18.2.11"), "198.18.2.11", lan, "198.18.2.254").build());
         s.raw(WAN, w.answers(w.mac("198.18.1.253"), "198.18.1.253", wan, "198.18.1.254").build());
-        s.raw(WAN, w.answers(w.mac("198.18.1.1"), "198.18.1.1", wan, "198.18.1.254").build());
+        // Of one that was not asked for an advertisement is nothing to go by (RFC 4861, 7.2.5): it asks, itself.
+        let (client, host) = (w.mac("198.18.1.1"), "198.18.1.1");
+        let heard = if w == World::V4 {
+            w.answers(client, host, wan, "198.18.1.254")
+        } else {
+            w.asks(client, host, "198.18.1.100")
+        };
+        s.raw(WAN, heard.build());
     };
     s.at(0.1);
     answers(s);
