@@ -9,8 +9,12 @@ import socket
 import sys
 
 
+def family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def serve(name, address, port):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    with socket.socket(family(address), socket.SOCK_DGRAM) as server:
         server.bind((address, int(port)))
         while True:
             text, client = server.recvfrom(65535)
@@ -18,7 +22,7 @@ def serve(name, address, port):
 
 
 def ask(address, port, text):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    with socket.socket(family(address), socket.SOCK_DGRAM) as client:
         client.settimeout(2)
         client.connect((address, int(port)))
         client.send(text.encode())
