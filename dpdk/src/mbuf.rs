@@ -340,6 +340,35 @@ impl Mbuf {
         (raw.ol_flags & sys::DPDK_MBUF_F_RX_VLAN_STRIPPED != 0).then_some(raw.vlan_tci)
     }
 
+    /// Notes that a VLAN tag was taken off the packet, as a NIC does.
+    #[inline]
+    pub fn set_stripped_vlan(&mut self, tci: u16) {
+        let raw = self.raw_mut();
+        raw.vlan_tci = tci;
+        raw.ol_flags |= sys::DPDK_MBUF_F_RX_VLAN | sys::DPDK_MBUF_F_RX_VLAN_STRIPPED;
+    }
+
+    /// Puts a VLAN tag that the NIC took off back into the packet, four bytes of headroom further on.
+    ///
+    /// # Errors
+    /// [`OutOfBuffer`] for a packet without Ethernet header, or with less headroom; the mbuf is then as it was.
+    pub fn restore_vlan(&mut self) -> Result<(), OutOfBuffer> {
+        const TAG: u16 = 4;
+        const ADDRESSES: usize = 12;
+        let Some(tci) = self.stripped_vlan() else { return Ok(()) };
+        let (head, len) = (self.headroom(), self.raw().data_len);
+        if head < TAG || usize::from(len) < ADDRESSES {
+            return Err(OutOfBuffer);
+        }
+        self.set_window(head - TAG, len + TAG)?;
+        let frame = self.data_mut();
+        frame.copy_within(usize::from(TAG)..usize::from(TAG) + ADDRESSES, 0);
+        frame[ADDRESSES..ADDRESSES + 2].copy_from_slice(&[0x81, 0]);
+        frame[ADDRESSES + 2..ADDRESSES + 4].copy_from_slice(&tci.to_be_bytes());
+        self.raw_mut().ol_flags &= !(sys::DPDK_MBUF_F_RX_VLAN | sys::DPDK_MBUF_F_RX_VLAN_STRIPPED);
+        Ok(())
+    }
+
     /// Asks the sending port to put a VLAN tag with this control information (host order) into the packet. The port must have
     /// been granted [`TxOffloads::VLAN_INSERT`](crate::port::TxOffloads::VLAN_INSERT).
     #[inline]

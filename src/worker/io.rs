@@ -188,8 +188,9 @@ impl Receiver {
             if !ours {
                 mbuf.set_rss_hash(None);
             }
-            if let Some(tci) = mbuf.stripped_vlan() {
-                mbuf.insert_vlan(tci);
+            if mbuf.stripped_vlan().is_some() {
+                // Without room the engine refuses the frame for its form.
+                let _ = mbuf.restore_vlan();
             }
         }
         received
