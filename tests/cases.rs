@@ -7,10 +7,14 @@
 
 #[path = "cases/icmp.rs"]
 mod icmp;
+#[path = "cases/ipv6.rs"]
+mod ipv6;
 #[path = "cases/lcores.rs"]
 mod lcores;
 #[path = "cases/link.rs"]
 mod link;
+#[path = "cases/nat64.rs"]
+mod nat64;
 #[path = "cases/script.rs"]
 mod script;
 #[path = "cases/servers.rs"]
@@ -47,7 +51,9 @@ fn scripts() -> BTreeMap<String, Author> {
         let author = |world: World| (format!("{of}{}", world.suffix()), Author { of, world, write });
         [&[World::V4][..], twins].concat().into_iter().map(author).collect::<Vec<_>>()
     };
-    all.into_iter().flat_map(worlds).collect()
+    let own = [ipv6::CASES, nat64::CASES].concat().into_iter();
+    let own = own.map(|(of, world, write)| (of.to_owned(), Author { of, world, write }));
+    all.into_iter().flat_map(worlds).chain(own).collect()
 }
 
 fn tree() -> PathBuf {
@@ -94,7 +100,7 @@ fn regenerated() -> Vec<Case> {
 fn settings() -> Vec<(PathBuf, Vec<u8>)> {
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     let mut files = BTreeMap::new();
-    for (name, Author { of, world, .. }) in scripts().into_iter().filter(|(_, a)| a.world != World::V4) {
+    for (name, Author { of, world, .. }) in scripts().into_iter().filter(|(name, a)| name != a.of) {
         let text = read(&tree().join(of).join("case.toml"));
         for shared in text.lines().filter_map(|l| l.strip_prefix("config = \"../")?.strip_suffix(".toml\"")) {
             let path = |suffix| tree().join(format!("{shared}{suffix}.toml"));
