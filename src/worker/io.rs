@@ -3,8 +3,8 @@
 
 use bytemuck::TransparentWrapper;
 use crossbeam_queue::ArrayQueue;
-use dpdk::mbuf::Checksum;
-use dpdk::ring::SharedProducer;
+use dpdk::mbuf::{Checksum, prefetch_burst};
+use dpdk::ring::{Consumer, SharedProducer};
 use dpdk::{Eal, HugeSlice, Mbuf, Mempool, RxQueue, TxQueue};
 use gatun_engine::addr::{LcoreId, NeighborId, PortId};
 use gatun_engine::frame::{Buffer, Frame, LEAST_HEADROOM, Meta};
@@ -195,6 +195,14 @@ impl Receiver {
         }
         received
     }
+}
+
+/// Takes a burst that another worker handed over: its lines are on their way from that CPU's cache.
+#[inline(always)]
+pub fn handed_over(ring: &mut Consumer, into: &mut Batch<Packet>) -> usize {
+    let taken = ring.dequeue_burst(into);
+    prefetch_burst(into);
+    taken
 }
 
 /// Bytes of an ordinary page.
