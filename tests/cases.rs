@@ -2,32 +2,35 @@
 //!
 //! `BLESS=1 cargo test --no-default-features --test cases` makes the outcome the expected one, `REGENERATE=1` the inputs
 //! that the scripts here write. Most cases have a twin with IPv6 on both sides and one with clients over IPv6 and servers
-//! over IPv4, from the same description: see `cases/world.rs`; the `case.toml` of a twin is an input, too. Read every new expectation as a person before you commit it: `git diff`, and
+//! over IPv4, from the same description: see `testkit::world`; the `case.toml` of a twin is an input, too. Read every new expectation as a person before you commit it: `git diff`, and
 //! `gatun replay tests/pcap/CASE --explain`.
 
 #[path = "cases/icmp.rs"]
 mod icmp;
+#[path = "cases/ipv6.rs"]
+mod ipv6;
 #[path = "cases/lcores.rs"]
 mod lcores;
 #[path = "cases/link.rs"]
 mod link;
+#[path = "cases/nat64.rs"]
+mod nat64;
 #[path = "cases/script.rs"]
 mod script;
 #[path = "cases/servers.rs"]
 mod servers;
 #[path = "cases/tcp.rs"]
 mod tcp;
+#[path = "cases/twin.rs"]
+mod twin;
 #[path = "cases/udp.rs"]
 mod udp;
-#[path = "cases/world.rs"]
-mod world;
 
 use gatun::replay::case::{Case, Outcome, Silent};
-use gatun_engine::testkit::check;
+use gatun_engine::testkit::{World, check};
 use script::Script;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use world::World;
 
 type Write = fn(&mut Script);
 
@@ -47,7 +50,9 @@ fn scripts() -> BTreeMap<String, Author> {
         let author = |world: World| (format!("{of}{}", world.suffix()), Author { of, world, write });
         [&[World::V4][..], twins].concat().into_iter().map(author).collect::<Vec<_>>()
     };
-    all.into_iter().flat_map(worlds).collect()
+    let own = [ipv6::CASES, nat64::CASES].concat().into_iter();
+    let own = own.map(|(of, world, write)| (of.to_owned(), Author { of, world, write }));
+    all.into_iter().flat_map(worlds).chain(own).collect()
 }
 
 fn tree() -> PathBuf {
@@ -94,13 +99,13 @@ fn regenerated() -> Vec<Case> {
 fn settings() -> Vec<(PathBuf, Vec<u8>)> {
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     let mut files = BTreeMap::new();
-    for (name, Author { of, world, .. }) in scripts().into_iter().filter(|(_, a)| a.world != World::V4) {
+    for (name, Author { of, world, .. }) in scripts().into_iter().filter(|(name, a)| name != a.of) {
         let text = read(&tree().join(of).join("case.toml"));
         for shared in text.lines().filter_map(|l| l.strip_prefix("config = \"../")?.strip_suffix(".toml\"")) {
             let path = |suffix| tree().join(format!("{shared}{suffix}.toml"));
             files.insert(path(world.suffix()), world.text(&read(&path(""))).into_bytes());
         }
-        files.insert(tree().join(&name).join("case.toml"), world::case(of, &text, world).into_bytes());
+        files.insert(tree().join(&name).join("case.toml"), twin::settings(of, &text, world).into_bytes());
     }
     files.into_iter().collect()
 }

@@ -143,7 +143,7 @@ impl Master {
     fn turn(&mut self, now: Tick) -> bool {
         let mut busy = false;
         for seat in &mut self.seats {
-            for ring in [&seat.punts.arp, &seat.punts.rest] {
+            for ring in [&seat.punts.link, &seat.punts.rest] {
                 for (punt, packet) in std::iter::from_fn(|| ring.pop()).take(PUNT_BUDGET) {
                     self.local.input(now, &self.snapshot, &punt, packet.0.data(), &mut self.outs);
                     busy = true;
@@ -182,7 +182,7 @@ impl Master {
             let (burst, seat) = (&mut bursts[sender], &mut self.seats[sender]);
             if burst.is_full() {
                 seat.relay.enqueue_burst(burst);
-                // What the ring does not take is lost, as any frame may be: ARP asks again, peers repeat.
+                // What the ring does not take is lost, as any frame may be: neighbours are asked for again, peers repeat.
                 burst.clear();
             }
             if let Some(mbuf) = fill(&self.pools.first, &out) {

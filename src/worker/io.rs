@@ -70,10 +70,10 @@ impl Buffer for Packet {
     }
 }
 
-/// What a worker sends to the master. ARP has a ring of its own that goes first.
+/// What a worker sends to the master. ARP and neighbour discovery have a ring of their own that goes first.
 pub struct Punts {
-    /// ARP.
-    pub arp: ArrayQueue<(Punt, Packet)>,
+    /// ARP and neighbour discovery.
+    pub link: ArrayQueue<(Punt, Packet)>,
     /// Everything else.
     pub rest: ArrayQueue<(Punt, Packet)>,
     /// Next hops that a frame waits for.
@@ -83,7 +83,7 @@ pub struct Punts {
 impl Punts {
     /// Empty rings.
     pub fn new() -> Punts {
-        Punts { arp: ArrayQueue::new(512), rest: ArrayQueue::new(512), wanted: ArrayQueue::new(256) }
+        Punts { link: ArrayQueue::new(512), rest: ArrayQueue::new(512), wanted: ArrayQueue::new(256) }
     }
 }
 
@@ -141,8 +141,7 @@ impl Io for DpdkIo {
     }
 
     fn punt(&mut self, punt: Punt, buf: Packet) -> Result<(), Packet> {
-        let arp = punt.reason.is_link();
-        let ring = if arp { &self.punts.arp } else { &self.punts.rest };
+        let ring = if punt.reason.is_link() { &self.punts.link } else { &self.punts.rest };
         ring.push((punt, buf)).map_err(|(_, buf)| buf)
     }
 
@@ -189,8 +188,9 @@ impl Receiver {
             if !ours {
                 mbuf.set_rss_hash(None);
             }
-            if let Some(tci) = mbuf.stripped_vlan() {
-                mbuf.insert_vlan(tci);
+            if mbuf.stripped_vlan().is_some() {
+                // Without room the engine refuses the frame for its form.
+                let _ = mbuf.restore_vlan();
             }
         }
         received

@@ -87,6 +87,12 @@ real = [{{ address = "{real}" }}]
         self
     }
 
+    /// The pools and services alone.
+    pub(crate) fn services(&self) -> String {
+        let (_, services) = self.0.split_once("[[laddr_pool]]").expect("pools");
+        format!("[[laddr_pool]]{services}")
+    }
+
     /// With further tables at the end.
     pub(crate) fn add(mut self, tables: &str) -> Config {
         self.0.push('\n');

@@ -1,7 +1,9 @@
 //! What is IPv6's own: neighbour discovery with real kernels, link-local routers, and VLANs that carry both families.
 
+use crate::capture::Capture;
 use crate::config::Config;
 use crate::lab::{Lab, NAT64, V4, V6, WAYS, at, script, within};
+use crate::peers::{ask, udp_client, udp_echo};
 use std::time::Duration;
 
 /// The link-local addresses of the client and of the gateway's port towards it, made from their MAC addresses.
@@ -94,6 +96,44 @@ fn one_port_carries_both_families_in_two_vlans() {
         assert!(status.contains("trunk.100") && status.contains("trunk.200"), "{status}");
         gateway.finish();
     }
+}
+
+#[test]
+fn an_ipv4_server_that_leaves_out_udp_checksums_is_understood_by_ipv6_clients() {
+    let lab = Lab::new();
+    lab.spawn("rs1", &format!("{} serve rs1 {} 5353 no-checksum", script("echo.py").display(), V4.rs1));
+    let gateway = lab.gateway(&Config::on(&NAT64, "udp", 5353));
+    let client = udp_client(&lab, &at(NAT64.vip, 5353));
+    within(Duration::from_secs(5), "the server is up", || ask(&client, b"there?").is_ok());
+    let capture = Capture::start(&lab, "rs1", &format!("udp and src {}", V4.rs1));
+    for text in ["even", "odd", ""] {
+        let answer = ask(&client, text.as_bytes()).expect("an answer");
+        assert!(answer.starts_with(b"rs1 saw 198.18.2.100:") && answer.ends_with(format!(": {text}").as_bytes()));
+    }
+    let packets = capture.finish();
+    assert!(packets.len() == 3 && packets.iter().all(|p| p.udp_checksum() == 0), "{packets:?}");
+    assert_eq!(lab.counter("client", "Udp6InCsumErrors"), 0);
+    gateway.finish();
+}
+
+#[test]
+fn a_datagram_that_is_too_long_as_ipv6_comes_in_fragments() {
+    let lab = Lab::new();
+    // Its packets have no DF: whoever forwards may cut them.
+    lab.run("rs1", "sysctl -qw net.ipv4.ip_no_pmtu_disc=1");
+    udp_echo(&lab, "rs1", &at(V4.rs1, 5353));
+    let gateway = lab.gateway(&Config::on(&NAT64, "udp", 5353));
+    let client = udp_client(&lab, &at(NAT64.vip, 5353));
+    let capture = Capture::start(&lab, "client", &format!("ip6 and dst {}", NAT64.client));
+    // The answer is four bytes longer. It fits into an IPv4 packet, and as IPv6 into the least MTU only when it is the last.
+    for length in [1_452, 1_229, 1_228] {
+        let text: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+        assert_eq!(ask(&client, &text).expect("an answer"), [b"rs1 ", &text[..]].concat(), "{length} bytes");
+    }
+    let packets = capture.finish();
+    assert_eq!(packets.iter().filter(|p| p.is_fragment()).count(), 4, "{packets:?}");
+    assert!(packets.iter().all(|p| p.total_length() <= 1_280), "the fragments pass every link: {packets:?}");
+    gateway.finish();
 }
 
 #[test]

@@ -16,12 +16,14 @@ const AUTHENTICATION: u8 = 51;
 const NO_NEXT: u8 = 59;
 const DESTINATION: u8 = 60;
 
-/// Types of ICMPv6 (RFC 4443; RFC 4861).
+/// Types of ICMPv6 (RFC 4443, RFC 4861).
 const TOO_BIG: u8 = 2;
 const ECHO: u8 = 128;
 const ECHO_REPLY: u8 = 129;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
+/// Which groups a station listens to (RFC 3810).
+const GROUPS: u8 = 143;
 
 /// The chain of extension headers.
 #[derive(Default)]
@@ -187,6 +189,7 @@ fn kind(header: &icmp::Header) -> String {
     match header.kind {
         ECHO => "echo request".into(),
         ECHO_REPLY => "echo reply".into(),
+        GROUPS => "groups".into(),
         kind => format!("{kind}/{}", header.code),
     }
 }
