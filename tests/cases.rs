@@ -2,7 +2,7 @@
 //!
 //! `BLESS=1 cargo test --no-default-features --test cases` makes the outcome the expected one, `REGENERATE=1` the inputs
 //! that the scripts here write. Most cases have a twin with IPv6 on both sides and one with clients over IPv6 and servers
-//! over IPv4, from the same description: see `cases/world.rs`; the `case.toml` of a twin is an input, too. Read every new expectation as a person before you commit it: `git diff`, and
+//! over IPv4, from the same description: see `testkit::world`; the `case.toml` of a twin is an input, too. Read every new expectation as a person before you commit it: `git diff`, and
 //! `gatun replay tests/pcap/CASE --explain`.
 
 #[path = "cases/icmp.rs"]
@@ -21,17 +21,16 @@ mod script;
 mod servers;
 #[path = "cases/tcp.rs"]
 mod tcp;
+#[path = "cases/twin.rs"]
+mod twin;
 #[path = "cases/udp.rs"]
 mod udp;
-#[path = "cases/world.rs"]
-mod world;
 
 use gatun::replay::case::{Case, Outcome, Silent};
-use gatun_engine::testkit::check;
+use gatun_engine::testkit::{World, check};
 use script::Script;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use world::World;
 
 type Write = fn(&mut Script);
 
@@ -106,7 +105,7 @@ fn settings() -> Vec<(PathBuf, Vec<u8>)> {
             let path = |suffix| tree().join(format!("{shared}{suffix}.toml"));
             files.insert(path(world.suffix()), world.text(&read(&path(""))).into_bytes());
         }
-        files.insert(tree().join(&name).join("case.toml"), world::case(of, &text, world).into_bytes());
+        files.insert(tree().join(&name).join("case.toml"), twin::settings(of, &text, world).into_bytes());
     }
     files.into_iter().collect()
 }

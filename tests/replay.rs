@@ -70,6 +70,34 @@ fn a_case_of_the_tree_explains_how_the_four_tuples_change() {
 }
 
 #[test]
+fn cases_of_ipv6_and_of_translation_explain_both_sides() {
+    let said = |twin: &str| {
+        let o = gatun(&["replay", &format!("{HANDSHAKE}{twin}"), "--explain"]);
+        assert_eq!(code(&o), 0, "{}", err(&o));
+        out(&o)
+    };
+    let client =
+        "wan  tcp [2001:db8:1::1]:40000 > [2001:db8:1::100]:80 [S] seq 1000 win 65535 mss 1460 len 0  => lan  tcp";
+    let six = said("-ipv6");
+    for line in [
+        &format!("{client} [2001:db8:2::100]:"),
+        "opened: client [2001:db8:1::1]:40000 > VIP [2001:db8:1::100]:80 ",
+        "back:   server [2001:db8:2::11]:80 > local [2001:db8:2::100]:",
+    ] {
+        assert!(six.contains(line), "{line}\n{six}");
+    }
+    let translated = said("-nat64");
+    for line in [
+        &format!("{client} 198.18.2.100:"),
+        "opened: client [2001:db8:1::1]:40000 > VIP [2001:db8:1::100]:80 ",
+        "back:   server 198.18.2.11:80 > local 198.18.2.100:",
+        "becomes  VIP [2001:db8:1::100]:80 > client [2001:db8:1::1]:40000",
+    ] {
+        assert!(translated.contains(line), "{line}\n{translated}");
+    }
+}
+
+#[test]
 fn a_case_that_differs_is_told_with_what_differs_and_exits_3() {
     let (_dir, case) = copy("tcp-handshake-and-data-both-ways");
     let counters = std::fs::read_to_string(case.join("counters.toml")).unwrap();

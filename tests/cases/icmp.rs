@@ -2,10 +2,12 @@
 
 use super::Write;
 use super::script::Script;
-use super::world::{BOTH, Fault, World};
+use super::twin::BOTH;
 use gatun_engine::addr::Proto;
 use gatun_engine::testkit::Packet;
+use gatun_engine::testkit::World;
 use gatun_engine::testkit::build::quote;
+use gatun_engine::testkit::world::Fault;
 
 pub(crate) const CASES: &[(&str, Write, &[World])] = &[
     ("icmp-errors-from-the-server-side-reach-the-client", from_the_server_side, BOTH),

@@ -2,9 +2,9 @@
 
 use super::Write;
 use super::script::{LAN, Script, WAN};
-use super::world::World;
 use gatun_engine::addr::{Mac, PortId, Proto};
 use gatun_engine::testkit::Packet;
+use gatun_engine::testkit::World;
 use gatun_engine::testkit::lab::mac_of;
 use std::net::Ipv6Addr;
 

@@ -2,9 +2,10 @@
 
 use super::Write;
 use super::script::{LAN, Script, WAN, isn};
-use super::world::{ALONE, BOTH, World};
+use super::twin::{ALONE, BOTH};
 use gatun_engine::addr::Mac;
 use gatun_engine::testkit::Packet;
+use gatun_engine::testkit::World;
 use gatun_engine::testkit::lab::mac_of;
 use gatun_engine::wire::arp;
 

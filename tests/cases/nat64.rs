@@ -3,9 +3,9 @@
 
 use super::Write;
 use super::script::Script;
-use super::world::World;
 use gatun_engine::addr::Proto;
 use gatun_engine::testkit::Packet;
+use gatun_engine::testkit::World;
 use gatun_engine::testkit::build::quote;
 
 pub(crate) const CASES: &[(&str, World, Write)] = &[

@@ -3,7 +3,6 @@
 //! A script talks to a gateway with the configuration and the seed of its case, so that what a server says is addressed
 //! to the local port that its client's connection was given. What comes in is kept, and becomes `in.PORT.pcap`.
 
-use super::world::World;
 use gatun::replay::case::{Case, nanos};
 use gatun::replay::packet::View;
 use gatun::replay::player::{Input, Observer, Player};
@@ -11,6 +10,7 @@ use gatun::replay::{Gateway, Options};
 use gatun_engine::addr::{Addr, Be16, Mac, PortId, Proto};
 use gatun_engine::conn::record::EventKind;
 use gatun_engine::conn::tuple::Tuple;
+use gatun_engine::testkit::World;
 use gatun_engine::testkit::lab::{Sent, Step, mac_of};
 use gatun_engine::testkit::{Packet, pcap};
 use std::collections::BTreeMap;

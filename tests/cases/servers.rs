@@ -2,9 +2,10 @@
 
 use super::Write;
 use super::script::{Script, isn};
-use super::world::{BOTH, World};
+use super::twin::BOTH;
 use gatun_engine::addr::Proto;
 use gatun_engine::testkit::Packet;
+use gatun_engine::testkit::World;
 
 pub(crate) const CASES: &[(&str, Write, &[World])] = &[
     ("service-schedulers-choose-as-lvs-does", schedulers, BOTH),

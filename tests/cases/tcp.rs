@@ -2,7 +2,8 @@
 
 use super::Write;
 use super::script::{SERVER_ISN, Script, Tcp, isn};
-use super::world::{BOTH, World};
+use super::twin::BOTH;
+use gatun_engine::testkit::World;
 
 pub(crate) const CASES: &[(&str, Write, &[World])] = &[
     ("tcp-handshake-and-data-both-ways", handshake_and_data, BOTH),

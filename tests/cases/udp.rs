@@ -2,10 +2,11 @@
 
 use super::Write;
 use super::script::{LAN, Script, WAN, isn};
-use super::world::{ALONE, BOTH, V6, World};
+use super::twin::{ALONE, BOTH, V6};
 use gatun::replay::packet::View;
 use gatun_engine::addr::Proto;
 use gatun_engine::testkit::Packet;
+use gatun_engine::testkit::World;
 
 pub(crate) const CASES: &[(&str, Write, &[World])] = &[
     ("udp-there-and-back-until-it-times-out", udp, BOTH),

@@ -1,16 +1,17 @@
 //! A gateway to try things on.
 
 use gatun::config;
+use gatun::replay::packet::View;
 use gatun::replay::{Gateway, Options};
 use gatun_engine::addr::{Be16, Be32, PortId, Proto};
 use gatun_engine::conn::record::EventKind;
 use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::testkit::lab::{Sent, Step, mac_of};
-use gatun_engine::testkit::{Packet, check, text};
+use gatun_engine::testkit::{Packet, World, check, text};
 use gatun_engine::verdict::{DropReason, Verdict};
+use gatun_engine::wire::tcp;
 use gatun_engine::wire::tcp::{ACK, FIN, RST, SYN};
-use gatun_engine::wire::{FromBytes, ethernet, ipv4, tcp};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 pub(crate) const WAN: PortId = PortId(0);
 pub(crate) const LAN: PortId = PortId(1);
@@ -117,12 +118,18 @@ real = [{{ address = "198.18.2.11:54" }}]
 /// A gateway, and the tuples of the connections that were opened.
 pub(crate) struct Bench {
     pub(crate) gateway: Gateway,
+    pub(crate) world: World,
 }
 
 impl Bench {
     pub(crate) fn new(toml: &str, options: &Options) -> Bench {
-        let model = config::parse(toml, "test.toml").unwrap_or_else(|e| panic!("{e}"));
-        Bench { gateway: Gateway::new(model, options).unwrap() }
+        Bench::of(World::V4, toml, options)
+    }
+
+    /// What a configuration is in a world; clients are of it, too.
+    pub(crate) fn of(world: World, toml: &str, options: &Options) -> Bench {
+        let model = config::parse(&world.text(toml), "test.toml").unwrap_or_else(|e| panic!("{e}"));
+        Bench { gateway: Gateway::new(model, options).unwrap(), world }
     }
 
     /// Opens a TCP connection of a client and takes it to where packets go the short way. The server's answers come as this
@@ -179,15 +186,13 @@ pub(crate) fn opened(step: &Step) -> Option<Tuple> {
 
 /// The tuple of a frame that left, and its TCP header.
 pub(crate) fn tcp_of(sent: &Sent) -> (Tuple, tcp::Header) {
-    let packet = &sent.frame[ethernet::LEN..];
-    let (ip, _) = ipv4::Header::ref_from_prefix(packet).unwrap();
-    let (tcp, _) = tcp::Header::read_from_prefix(&packet[ip.header_len()..]).unwrap();
-    (Tuple::new(ip.src, ip.dst, tcp.sport, tcp.dport, Proto::Tcp), tcp)
+    let view = View::of(&sent.frame).unwrap();
+    (view.key().unwrap(), *view.tcp().unwrap().0)
 }
 
 /// A fast way to make a TCP packet, for tests with many: no options, no data.
 pub(crate) fn segment(key: &Tuple, flags: u8, seq: u32, ack: u32, mac: gatun_engine::addr::Mac) -> Vec<u8> {
-    let mut frame = vec![0; 54];
+    let mut frame = vec![0; if key.v4().is_some() { 54 } else { 74 }];
     let l2 = gatun_engine::local::write::L2 { dst: mac, src: mac_of(key.src()), vlan: 0 };
     let what = gatun_engine::local::write::Tcp { seq, ack, flags };
     gatun_engine::local::write::tcp(&mut frame, &l2, key, &what);
@@ -205,13 +210,22 @@ pub(crate) const WEB: &str = "198.18.1.100:80";
 
 impl Bench {
     pub(crate) fn key(n: u32) -> Tuple {
+        Bench::key_of(World::V4, n)
+    }
+
+    /// The tuple of the n-th client's packets in a world.
+    pub(crate) fn key_of(world: World, n: u32) -> Tuple {
         let (addr, port) = client(n);
-        let vip: Ipv4Addr = [198, 18, 1, 100].into();
-        Tuple::new(addr, vip, port, Be16::new(80), Proto::Tcp)
+        let far = 0x2001_0db8_0010 << 80;
+        let src = match world {
+            World::V4 => IpAddr::V4(addr.into()),
+            World::V6 | World::Nat64 => Ipv6Addr::from(far | u128::from(addr.host())).into(),
+        };
+        Tuple::new(src, world.addr("198.18.1.100"), port, Be16::new(80), Proto::Tcp)
     }
 
     pub(crate) fn syn(&mut self, n: u32) -> (Step, Option<Conn>) {
-        let client = Self::key(n);
+        let client = Self::key_of(self.world, n);
         let mac = self.gateway.mac(WAN);
         let step = self.frame(WAN, &segment(&client, SYN, n, 0, mac));
         let conn = opened(&step).map(|reply| Conn { client, reply });

@@ -3,8 +3,8 @@
 use super::bench::*;
 use gatun::replay::Options;
 use gatun_engine::addr::Proto;
-use gatun_engine::testkit::Packet;
 use gatun_engine::testkit::build::quote;
+use gatun_engine::testkit::{Packet, World};
 use gatun_engine::verdict::{DropReason, Verdict};
 use gatun_engine::wire::tcp::{ACK, RST, SYN};
 use std::collections::HashSet;
@@ -14,7 +14,13 @@ const ALL: u32 = 64_512;
 
 #[test]
 fn free_ports_first_then_rested_then_closing_then_half_open_and_never_an_established_one() {
-    let mut b = Bench::new(&toml(""), &Options::default());
+    for world in [World::V4, World::Nat64] {
+        in_the_order_of_pressure(world);
+    }
+}
+
+fn in_the_order_of_pressure(world: World) {
+    let mut b = Bench::of(world, &toml(""), &Options::default());
     // These end in order and rest.
     let rested: Vec<Conn> = (0..100).map(|n| b.open(n)).collect();
     rested.iter().for_each(|c| b.close(c));
@@ -91,8 +97,8 @@ fn the_oldest_of_a_class_gives_up_its_port_first() {
 
 #[test]
 fn every_port_comes_back_when_everything_has_ended() {
-    for shards in [1, 3] {
-        let mut b = Bench::new(&toml(""), &Options { shards, ..Options::default() });
+    for (world, shards) in [(World::V4, 1), (World::V4, 3), (World::V6, 3), (World::Nat64, 3)] {
+        let mut b = Bench::of(world, &toml(""), &Options { shards, ..Options::default() });
         let mut taken = HashSet::new();
         for n in 0..20_000 {
             let conn = b.open(n);
@@ -109,7 +115,7 @@ fn every_port_comes_back_when_everything_has_ended() {
         for lcore in b.gateway.lab.lcores() {
             let ports = lcore.shard.port_stats();
             let nothing = (ports.in_use, ports.quarantined, ports.chunks, ports.quarantines, ports.bad_release);
-            assert_eq!(nothing, (0, 0, 0, 0, 0), "{shards} shards");
+            assert_eq!(nothing, (0, 0, 0, 0, 0), "{shards} shards, {world:?}");
             let s = &lcore.shard.stats.lcore;
             assert_eq!((s.conns_now.value(), s.ports_now.value()), (0, 0));
             assert_eq!(s.conns_opened.value(), s.conns_closed.value());

@@ -3,10 +3,11 @@
 use super::bench::*;
 use gatun::replay::Options;
 use gatun::replay::servers::Servers;
-use gatun_engine::addr::{LcoreId, PortId};
+use gatun_engine::addr::{LcoreId, Mac, PortId};
 use gatun_engine::frame::Meta;
 use gatun_engine::testkit::lab::{Arrival, Buf, Link, Sent, mac_of};
-use gatun_engine::testkit::{Packet, check, repair, text};
+use gatun_engine::testkit::world::Fault;
+use gatun_engine::testkit::{Packet, World, check, repair, text};
 use gatun_engine::verdict::{DropReason, Verdict};
 use gatun_engine::wire::{FromBytes, IntoBytes, checksum, ethernet, ipv4};
 use proptest::prelude::*;
@@ -345,26 +346,32 @@ pub(crate) fn conversation() -> impl Strategy<Value = Vec<Turn>> {
 }
 
 /// A packet of one of a few clients, so that they meet their connections again.
-pub(crate) fn packet((kind, client, more): (u8, u8, u8)) -> (PortId, Packet) {
+pub(crate) fn packet(what: (u8, u8, u8)) -> (PortId, Packet) {
+    packet_in(World::V4, what)
+}
+
+/// As [`packet`], in any world.
+pub(crate) fn packet_in(w: World, (kind, client, more): (u8, u8, u8)) -> (PortId, Packet) {
     let src = format!("10.0.0.{}:{}", client + 1, 40_000 + u16::from(more % 2));
-    let tcp = |flags: &str| Packet::tcp(&src, WEB).flags(flags).seq(u32::from(more) * 1_000).ack(7);
-    let quoted = || Packet::udp("198.18.2.100:2000", "198.18.2.11:53").payload(b"12345678").build_ip();
+    let tcp = |flags: &str| w.tcp(&src, WEB).flags(flags).seq(u32::from(more) * 1_000).ack(7);
+    let quoted = || w.udp("198.18.2.100:2000", "198.18.2.11:53").payload(b"12345678").build_ip();
     match kind {
         0..=3 => (WAN, tcp("S").mss(1460).timestamps(more.into(), 0)),
         4 => (WAN, tcp("A")),
         5 => (WAN, tcp("PA").payload(&vec![more; usize::from(more) * 8])),
         6 => (WAN, tcp("FA")),
         7 => (WAN, tcp("R")),
-        8 => (WAN, Packet::udp(&src, DNS).payload(&vec![more; usize::from(more) * 16])),
-        9 => (WAN, Packet::icmp_echo(&format!("10.0.0.{client}"), "198.18.1.100", more.into(), 1)),
+        8 => (WAN, w.udp(&src, DNS).payload(&vec![more; usize::from(more) * 16])),
+        9 => (WAN, w.echo(&format!("10.0.0.{client}"), "198.18.1.100", more.into(), 1)),
         10 => (WAN, tcp("S").ttl(more % 3)),
-        11 => (LAN, Packet::icmp_error("198.18.2.1", "198.18.2.100", 3, 3, 0, &quoted())),
-        12 => (LAN, Packet::tcp("198.18.2.11:80", &format!("198.18.2.100:{}", 2_000 + u16::from(more))).flags("A")),
-        _ => {
-            let asks = Packet::arp_request([2, 0, 0, 0, 0, more], "198.18.1.9", "198.18.1.100");
-            (WAN, asks)
-        }
+        11 => (LAN, w.error("198.18.2.1", "198.18.2.100", Fault::Port, &quoted())),
+        12 => (LAN, w.tcp("198.18.2.11:80", &format!("198.18.2.100:{}", 2_000 + u16::from(more))).flags("A")),
+        _ => (WAN, w.asks(Mac([2, 0, 0, 0, 0, more]), "198.18.1.9", "198.18.1.100")),
     }
+}
+
+pub(crate) fn world() -> impl Strategy<Value = World> {
+    proptest::sample::select(World::ALL.to_vec())
 }
 
 #[test]

@@ -5,19 +5,19 @@
 //! |---|---|
 //! | 198.18.1.7, of the clients' side | 2001:db8:1::7 |
 //! | 198.18.2.11, of the servers' side | 2001:db8:2::11; behind NAT64 it stays |
-//! | 192.0.2.7, 203.0.113.7: far away | 2001:db8:192::7, 2001:db8:113::7 |
+//! | 10.1.2.3, 192.0.2.7, 203.0.113.7: far away | 2001:db8:10:1:2::3, 2001:db8:192::7, 2001:db8:113::7 |
 //! | 0.0.0.0, 255.255.255.255 | ::, ff02::1 |
 //!
 //! An address that is put into a world twice is the same as if it were put there once.
 
-use gatun_engine::addr::{Addr, Mac};
-use gatun_engine::testkit::Packet;
-use gatun_engine::testkit::lab::mac_of;
+use super::Packet;
+use super::lab::mac_of;
+use crate::addr::{Addr, Mac};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Who speaks what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum World {
+pub enum World {
     /// The description itself: IPv4 on both sides.
     V4,
     /// IPv6 on both sides.
@@ -26,27 +26,26 @@ pub(crate) enum World {
     Nat64,
 }
 
-/// Of no other world: what it shows is only of IPv4, or has its like in a case of its own.
-pub(crate) const ALONE: &[World] = &[];
-/// Has a twin with IPv6 on both sides.
-pub(crate) const V6: &[World] = &[World::V6];
-/// Has a twin of either kind.
-pub(crate) const BOTH: &[World] = &[World::V6, World::Nat64];
-
 /// ICMP and ICMPv6 errors that mean the same (RFC 7915, 4.2 and 5.2).
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
+    /// The host can not be reached.
     Host,
+    /// Nobody listens on the port.
     Port,
+    /// Too large for this MTU.
     TooBig(u16),
+    /// Somebody forbids it.
     Prohibited,
+    /// No hop is left.
     Exceeded,
+    /// The first byte of the header is wrong.
     Parameter,
 }
 
 impl World {
     /// What the name of a twin ends with.
-    pub(crate) fn suffix(self) -> &'static str {
+    pub fn suffix(self) -> &'static str {
         match self {
             World::V4 => "",
             World::V6 => "-ipv6",
@@ -55,7 +54,7 @@ impl World {
     }
 
     /// A text with every IPv4 address in it put into this world, and with its port or its prefix length.
-    pub(crate) fn text(self, text: &str) -> String {
+    pub fn text(self, text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;
         while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
@@ -95,6 +94,7 @@ impl World {
             [198, 18, net, 0] | [203, 0, net, 0] => format!("2001:db8:{net}::"),
             [198, 18, net, host] | [203, 0, net, host] => format!("2001:db8:{net}::{host}"),
             [192, 0, 2, host] => format!("2001:db8:192::{host}"),
+            [10, a, b, host] => format!("2001:db8:10:{a}:{b}::{host}"),
             _ => panic!("{addr} has no like in IPv6"),
         };
         if let Some(port) = after.strip_prefix(':').filter(|p| digits(p) > 0) {
@@ -111,51 +111,64 @@ impl World {
         after
     }
 
-    pub(crate) fn addr(self, addr: &str) -> IpAddr {
+    /// All of them.
+    pub const ALL: [World; 3] = [World::V4, World::V6, World::Nat64];
+
+    /// An address of the description.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn addr(self, addr: &str) -> IpAddr {
         self.text(addr).parse().unwrap()
     }
 
     /// The MAC address of a neighbour.
-    pub(crate) fn mac(self, addr: &str) -> Mac {
+    pub fn mac(self, addr: &str) -> Mac {
         mac_of(Addr::from(self.addr(addr)))
     }
 
     /// Bytes of the IP header that an address's packets have.
-    pub(crate) fn header(self, of: &str) -> usize {
+    pub fn header(self, of: &str) -> usize {
         if self.addr(of).is_ipv4() { 20 } else { 40 }
     }
 
     /// They speak the same.
-    pub(crate) fn reach(self, from: &str, to: &str) -> bool {
+    pub fn reach(self, from: &str, to: &str) -> bool {
         self.addr(from).is_ipv4() == self.addr(to).is_ipv4()
     }
 
-    pub(crate) fn tcp(self, src: &str, dst: &str) -> Packet {
+    /// See [`Packet::tcp`].
+    pub fn tcp(self, src: &str, dst: &str) -> Packet {
         Packet::tcp(&self.text(src), &self.text(dst))
     }
 
-    pub(crate) fn udp(self, src: &str, dst: &str) -> Packet {
+    /// See [`Packet::udp`].
+    pub fn udp(self, src: &str, dst: &str) -> Packet {
         Packet::udp(&self.text(src), &self.text(dst))
     }
 
-    pub(crate) fn echo(self, src: &str, dst: &str, id: u16, seq: u16) -> Packet {
+    /// See [`Packet::icmp_echo`].
+    pub fn echo(self, src: &str, dst: &str, id: u16, seq: u16) -> Packet {
         Packet::icmp_echo(&self.text(src), &self.text(dst), id, seq)
     }
 
-    pub(crate) fn echo_reply(self, src: &str, dst: &str, id: u16, seq: u16) -> Packet {
+    /// See [`Packet::icmp_echo_reply`].
+    pub fn echo_reply(self, src: &str, dst: &str, id: u16, seq: u16) -> Packet {
         Packet::icmp_echo_reply(&self.text(src), &self.text(dst), id, seq)
     }
 
-    pub(crate) fn icmp(self, src: &str, dst: &str, kind: u8, code: u8) -> Packet {
+    /// See [`Packet::icmp`].
+    pub fn icmp(self, src: &str, dst: &str, kind: u8, code: u8) -> Packet {
         Packet::icmp(&self.text(src), &self.text(dst), kind, code, [0; 4])
     }
 
-    pub(crate) fn ip(self, src: &str, dst: &str, proto: u8) -> Packet {
+    /// See [`Packet::ip`].
+    pub fn ip(self, src: &str, dst: &str, proto: u8) -> Packet {
         Packet::ip(&self.text(src), &self.text(dst), proto)
     }
 
     /// `src` tells `dst` about a quoted packet.
-    pub(crate) fn error(self, src: &str, dst: &str, fault: Fault, quoted: &[u8]) -> Packet {
+    pub fn error(self, src: &str, dst: &str, fault: Fault, quoted: &[u8]) -> Packet {
         let v4 = self.addr(dst).is_ipv4();
         let ((kind, code), mtu) = match fault {
             Fault::Host => (if v4 { (3, 1) } else { (1, 3) }, 0),
@@ -169,49 +182,40 @@ impl World {
     }
 
     /// `tell`, at `mac`, asks its link who has an address.
-    pub(crate) fn asks(self, mac: Mac, tell: &str, who_has: &str) -> Packet {
+    pub fn asks(self, mac: Mac, tell: &str, who_has: &str) -> Packet {
         let (tell, who_has) = (self.text(tell), self.text(who_has));
         let v4 = who_has.parse::<Ipv4Addr>().is_ok();
         if v4 { Packet::arp_request(mac, &tell, &who_has) } else { Packet::ndp_solicit(mac, &tell, &who_has) }
     }
 
     /// `ip` is at `mac`: said to who asked.
-    pub(crate) fn answers(self, mac: Mac, ip: &str, to_mac: Mac, to_ip: &str) -> Packet {
+    pub fn answers(self, mac: Mac, ip: &str, to_mac: Mac, to_ip: &str) -> Packet {
         let (ip, to_ip) = (self.text(ip), self.text(to_ip));
         let v4 = ip.parse::<Ipv4Addr>().is_ok();
         if v4 { Packet::arp_reply(mac, &ip, to_mac, &to_ip) } else { Packet::ndp_advertise(mac, &ip, to_mac, &to_ip) }
     }
 
     /// `ip` is at `mac`: said to all.
-    pub(crate) fn announces(self, mac: Mac, ip: &str) -> Packet {
+    pub fn announces(self, mac: Mac, ip: &str) -> Packet {
         let ip = self.text(ip);
         let v4 = ip.parse::<Ipv4Addr>().is_ok();
         if v4 { Packet::arp_gratuitous(mac, &ip) } else { Packet::ndp_announce(mac, &ip) }
     }
 }
 
-/// The `case.toml` of a twin.
-pub(crate) fn case(name: &str, text: &str, world: World) -> String {
-    let (_, rest) = text.split_once("shows = \"\"\"").and_then(|(_, rest)| rest.split_once("\"\"\"")).unwrap();
-    let who = match world {
-        World::V4 => panic!("{name} is no twin"),
-        World::V6 => "IPv6 on both sides",
-        World::Nat64 => "clients over IPv6 and servers over IPv4",
-    };
-    let rest = world.text(rest).replace(".toml\"", &format!("{}.toml\"", world.suffix()));
-    format!("# Written by tests/cases, from that of {name}.\nshows = \"As {name}, with {who}.\"{rest}")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[test]
-fn addresses_are_put_into_a_world_with_their_ports_and_prefixes_and_nothing_else_is() {
-    let text =
-        "addresses = [\"198.18.1.254/24\"] # 1_024, 02:00:c6:12:02:0b; 198.18.2.11:80, 0.0.0.0/0 by 198.18.1.253, 1.5";
-    assert_eq!(World::V4.text(text), text);
-    let v6 = "addresses = [\"2001:db8:1::254/64\"] # 1_024, 02:00:c6:12:02:0b; [2001:db8:2::11]:80, ::/0 by 2001:db8:1::253, 1.5";
-    assert_eq!(World::V6.text(text), v6);
-    assert_eq!(World::V6.text(v6), v6);
-    let nat64 =
-        "addresses = [\"2001:db8:1::254/64\"] # 1_024, 02:00:c6:12:02:0b; 198.18.2.11:80, ::/0 by 2001:db8:1::253, 1.5";
-    assert_eq!((World::Nat64.text(text), World::Nat64.text(nat64)), (nat64.to_owned(), nat64.to_owned()));
-    assert_eq!(World::V6.text("203.0.113.0/24 198.18.64.11:80"), "2001:db8:113::/64 [2001:db8:64::11]:80");
+    #[test]
+    fn addresses_are_put_into_a_world_with_their_ports_and_prefixes_and_nothing_else_is() {
+        let text = "addresses = [\"198.18.1.254/24\"] # 1_024, 02:00:c6:12:02:0b; 198.18.2.11:80, 0.0.0.0/0 by 198.18.1.253, 1.5";
+        assert_eq!(World::V4.text(text), text);
+        let v6 = "addresses = [\"2001:db8:1::254/64\"] # 1_024, 02:00:c6:12:02:0b; [2001:db8:2::11]:80, ::/0 by 2001:db8:1::253, 1.5";
+        assert_eq!(World::V6.text(text), v6);
+        assert_eq!(World::V6.text(v6), v6);
+        let nat64 = "addresses = [\"2001:db8:1::254/64\"] # 1_024, 02:00:c6:12:02:0b; 198.18.2.11:80, ::/0 by 2001:db8:1::253, 1.5";
+        assert_eq!((World::Nat64.text(text), World::Nat64.text(nat64)), (nat64.to_owned(), nat64.to_owned()));
+        assert_eq!(World::V6.text("203.0.113.0/24 198.18.64.11:80"), "2001:db8:113::/64 [2001:db8:64::11]:80");
+    }
 }
