@@ -6,6 +6,7 @@ mod live;
 mod network;
 mod services;
 mod stats;
+mod trace;
 
 use super::answer::{Answer, Fail, Reply, Writer};
 use super::app::App;
@@ -22,11 +23,11 @@ pub(super) const BASE: &str = "/api/v1";
 
 /// All of them.
 pub(super) fn all() -> Vec<rocket::Route> {
-    [config::routes(), live::routes(), network::routes(), services::routes(), stats::routes()].concat()
+    [config::routes(), live::routes(), network::routes(), services::routes(), stats::routes(), trace::routes()].concat()
 }
 
 /// All of them, described.
-pub(super) fn documents() -> [utoipa::openapi::OpenApi; 5] {
+pub(super) fn documents() -> [utoipa::openapi::OpenApi; 6] {
     use utoipa::OpenApi as _;
     [
         services::Document::openapi(),
@@ -34,6 +35,7 @@ pub(super) fn documents() -> [utoipa::openapi::OpenApi; 5] {
         stats::Document::openapi(),
         config::Document::openapi(),
         live::Document::openapi(),
+        trace::Document::openapi(),
     ]
 }
 
