@@ -1,7 +1,8 @@
 //! The golden cases of `tests/pcap`: each is run, and what leaves must be what is expected, byte for byte.
 //!
 //! `BLESS=1 cargo test --no-default-features --test cases` makes the outcome the expected one, `REGENERATE=1` the inputs
-//! that the scripts here write. Read every new expectation as a person before you commit it: `git diff`, and
+//! that the scripts here write. Most cases have a twin with IPv6 on both sides and one with clients over IPv6 and servers
+//! over IPv4, from the same description: see `cases/world.rs`; the `case.toml` of a twin is an input, too. Read every new expectation as a person before you commit it: `git diff`, and
 //! `gatun replay tests/pcap/CASE --explain`.
 
 #[path = "cases/icmp.rs"]
@@ -18,18 +19,35 @@ mod servers;
 mod tcp;
 #[path = "cases/udp.rs"]
 mod udp;
+#[path = "cases/world.rs"]
+mod world;
 
 use gatun::replay::case::{Case, Outcome, Silent};
 use gatun_engine::testkit::check;
 use script::Script;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use world::World;
 
 type Write = fn(&mut Script);
 
-/// Who writes the input of each case.
-fn scripts() -> BTreeMap<&'static str, Write> {
-    [tcp::CASES, udp::CASES, servers::CASES, icmp::CASES, link::CASES].concat().into_iter().collect()
+/// Who writes the input of a case.
+#[derive(Clone, Copy)]
+struct Author {
+    /// The case that is described.
+    of: &'static str,
+    world: World,
+    write: Write,
+}
+
+/// By the name of the case.
+fn scripts() -> BTreeMap<String, Author> {
+    let all = [tcp::CASES, udp::CASES, servers::CASES, icmp::CASES, link::CASES].concat();
+    let worlds = |(of, write, twins): (&'static str, Write, &[World])| {
+        let author = |world: World| (format!("{of}{}", world.suffix()), Author { of, world, write });
+        [&[World::V4][..], twins].concat().into_iter().map(author).collect::<Vec<_>>()
+    };
+    all.into_iter().flat_map(worlds).collect()
 }
 
 fn tree() -> PathBuf {
@@ -54,7 +72,7 @@ fn run(case: &Case) -> Outcome {
 #[test]
 fn every_case_has_its_script_and_every_script_its_case() {
     let folders: Vec<String> = cases().iter().map(Case::name).collect();
-    let scripts: Vec<&str> = scripts().into_keys().collect();
+    let scripts: Vec<String> = scripts().into_keys().collect();
     assert_eq!(folders, scripts);
 }
 
@@ -63,7 +81,8 @@ fn regenerated() -> Vec<Case> {
     static ONCE: std::sync::Once = std::sync::Once::new();
     if asked("BLESS") || asked("REGENERATE") {
         ONCE.call_once(|| {
-            for (path, bytes) in inputs() {
+            for (path, bytes) in settings().into_iter().chain(inputs()) {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
                 std::fs::write(path, bytes).unwrap();
             }
         });
@@ -71,14 +90,29 @@ fn regenerated() -> Vec<Case> {
     cases()
 }
 
+/// The configuration of twins, and what several of them share.
+fn settings() -> Vec<(PathBuf, Vec<u8>)> {
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let mut files = BTreeMap::new();
+    for (name, Author { of, world, .. }) in scripts().into_iter().filter(|(_, a)| a.world != World::V4) {
+        let text = read(&tree().join(of).join("case.toml"));
+        for shared in text.lines().filter_map(|l| l.strip_prefix("config = \"../")?.strip_suffix(".toml\"")) {
+            let path = |suffix| tree().join(format!("{shared}{suffix}.toml"));
+            files.insert(path(world.suffix()), world.text(&read(&path(""))).into_bytes());
+        }
+        files.insert(tree().join(&name).join("case.toml"), world::case(of, &text, world).into_bytes());
+    }
+    files.into_iter().collect()
+}
+
 /// What the scripts write.
 fn inputs() -> Vec<(PathBuf, Vec<u8>)> {
     let scripts = scripts();
     let mut files = Vec::new();
     for case in cases() {
-        let Some(write) = scripts.get(case.name().as_str()) else { continue };
-        let mut script = Script::new(&case);
-        write(&mut script);
+        let Some(author) = scripts.get(&case.name()) else { continue };
+        let mut script = Script::new(&case, author.world);
+        (author.write)(&mut script);
         let path = |port| tree().join(case.name()).join(format!("in.{port}.pcap"));
         files.extend(script.finish().into_iter().map(|(port, bytes)| (path(port), bytes)));
     }
@@ -88,8 +122,8 @@ fn inputs() -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 fn every_input_is_what_its_script_writes() {
     regenerated();
-    let wrong: Vec<_> =
-        inputs().into_iter().filter(|(path, bytes)| std::fs::read(path).ok().as_ref() != Some(bytes)).collect();
+    let written = settings().into_iter().chain(inputs());
+    let wrong: Vec<_> = written.filter(|(path, bytes)| std::fs::read(path).ok().as_ref() != Some(bytes)).collect();
     let wrong: Vec<_> = wrong.into_iter().map(|(path, _)| path).collect();
     assert!(wrong.is_empty(), "not what the scripts write; REGENERATE=1 writes them: {wrong:#?}");
 }

@@ -16,3 +16,5 @@ mod properties;
 mod steering;
 #[path = "engine/table.rs"]
 mod table;
+#[path = "engine/wide.rs"]
+mod wide;

@@ -404,10 +404,10 @@ fn check_config_tells_every_problem_or_sums_up() {
     let o = gatun(&["check-config", wrong.to_str().unwrap()]);
     assert_eq!(code(&o), 2);
     let said = err(&o);
-    assert!(said.contains("sheduler") && said.contains("wrong.toml: 3 problems"), "{said}");
+    assert!(said.contains("sheduler") && said.contains("wrong.toml: 5 problems"), "{said}");
     let o = gatun(&["check-config", "--json", wrong.to_str().unwrap()]);
     let json: serde_json::Value = serde_json::from_str(&out(&o)).unwrap();
-    assert_eq!((code(&o), json["ok"].as_bool(), json["problems"].as_array().map(Vec::len)), (2, Some(false), Some(3)));
+    assert_eq!((code(&o), json["ok"].as_bool(), json["problems"].as_array().map(Vec::len)), (2, Some(false), Some(5)));
     assert!(json["problems"][0]["line"].is_number() && json["problems"][0]["remedy"].is_string());
     assert_eq!(code(&gatun(&["check-config", "none.toml"])), 2);
 }

@@ -63,18 +63,22 @@ impl Card {
     fn flow(&mut self, lie: Lie) -> Option<u32> {
         self.sent += 1;
         let n = self.sent;
-        let client = format!("198.18.{}.{}:{}", n >> 8 & 63, n & 255 | 1, 1024 + n % 60_000);
-        let frame = if n.is_multiple_of(2) {
-            Build::tcp(&client, "198.18.1.100:80")
-        } else {
-            Build::udp(&client, "198.18.1.100:53")
+        let (low, port) = (n & 255 | 1, 1024 + n % 60_000);
+        let frame = match n % 4 {
+            0 => Build::tcp(&format!("198.18.{}.{low}:{port}", n >> 8 & 63), "198.18.1.100:80"),
+            1 => Build::udp(&format!("198.18.{}.{low}:{port}", n >> 8 & 63), "198.18.1.100:53"),
+            2 => Build::tcp(&format!("[2001:db8:1::{n:x}:{low:x}]:{port}"), "[2001:db8:1::100]:80"),
+            _ => Build::udp(&format!("[2001:db8:1::{n:x}:{low:x}]:{port}"), "[2001:db8:1::100]:53"),
         };
         self.frame(&frame.build(), lie)
     }
 
     fn frame(&mut self, bytes: &[u8], lie: Lie) -> Option<u32> {
         let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-        let hash = softrss_be(&[word(26), word(30), word(34)], self.steer.key());
+        // Addresses and ports, from the source address on.
+        let tuple = if bytes[14] >> 4 == 6 { 22..58 } else { 26..38 };
+        let words: Vec<u32> = tuple.step_by(4).map(word).collect();
+        let hash = softrss_be(&words, self.steer.key());
         let (noted, queue) = lie(hash, u16::from(self.steer.owner(Steer::class(hash)).0));
         let mut mbuf = packet(&self.pool, bytes);
         mbuf.set_rss_hash(noted);
@@ -161,12 +165,26 @@ fn what_a_card_hashes_in_another_way_says_nothing() {
         Build::icmp_echo("198.18.1.1", "198.18.1.100", 1, 1).build(),
         Build::udp("198.18.1.1:4000", "198.18.1.100:53").fragment(0, true).payload(&[0; 64]).build(),
         Build::udp("198.18.1.1:4000", "198.18.1.100:53").fragment(64, false).payload(&[0; 64]).build(),
+        Build::icmp_echo("2001:db8:1::1", "2001:db8:1::100", 1, 1).build(),
+        Build::udp("[2001:db8:1::1]:4000", "[2001:db8:1::100]:53").destination_options(&[]).build(),
         vec![0; 60],
     ];
     for frame in says_nothing.iter().cycle().take(3 * EVERY as usize) {
         card.frame(frame, |_, _| (None, 0));
     }
     assert_eq!(card.rss.trust(), Trust::Trusted);
+}
+
+#[test]
+fn a_card_that_was_asked_for_ipv4_alone_has_to_leave_ipv6_without_hash() {
+    let steer = Arc::new(Steer::new(Steer::key_from_seed(7), QUEUES as u8).unwrap());
+    let queues = std::array::from_fn(|class| u16::from(steer.map()[class].0));
+    let mut rss = Rss::new(steer, queues);
+    let frame = Build::tcp("[2001:db8:1::1]:4000", "[2001:db8:1::100]:80").build();
+    assert_eq!(rss.judge(0, None, &frame), Err(Wrong::NoHash), "it was asked for both");
+    rss.over_ipv6 = false;
+    assert_eq!(rss.judge(0, None, &frame), Ok(false));
+    assert_eq!(rss.judge(0, Some(7), &frame), Err(Wrong::OtherHash), "such as one of the addresses alone");
 }
 
 /// The cards of the laboratory, which the engine is right behind whatever they are.

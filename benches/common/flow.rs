@@ -39,7 +39,7 @@ pub fn frame(key: &Tuple, flags: u8, seq: u32) -> Bytes {
         Proto::Udp => {
             let packet = write::l2(&mut bytes, &link, ethernet::IPV4);
             let (src, dst) = key.v4().expect("an IPv4 flow");
-            let segment = write::ipv4(packet, src, dst, ipv4::UDP, 0);
+            let segment = write::ipv4(packet, src, dst, ipv4::UDP, 0, write::TTL);
             let len = segment.len() as u16;
             if let Ok((header, _)) = udp::Header::mut_from_prefix(segment) {
                 (header.sport, header.dport) = (key.sport(), key.dport());

@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use dpdk::ring::{self, Consumer};
 use dpdk::{Eal, Mbuf, Mempool};
 use gatun::worker::Clock;
-use gatun::worker::io::{DpdkIo, HugePages, Packet, Punts, Receiver, Way};
+use gatun::worker::io::{self, DpdkIo, HugePages, Packet, Punts, Receiver, Way};
 use gatun_engine::addr::{Be16, Be32, LcoreId, PortId, Proto};
 use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
 use gatun_engine::lcore::{Batch, Lcore, Source};
@@ -226,7 +226,7 @@ impl Worker {
     pub fn handed_over(&mut self, from: &mut Consumer) -> usize {
         let now = self.now();
         let mut batch = Batch::new();
-        let taken = from.dequeue_burst(&mut batch);
+        let taken = io::handed_over(from, &mut batch);
         self.lcore.turn(now, &mut self.io, &mut batch, Source::Ring);
         self.lcore.finish(now, &mut self.io);
         taken

@@ -126,14 +126,7 @@ impl Mbuf {
     /// a second time to become ours.
     #[inline]
     pub fn prefetch_to_write(&self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let start: *const u8 = self.data().as_ptr();
-            // SAFETY: a hint, which no address can make fault; CPUs without it take it for a no-op.
-            unsafe {
-                std::arch::asm!("prefetchw [{}]", in(reg) start, options(nostack, preserves_flags, readonly));
-            }
-        }
+        prefetch_to_write(self.data().as_ptr());
     }
 
     /// The bytes of the first segment: the whole packet if [`Mbuf::is_contiguous`].
@@ -400,6 +393,28 @@ impl fmt::Debug for Mbuf {
             .field("ol_flags", &format_args!("{:#x}", raw.ol_flags))
             .finish()
     }
+}
+
+/// Asks the CPU for mbufs that another core had, first for all of them, then for the start of their data.
+#[inline]
+pub fn prefetch_burst<P: Carrier>(burst: &[P]) {
+    for mbuf in burst.iter().map(P::peel_ref) {
+        prefetch_to_write(mbuf.0.as_ptr().cast());
+    }
+    for mbuf in burst.iter().map(P::peel_ref) {
+        mbuf.prefetch_to_write();
+    }
+}
+
+#[inline]
+fn prefetch_to_write(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which no address can make fault; CPUs without it take it for a no-op.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
 }
 
 /// Frees all mbufs of a burst at once: cheaper than dropping them one by one.

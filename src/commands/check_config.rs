@@ -108,7 +108,7 @@ mod tests {
     fn a_right_file_is_summed_up_and_a_wrong_one_is_a_table() {
         let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/demo.toml");
         let model = config::load(demo).unwrap();
-        assert_eq!(summary(&model), "2 ports, 2 interfaces, 2 local addresses, 2 services, 4 real servers, 1 worker");
+        assert_eq!(summary(&model), "2 ports, 2 interfaces, 4 local addresses, 4 services, 8 real servers, 1 worker");
         let wrong = std::fs::read_to_string(demo).unwrap().replace("scheduler", "sheduler");
         let problems = config::parse(&wrong, "demo.toml").unwrap_err();
         let table = table(&problems).to_string();

@@ -29,7 +29,7 @@ pub struct Args {
     /// Where to write what leaves by a port.
     #[arg(long, value_name = "PORT=FILE", value_parser = port_and_file)]
     out: Vec<(String, PathBuf)>,
-    /// Let model servers answer what leaves by this port: ARP, ping, TCP (echo), UDP (echo).
+    /// Let model servers answer what leaves by this port: ARP, neighbour solicitations, ping, TCP (echo), UDP (echo).
     #[arg(long, value_name = "PORT")]
     answer: Vec<String>,
     /// What comes in by this port was recorded behind another balancer or on a server: rewrite it to the tuples that
@@ -71,9 +71,10 @@ const HELP: &str = "\
 Time comes from the packets: an hour of capture takes as long as its packets do. The same files, seed and shards give
 the same output, byte for byte.
 
-Neighbours: on a port whose capture carries ARP, the gateway speaks ARP as it does live, and the capture has to answer.
-On all other ports the link is a model: every neighbour that the configuration does not define is there, with the MAC
-address 02:00 and its IPv4 address (198.18.2.11 is at 02:00:c6:12:02:0b), and no ARP is seen.
+Neighbours: on a port whose capture carries ARP or neighbour discovery, the gateway speaks them as it does live, and the
+capture has to answer. On all other ports the link is a model: every neighbour that the configuration does not define is
+there, with the MAC address 02:00 and its IPv4 address (198.18.2.11 is at 02:00:c6:12:02:0b) or 02:06 and the end of its
+IPv6 address, and nobody is seen asking.
 
 With --explain, a line that begins with a time and PORT* is an answer of a model server.
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::model::{InterfaceId, LaddrPool, Neighbor, Real, Route, Service};
 use super::settings::{Limits, Tcp, Timeouts};
+use super::text::is_link_local;
 use super::values::{OnServerRemoved, Protocol, Scheduler};
 
 /// What a service is known by.
@@ -121,12 +122,12 @@ impl fmt::Display for Change {
             Self::Limits { from, to } => write!(f, "limits: {}", limits(from, to)),
             Self::AddressAdded { interface, address } => write!(f, "interface {}: {address} added", interface.0),
             Self::AddressRemoved { interface, address } => write!(f, "interface {}: {address} removed", interface.0),
-            Self::RouteAdded(route) => write!(f, "route {} via {} added", route.to, route.via),
-            Self::RouteRemoved(route) => write!(f, "route {} via {} removed", route.to, route.via),
-            Self::RouteChanged { from, to } => write!(f, "route {}: via {} -> {}", to.to, from.via, to.via),
-            Self::NeighborAdded(neighbor) => write!(f, "neighbor {} at {} added", neighbor.address, neighbor.mac),
-            Self::NeighborRemoved(neighbor) => write!(f, "neighbor {} at {} removed", neighbor.address, neighbor.mac),
-            Self::NeighborChanged { from, to } => write!(f, "neighbor {}: {} -> {}", to.address, from.mac, to.mac),
+            Self::RouteAdded(route) => write!(f, "route {} via {} added", route.to, via(route)),
+            Self::RouteRemoved(route) => write!(f, "route {} via {} removed", route.to, via(route)),
+            Self::RouteChanged { from, to } => write!(f, "route {}: via {} -> {}", to.to, via(from), via(to)),
+            Self::NeighborAdded(neighbor) => write!(f, "neighbor {} at {} added", address(neighbor), neighbor.mac),
+            Self::NeighborRemoved(neighbor) => write!(f, "neighbor {} at {} removed", address(neighbor), neighbor.mac),
+            Self::NeighborChanged { from, to } => write!(f, "neighbor {}: {} -> {}", address(to), from.mac, to.mac),
             Self::PoolAdded(pool) => write!(f, "laddr_pool {}: added with {}", pool.name, count(&pool.addresses)),
             Self::PoolRemoved(pool) => write!(f, "laddr_pool {}: removed with {}", pool.name, count(&pool.addresses)),
             Self::PoolChanged { name, added, removed } => {
@@ -160,6 +161,22 @@ impl fmt::Display for ServiceChange {
             Self::Timeouts { from, to } => write!(f, "timeouts {}", timeouts(from, to)),
             Self::OnServerRemoved { from, to } => write!(f, "on_server_removed {from} -> {to}"),
         }
+    }
+}
+
+fn via(route: &Route) -> String {
+    on(route.via, route.interface)
+}
+
+fn address(neighbor: &Neighbor) -> String {
+    on(neighbor.address, neighbor.interface)
+}
+
+/// An address, with its interface where it says nothing without it.
+fn on(address: IpAddr, interface: InterfaceId) -> String {
+    match is_link_local(address) {
+        true => format!("{address} on interface {}", interface.0),
+        false => address.to_string(),
     }
 }
 

@@ -357,7 +357,7 @@ mod tests {
     }
 
     fn web(s: &Snapshot) -> &Service {
-        s.services.values().find(|s| s.proto == Proto::Tcp).unwrap()
+        s.services.values().find(|s| s.proto == Proto::Tcp && s.vip.v4().is_some()).unwrap()
     }
 
     fn without_rs2(text: &str) -> String {
@@ -371,6 +371,37 @@ mod tests {
         assert_eq!(addrs, ["198.18.2.12:80", "198.18.2.11:80"]);
         assert_eq!(s.generation, 1);
         assert!(web(&s).reals.iter().all(|r| s.real(r.id) == Present));
+    }
+
+    #[test]
+    fn a_server_takes_local_addresses_of_its_own_family_whatever_its_vip_is() {
+        let s = compiler().compile(&model(str::to_owned), &Shards::NONE).unwrap();
+        let service = s.services.values().find(|s| s.proto == Proto::Tcp && s.vip.v6().is_some()).unwrap();
+        let mut lips: Vec<_> = service
+            .reals
+            .iter()
+            .map(|real| (real.addr.to_string(), service.pool(real).lips().iter().map(|l| l.addr.to_string()).collect()))
+            .collect();
+        lips.sort();
+        let of = |real: &str, lips: [&str; 2]| (real.to_owned(), lips.map(str::to_owned).to_vec());
+        let expected = [
+            of("198.18.2.12", ["198.18.2.100", "198.18.2.101"]),
+            of("2001:db8:2::11", ["2001:db8:2::100", "2001:db8:2::101"]),
+        ];
+        assert_eq!(lips, expected);
+        let answers = |a: &str| s.local(a.parse::<std::net::IpAddr>().unwrap()).and_then(|l| l.iface);
+        for (address, iface) in [("2001:db8:1::100", 0), ("2001:db8:1::fe", 0), ("2001:db8:2::101", 1)] {
+            assert_eq!(answers(address), Some(IfaceId(iface)), "{address}");
+        }
+        // One server is one endpoint, for services of either family.
+        let rs2 = |vip_is_ipv4: bool| {
+            let mut services =
+                s.services.values().filter(|s| s.proto == Proto::Tcp && s.vip.v4().is_some() == vip_is_ipv4);
+            let reals = &services.next().unwrap().reals;
+            reals.iter().find(|r| r.addr.to_string() == "198.18.2.12").map(|r| (r.endpoint, r.id)).unwrap()
+        };
+        assert_eq!(rs2(true).0, rs2(false).0);
+        assert_ne!(rs2(true).1, rs2(false).1);
     }
 
     #[test]
@@ -417,11 +448,11 @@ mod tests {
 
     #[test]
     fn too_many_servers_are_refused_with_a_remedy_and_nothing_changes() {
-        let mut c = Compiler::new(Arc::new(Neighbors::new(64)), vec![Mac::default(); 2], 4);
+        let mut c = Compiler::new(Arc::new(Neighbors::new(64)), vec![Mac::default(); 2], 8);
         let err = c.compile(&model(str::to_owned), &Shards::NONE).unwrap_err();
         assert_eq!(
             err.to_string(),
-            "there are 4 real servers, and room for 3: raise tables.reals and restart gatun, or wait until the connections to removed servers end"
+            "there are 8 real servers, and room for 7: raise tables.reals and restart gatun, or wait until the connections to removed servers end"
         );
         let mut other = c.compile(&model(without_rs2), &Shards::NONE).unwrap();
         assert_eq!(std::mem::take(&mut other.generation), 1);

@@ -6,11 +6,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::net::IpAddr;
 
 use super::change::{Change, ServiceChange};
 use super::model::{InterfaceId, LaddrPool, Model, PoolId, Port, Service};
 use super::problem::Problem;
 use super::settings::Lcores;
+use super::text::is_link_local;
 
 /// Everything that is different in `new`; nothing when the two do the same.
 ///
@@ -49,7 +51,7 @@ pub fn diff(old: &Model, new: &Model) -> Result<Vec<Change>, Vec<Problem>> {
     compare(
         &old.neighbors,
         &new.neighbors,
-        |neighbor| neighbor.address,
+        |neighbor| (neighbor.address, link(neighbor.address, neighbor.interface)),
         |before, after| {
             changes.extend(match (before, after) {
                 (Some(from), Some(to)) if from == to => None,
@@ -144,6 +146,11 @@ fn compare<'m, T, K: Hash + Eq>(
     for item in new {
         pair(before.get(&key(item)).copied(), Some(item));
     }
+}
+
+/// The interface, where an address says nothing without it.
+fn link(address: IpAddr, interface: InterfaceId) -> Option<InterfaceId> {
+    is_link_local(address).then_some(interface)
 }
 
 fn addresses(old: &Model, new: &Model, changes: &mut Vec<Change>) {

@@ -49,11 +49,13 @@ pub(super) struct InterfaceDraft {
 pub(super) struct RouteDraft {
     pub(super) to: Option<At<IpNet>>,
     pub(super) via: Option<At<IpAddr>>,
+    pub(super) interface: Option<At<String>>,
 }
 
 pub(super) struct NeighborDraft {
     pub(super) address: Option<At<IpAddr>>,
     pub(super) mac: Option<Mac>,
+    pub(super) interface: Option<At<String>>,
 }
 
 pub(super) struct PoolDraft {
@@ -143,21 +145,28 @@ fn interface(section: Section<'_, '_>) -> InterfaceDraft {
 }
 
 fn route(section: Section<'_, '_>) -> RouteDraft {
-    let to = section.required("to", "give the destinations, as in to = \"0.0.0.0/0\"");
+    let to = section.required("to", "give the destinations, as in to = \"0.0.0.0/0\" or to = \"::/0\"");
     let to = to.and_then(|node| node.parsed(text::destination));
     let via = section.required("via", "give the next hop's address, as in via = \"198.18.1.1\"");
-    let via = via.and_then(|node| node.parsed(text::unicast));
+    let via = via.and_then(|node| node.parsed(text::on_link));
+    let interface = interface_name(&section);
     section.finish();
-    RouteDraft { to, via }
+    RouteDraft { to, via, interface }
 }
 
 fn neighbor(section: Section<'_, '_>) -> NeighborDraft {
     let address = section.required("address", "give the neighbour's address");
-    let address = address.and_then(|node| node.parsed(text::unicast));
+    let address = address.and_then(|node| node.parsed(text::on_link));
+    let interface = interface_name(&section);
     let given = section.required("mac", "give its MAC address, as in mac = \"02:00:00:00:02:21\"");
     let mac = given.and_then(|node| node.parsed(mac)).map(|mac| mac.value);
     section.finish();
-    NeighborDraft { address, mac }
+    NeighborDraft { address, mac, interface }
+}
+
+/// The interface that a link-local address is on, as `gatun status` names it: `wan`, or `lan.100` for a VLAN.
+fn interface_name(section: &Section<'_, '_>) -> Option<At<String>> {
+    section.field("interface").and_then(|node| node.parsed(|name| Ok(name.to_owned())))
 }
 
 fn pool(section: Section<'_, '_>) -> PoolDraft {

@@ -10,7 +10,8 @@ use super::draft::{Draft, PoolDraft, PoolRef, RealDraft, ServiceDraft};
 use super::model::{LaddrPool, Model, PoolId, Real, Service};
 use super::owners::Owners;
 use super::reader::List;
-use super::report::{Report, Spot};
+use super::report::{At, Report, Spot};
+use super::settings::Tables;
 use super::text::POOL_MAX;
 use super::topology::{Topology, unique};
 
@@ -20,9 +21,12 @@ pub(super) fn link(draft: Draft, report: &Report<'_>) -> Model {
     let mut topology = Topology::new(draft.ports, draft.interfaces, &draft.spot, report);
     topology.add_routes(draft.routes, &owners, report);
     let neighbors = topology.neighbors(draft.neighbors, &owners, report);
+    let pools_whole: Vec<bool> =
+        draft.pools.items.iter().map(|pool| !pool.partial && !pool.entries.is_empty()).collect();
     let (pools_known, laddr_pools) = pools(draft.pools, &topology, report);
-    let services = Services { topology: &topology, owners: &owners, pools: &laddr_pools, pools_known, report };
-    let services = services.link(draft.services, draft.globals.tables.reals);
+    let (pools, tables) = (&laddr_pools, &draft.globals.tables);
+    let services = Services { topology: &topology, owners: &owners, pools, pools_whole, pools_known, tables, report };
+    let services = services.link(draft.services);
     let globals = draft.globals;
     Model {
         eal: globals.eal,
@@ -73,19 +77,23 @@ struct Services<'a, 't> {
     topology: &'a Topology,
     owners: &'a Owners,
     pools: &'a [LaddrPool],
+    /// By pool: every entry of it could be read.
+    pools_whole: Vec<bool>,
     pools_known: bool,
+    tables: &'a Tables,
     report: &'a Report<'t>,
 }
 
 impl Services<'_, '_> {
-    fn link(&self, drafts: Vec<ServiceDraft>, reals_max: u32) -> Vec<Service> {
+    fn link(&self, drafts: Vec<ServiceDraft>) -> Vec<Service> {
         let mut names: HashMap<String, Spot> = HashMap::new();
         let mut endpoints = HashMap::new();
         let mut services = Vec::new();
-        let mut reals_left = reals_max as usize;
+        let mut reals_left = self.tables.reals as usize;
         for mut draft in drafts {
             let laddr_pool = self.pool(&draft);
-            let reals = self.reals(std::mem::take(&mut draft.reals), reals_max, &mut reals_left);
+            self.check_families(&draft, laddr_pool);
+            let reals = self.reals(std::mem::take(&mut draft.reals), &mut reals_left);
             let Some(address) = draft.address else { continue };
             self.topology.check_edge(address.value.ip(), &address.spot, self.report);
             let Some(protocol) = draft.protocol else { continue };
@@ -144,7 +152,35 @@ impl Services<'_, '_> {
         }
     }
 
-    fn reals(&self, drafts: Vec<RealDraft>, most: u32, left: &mut usize) -> Vec<Real> {
+    /// Notes servers that the service's VIP or pool can not serve for their family, and a VIP whose clients have no room.
+    fn check_families(&self, draft: &ServiceDraft, pool: Option<usize>) {
+        let reals = || draft.reals.iter().filter_map(|real| real.address.as_ref());
+        let vip = draft.address.as_ref();
+        if let Some(At { value, spot }) = vip.filter(|vip| vip.value.is_ipv6() && self.tables.ipv6_connections == 0) {
+            let what = format!("{} is IPv6, and tables.ipv6_connections = 0 has no room for its clients", value.ip());
+            self.report.problem(spot, what, "raise tables.ipv6_connections");
+        }
+        if let Some(vip) = vip.filter(|vip| vip.value.is_ipv4()) {
+            for real in reals().filter(|real| real.value.is_ipv6()) {
+                let what = format!("is an IPv6 server behind the IPv4 VIP {}, which is not offered", vip.value.ip());
+                let remedy = "give the server's IPv4 address, or the service an IPv6 VIP: that can have servers of both families";
+                self.report.problem(&real.spot, what, remedy);
+            }
+        }
+        let Some((pool, true)) = pool.map(|pool| (&self.pools[pool], self.pools_whole[pool])) else { return };
+        let vip_is_ipv4 = vip.is_some_and(|vip| vip.value.is_ipv4());
+        for (ipv6, family) in [(false, "IPv4"), (true, "IPv6")] {
+            // One sentence for all servers of the family. What the VIP can not have was told.
+            let first = reals().find(|real| real.value.is_ipv6() == ipv6 && !(ipv6 && vip_is_ipv4));
+            if let Some(real) = first.filter(|_| !pool.addresses.iter().any(|lip| lip.is_ipv6() == ipv6)) {
+                let what = format!("is {family}, and laddr_pool {:?} has no local address of that family", pool.name);
+                let remedy = "add one to the pool: it may hold both families; or give the service another pool";
+                self.report.problem(&real.spot, what, remedy);
+            }
+        }
+    }
+
+    fn reals(&self, drafts: Vec<RealDraft>, left: &mut usize) -> Vec<Real> {
         let mut seen = HashMap::new();
         let mut reals = Vec::new();
         for RealDraft { address, weight } in drafts {
@@ -159,7 +195,7 @@ impl Services<'_, '_> {
             match left.checked_sub(1) {
                 Some(fewer) => *left = fewer,
                 None => {
-                    let what = format!("is one real server more than tables.reals = {most}");
+                    let what = format!("is one real server more than tables.reals = {}", self.tables.reals);
                     self.report.problem(spot, what, "raise tables.reals");
                 }
             }

@@ -66,7 +66,7 @@ pub struct Port {
     pub device: Option<String>,
     /// The address to use instead of the device's own.
     pub mac: Option<Mac>,
-    /// The most bytes of an IP packet, 576 to 9216. Default 1500.
+    /// The most bytes of an IP packet, 576 to 9216, at least 1280 where there is IPv6. Default 1500.
     pub mtu: u16,
     /// Receive descriptors of a queue, 64 to 32768. Default 1024.
     pub rx_desc: u16,
@@ -94,20 +94,20 @@ pub struct Interface {
 pub struct Route {
     /// The destinations; no host bits are set.
     pub to: IpNet,
-    /// The next hop, on a connected subnet.
+    /// The next hop, on a connected subnet or link-local; of the family of `to`.
     pub via: IpAddr,
-    /// The interface whose subnet contains `via`.
+    /// The interface whose subnet contains `via`, or that was named.
     pub interface: InterfaceId,
 }
 
 /// `[[neighbor]]`: a static neighbour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Neighbor {
-    /// The neighbour's address, on a connected subnet.
+    /// The neighbour's address, on a connected subnet or link-local.
     pub address: IpAddr,
     /// Its MAC address.
     pub mac: Mac,
-    /// The interface whose subnet contains `address`.
+    /// The interface whose subnet contains `address`, or that was named.
     pub interface: InterfaceId,
 }
 
@@ -116,7 +116,7 @@ pub struct Neighbor {
 pub struct LaddrPool {
     /// What services call it. Letters, digits, `_`, `-` and `.`, at most 32.
     pub name: String,
-    /// 1 to 1024 unicast addresses in the order of the file, ranges and subnets written out, none twice in any pool.
+    /// 1 to 1024 unicast addresses of either family in the order of the file, ranges and subnets written out, none twice in any pool.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -139,7 +139,8 @@ pub struct Service {
     pub timeouts: Timeouts,
     /// What holds here: the service's own or that of the model.
     pub on_server_removed: OnServerRemoved,
-    /// The real servers, in the order of the file; none twice; possibly none at all.
+    /// The real servers, in the order of the file; none twice; possibly none at all. Behind an IPv6 VIP they may be of either
+    /// family, behind an IPv4 VIP of IPv4. The pool has a local address of the family of each.
     pub reals: Vec<Real>,
 }
 
@@ -182,10 +183,27 @@ impl Model {
         vias.chain(on_link).filter(|hop| seen.insert(*hop)).collect()
     }
 
+    /// What an interface is called: its port, with the VLAN where there is one: `lan`, `lan.100`.
+    pub fn interface_name(&self, InterfaceId(nth): InterfaceId) -> String {
+        self.interfaces.get(nth).map_or(String::new(), |i| interface_name(&self.ports, i))
+    }
+
+    /// Whether IPv6 is spoken on a port: an interface of it has an address of that family, and so a link-local one.
+    pub fn has_ipv6(&self, port: PortId) -> bool {
+        let interfaces = self.interfaces.iter().filter(|interface| interface.port == port);
+        interfaces.flat_map(|interface| &interface.addresses).any(|net| net.addr().is_ipv6())
+    }
+
     /// The port of that name.
     pub fn port(&self, name: &str) -> Option<PortId> {
         self.ports.iter().position(|port| port.name == name).map(PortId)
     }
+}
+
+/// See [`Model::interface_name`].
+pub(super) fn interface_name(ports: &[Port], interface: &Interface) -> String {
+    let port = ports.get(interface.port.0).map_or("", |port| port.name.as_str());
+    interface.vlan.map_or(port.to_owned(), |vlan| format!("{port}.{vlan}"))
 }
 
 /// The longest subnet around `addr`, and its interface.

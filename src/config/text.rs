@@ -5,35 +5,47 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use super::report::Fault;
 
 /// The most addresses a pool may have.
 pub(super) const POOL_MAX: usize = 1024;
 
-const GIVE_ADDRESS: &str = "give an IPv4 address, as in 198.18.1.254";
-const GIVE_ENDPOINT: &str = "give address and port, as in 198.18.1.100:80";
-const GIVE_SUBNET: &str = "give an address and a prefix length, as in 198.18.1.254/24";
+const GIVE_ADDRESS: &str = "give an address, as in 198.18.1.254 or 2001:db8:1::fe";
+const GIVE_ENDPOINT: &str = "give address and port, as in 198.18.1.100:80 or [2001:db8:1::100]:80";
+const GIVE_SUBNET: &str = "give an address and a prefix length, as in 198.18.1.254/24 or 2001:db8:1::fe/64";
+const GIVE_RANGE: &str = "give both ends, as in 198.18.2.16-198.18.2.20 or 2001:db8:2::10-2001:db8:2::1f";
 
-/// A unicast address.
-pub(super) fn unicast(text: &str) -> Result<IpAddr, Fault> {
-    refuse_ipv6(text, GIVE_ADDRESS)?;
-    let address: Ipv4Addr = text.parse().map_err(|_| Fault::new("is not an address", GIVE_ADDRESS))?;
-    refuse_special(address)?;
-    Ok(address.into())
+/// A unicast address of a machine on a link of ours. It may be a link-local one.
+pub(super) fn on_link(text: &str) -> Result<IpAddr, Fault> {
+    let address = address(text, "is not an address", GIVE_ADDRESS)?;
+    if !is_link_local(address) {
+        refuse_special(address)?;
+    }
+    Ok(address)
+}
+
+/// Is it an IPv6 address that means something on its own link only?
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// A unicast address and a port other than 0.
 pub(super) fn endpoint(text: &str) -> Result<SocketAddr, Fault> {
-    refuse_ipv6(text, GIVE_ENDPOINT)?;
-    let Some((address, port)) = text.split_once(':') else {
-        return Err(match text.parse::<Ipv4Addr>() {
-            Ok(_) => Fault::new("has no port", GIVE_ENDPOINT),
-            Err(_) => Fault::new("is not an address and port", GIVE_ENDPOINT),
-        });
+    const WHAT: &str = "is not an address and port";
+    let bracketed = text.strip_prefix('[').map(|rest| rest.split_once(']'));
+    let (host, port) = match bracketed {
+        Some(Some((host, ""))) if host.parse::<Ipv6Addr>().is_ok() => {
+            return Err(Fault::new("has no port", GIVE_ENDPOINT));
+        }
+        Some(Some((host, rest))) if host.contains(':') => (host, rest.strip_prefix(':')),
+        Some(_) => return Err(Fault::new(WHAT, GIVE_ENDPOINT)),
+        None if text.parse::<IpAddr>().is_ok() => return Err(no_port(text)),
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
-    let address: Ipv4Addr = address.parse().map_err(|_| Fault::new("is not an address and port", GIVE_ENDPOINT))?;
+    let Some(port) = port else { return Err(Fault::new(WHAT, GIVE_ENDPOINT)) };
+    let address = address(host, WHAT, GIVE_ENDPOINT)?;
     let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let port = port.parse().ok().filter(|port| digits && *port != 0u16);
     let port = port.ok_or_else(|| Fault::new("has a port that does not exist", "give a port from 1 to 65535"))?;
@@ -41,63 +53,64 @@ pub(super) fn endpoint(text: &str) -> Result<SocketAddr, Fault> {
     Ok((address, port).into())
 }
 
-/// An own address with the prefix length of its subnet: `198.18.1.254/24`.
+/// An own address with the prefix length of its subnet: `198.18.1.254/24`, `2001:db8:1::fe/64`.
 pub(super) fn own_address(text: &str) -> Result<IpNet, Fault> {
-    let net = ipv4_net(text)?;
+    let net = subnet(text)?;
+    if is_link_local(net.addr()) {
+        let remedy = "take it out: each interface has one, made from its MAC address (fe80::/64, EUI-64)";
+        return Err(Fault::new("is a link-local address", remedy));
+    }
     refuse_special(net.addr())?;
     if net.prefix_len() == 0 {
-        return Err(Fault::new("is a subnet of every address", "give a prefix length from 1 to 32"));
+        let remedy = format!("give a prefix length from 1 to {}", net.max_prefix_len());
+        return Err(Fault::new("is a subnet of every address", remedy));
     }
     refuse_edge(net, net.addr())?;
-    Ok(net.into())
+    Ok(net)
 }
 
 /// The destination of a route: no host bits, no addresses that are never forwarded.
 pub(super) fn destination(text: &str) -> Result<IpNet, Fault> {
-    let net = trimmed(ipv4_net(text)?)?;
+    let net = trimmed(subnet(text)?)?;
     let special = |end| refuse_special(end).is_err();
     let forwarded = net.prefix_len() <= 1 || !special(net.network()) || !special(net.broadcast());
     if !forwarded {
-        return Err(Fault::new("is never forwarded", "route unicast addresses, or 0.0.0.0/0 for all"));
+        return Err(Fault::new("is never forwarded", "route unicast addresses, or 0.0.0.0/0 and ::/0 for all"));
     }
-    Ok(net.into())
+    Ok(net)
 }
 
 /// An entry of a pool: one address, `first-last`, or a subnet of which every address is taken.
 pub(super) fn pool_entry(text: &str) -> Result<Vec<IpAddr>, Fault> {
-    refuse_ipv6(text, GIVE_ADDRESS)?;
     let (first, last) = if let Some((first, last)) = text.split_once('-') {
-        let bound = |text: &str| text.trim().parse::<Ipv4Addr>();
-        let (Ok(first), Ok(last)) = (bound(first), bound(last)) else {
-            return Err(Fault::new("is not a range of addresses", "give both ends, as in 198.18.2.16-198.18.2.20"));
-        };
-        if last < first {
-            return Err(Fault::new("is a range that ends before it starts", format!("write {last}-{first}")));
-        }
-        (first, last)
+        let bound = |text: &str| address(text.trim(), "is not a range of addresses", GIVE_RANGE);
+        (bound(first)?, bound(last)?)
     } else if text.contains('/') {
-        let net = trimmed(ipv4_net(text)?)?;
+        let net = trimmed(subnet(text)?)?;
         (net.network(), net.broadcast())
     } else {
-        let one = text.parse().map_err(|_| {
-            Fault::new(
-                "is not an address, range or subnet",
-                "write 198.18.2.10, 198.18.2.16-198.18.2.20 or 198.18.2.32/28",
-            )
-        })?;
+        let remedy = "write 198.18.2.10, 198.18.2.16-198.18.2.20 or 198.18.2.32/28; IPv6 in the same ways";
+        let one = address(text, "is not an address, range or subnet", remedy)?;
         (one, one)
     };
     refuse_special(first)?;
     refuse_special(last)?;
-    let (first, last) = (u32::from(first), u32::from(last));
-    let count = u64::from(last - first) + 1;
-    if count > POOL_MAX as u64 {
-        return Err(Fault::new(
-            format!("has {count} addresses"),
-            format!("a pool has at most {POOL_MAX}; each gives 64,512 ports towards each server"),
-        ));
+    if first.is_ipv4() != last.is_ipv4() {
+        return Err(Fault::new("is a range from one family to the other", GIVE_RANGE));
     }
-    Ok((first..=last).map(|bits| Ipv4Addr::from(bits).into()).collect())
+    let low = bits(first);
+    let Some(steps) = bits(last).checked_sub(low) else {
+        return Err(Fault::new("is a range that ends before it starts", format!("write {last}-{first}")));
+    };
+    if steps >= POOL_MAX as u128 {
+        let remedy = format!("a pool has at most {POOL_MAX}; each gives 64,512 ports towards each server");
+        return Err(Fault::new(format!("has {} addresses", steps.saturating_add(1)), remedy));
+    }
+    let nth = |step: u128| match first {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from((low + step) as u32)),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from(low + step)),
+    };
+    Ok((0..=steps).map(nth).collect())
 }
 
 /// A name that other tables refer to.
@@ -140,60 +153,107 @@ pub(super) fn host(text: &str) -> Result<String, Fault> {
     Ok(text.to_ascii_lowercase())
 }
 
-/// Refuses the network and the broadcast address of `net`.
-pub(super) fn refuse_edge(net: Ipv4Net, address: Ipv4Addr) -> Result<(), Fault> {
-    if net.prefix_len() >= 31 {
+/// Refuses the addresses of `net` that no single host has: network and broadcast address, and for IPv6 the address that
+/// means any router of the subnet (RFC 4291, 2.6.1; none on links between two routers, RFC 6164).
+pub(super) fn refuse_edge(net: IpNet, address: IpAddr) -> Result<(), Fault> {
+    if net.prefix_len() + 1 >= net.max_prefix_len() {
         return Ok(());
     }
-    let network = net.network();
     let edge = match address {
-        edge if edge == network => "network",
-        edge if edge == net.broadcast() => "broadcast",
+        edge if edge == net.network() && edge.is_ipv6() => "subnet-router anycast",
+        edge if edge == net.network() => "network",
+        edge if edge == net.broadcast() && edge.is_ipv4() => "broadcast",
         _ => return Ok(()),
     };
-    let what = format!("is the {edge} address of {network}/{}", net.prefix_len());
-    Err(Fault::new(what, "use an address between the first and the last of the subnet"))
+    let what = format!("is the {edge} address of {}", net.trunc());
+    let remedy = match net {
+        IpNet::V4(_) => "use an address between the first and the last of the subnet",
+        IpNet::V6(_) => "use another address of the subnet",
+    };
+    Err(Fault::new(what, remedy))
 }
 
-/// Refuses what no host has as its address.
-fn refuse_special(address: Ipv4Addr) -> Result<(), Fault> {
-    let kind = match address.octets() {
-        [0, ..] => "an address of \"this network\" (0.0.0.0/8)",
-        [127, ..] => "a loopback address",
-        [255, 255, 255, 255] => "the broadcast address",
-        [224..=239, ..] => "a multicast address",
-        [240..=255, ..] => "a reserved address (240.0.0.0/4)",
-        _ => return Ok(()),
+/// Refuses what no host has as its address, or none that can be reached from another link.
+fn refuse_special(address: IpAddr) -> Result<(), Fault> {
+    let kind = match address {
+        IpAddr::V4(address) => match address.octets() {
+            [0, ..] => "an address of \"this network\" (0.0.0.0/8)",
+            [127, ..] => "a loopback address",
+            [255, 255, 255, 255] => "the broadcast address",
+            [224..=239, ..] => "a multicast address",
+            [240..=255, ..] => "a reserved address (240.0.0.0/4)",
+            _ => return Ok(()),
+        },
+        IpAddr::V6(address) => match address.segments() {
+            [0, 0, 0, 0, 0, 0, 0, 0] => "the unspecified address",
+            [0, 0, 0, 0, 0, 0, 0, 1] => "a loopback address",
+            [0, 0, 0, 0, 0, 0, ..] => "a reserved address (::/96)",
+            [0, 0, 0, 0, 0, 0xffff, high, low] => {
+                let inner = Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+                return Err(Fault::new("is an IPv4 address in the form of IPv6", format!("write {inner}")));
+            }
+            [0xfe80..=0xfebf, ..] => "a link-local address, which other links do not reach",
+            [0xff00..=0xffff, ..] => "a multicast address",
+            _ => return Ok(()),
+        },
     };
     Err(Fault::new(format!("is {kind}"), "give a unicast address"))
 }
 
-fn refuse_ipv6(text: &str, remedy: &str) -> Result<(), Fault> {
-    let bare = text.split(['/', '%', '-']).next().unwrap_or(text).trim_start_matches('[');
-    let bare = bare.split(']').next().unwrap_or(bare);
-    if bare.parse::<Ipv6Addr>().is_ok() {
-        return Err(Fault::new("IPv6 is not supported yet", remedy));
+/// An address of either family; `what` is said of a text that is none.
+fn address(text: &str, what: &str, remedy: &str) -> Result<IpAddr, Fault> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
     }
-    Ok(())
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Some((address, _)) = inner.split_once('%')
+        && address.parse::<Ipv6Addr>().is_ok()
+    {
+        return Err(Fault::new(
+            "has a zone",
+            format!("write {address}; routes and neighbours have `interface` for it"),
+        ));
+    }
+    match inner.parse::<Ipv6Addr>() {
+        Ok(address) => Err(Fault::new("has brackets, and no port behind them", format!("write {address}"))),
+        Err(_) => Err(Fault::new(what, remedy)),
+    }
 }
 
-fn ipv4_net(text: &str) -> Result<Ipv4Net, Fault> {
-    refuse_ipv6(text, GIVE_SUBNET)?;
-    let Some((address, length)) = text.split_once('/') else {
-        return Err(match text.parse::<Ipv4Addr>() {
+fn no_port(text: &str) -> Fault {
+    match text.parse::<Ipv6Addr>() {
+        Ok(_) => Fault::new("has no brackets around its address", "write the port behind them: [2001:db8:1::100]:80"),
+        Err(_) => Fault::new("has no port", GIVE_ENDPOINT),
+    }
+}
+
+fn subnet(text: &str) -> Result<IpNet, Fault> {
+    let Some((host, length)) = text.split_once('/') else {
+        return Err(match text.parse::<IpAddr>() {
             Ok(_) => Fault::new("has no prefix length", GIVE_SUBNET),
             Err(_) => Fault::new("is not a subnet", GIVE_SUBNET),
         });
     };
-    let address = address.parse().map_err(|_| Fault::new("is not a subnet", GIVE_SUBNET))?;
+    let address = address(host, "is not a subnet", GIVE_SUBNET)?;
     let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
-    let net = length.parse().ok().filter(|_| digits).and_then(|length| Ipv4Net::new(address, length).ok());
-    net.ok_or_else(|| Fault::new("has a prefix length that does not exist", "give a prefix length from 0 to 32"))
+    let net = length.parse().ok().filter(|_| digits).and_then(|length| IpNet::new(address, length).ok());
+    net.ok_or_else(|| {
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        Fault::new("has a prefix length that does not exist", format!("give a prefix length from 0 to {most}"))
+    })
 }
 
-fn trimmed(net: Ipv4Net) -> Result<Ipv4Net, Fault> {
+fn trimmed(net: IpNet) -> Result<IpNet, Fault> {
     if net.trunc() == net {
         return Ok(net);
     }
     Err(Fault::new("has bits set behind its prefix", format!("write {}", net.trunc())))
+}
+
+/// An address as a number.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u32::from(address).into(),
+        IpAddr::V6(address) => address.into(),
+    }
 }

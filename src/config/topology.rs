@@ -8,11 +8,14 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::draft::{InterfaceDraft, NeighborDraft, PortDraft, RouteDraft};
-use super::model::{Interface, InterfaceId, Neighbor, Port, PortId, Route, subnet_around, way};
+use super::model::{Interface, InterfaceId, Neighbor, Port, PortId, Route, interface_name, subnet_around, way};
 use super::owners::Owners;
 use super::reader::List;
 use super::report::{At, Fault, Report, Spot};
-use super::text::refuse_edge;
+use super::text::{is_link_local, refuse_edge};
+
+/// The least MTU of a link that carries IPv6, bytes (RFC 8200, 5).
+const IPV6_MTU: u16 = 1280;
 
 /// The network side of the model.
 pub(super) struct Topology {
@@ -45,8 +48,16 @@ impl Topology {
         let names: Vec<_> = ports.items.iter().map(|port| port.name.as_ref().map(|name| name.value.clone())).collect();
         let names_known = ports.whole && !names.is_empty() && names.iter().all(Option::is_some);
         let ports = self::ports(ports.items, report);
+        let addresses =
+            interfaces.items.iter().enumerate().flat_map(|(nth, i)| i.addresses.iter().map(move |a| (nth, a)));
+        let ipv6: Vec<_> =
+            addresses.filter(|(_, at)| at.value.addr().is_ipv6()).map(|(n, at)| (n, at.spot.clone())).collect();
         let interfaces = self::interfaces(interfaces.items, &names, names_known, report);
-        Self { ports, interfaces, routes: Vec::new(), subnets_known, routes_known: subnets_known }
+        let topology = Self { ports, interfaces, routes: Vec::new(), subnets_known, routes_known: subnets_known };
+        for (nth, spot) in ipv6 {
+            topology.check_mtu(InterfaceId(nth), &spot, report);
+        }
+        topology
     }
 
     /// Checks the routes and adds them.
@@ -54,7 +65,7 @@ impl Topology {
         let before = report.count();
         let mut seen: HashMap<IpNet, Spot> = HashMap::new();
         self.routes_known &= drafts.whole;
-        for RouteDraft { to, via } in drafts.items {
+        for RouteDraft { to, via, interface } in drafts.items {
             self.routes_known &= to.is_some() && via.is_some();
             if let Some(to) = &to {
                 if let Some(first) = seen.get(&to.value) {
@@ -65,7 +76,13 @@ impl Topology {
                 }
                 seen.insert(to.value, to.spot.clone());
             }
-            let interface = via.as_ref().and_then(|via| self.next_hop(via, owners, report));
+            if let (Some(to), Some(via)) = (&to, &via)
+                && to.value.addr().is_ipv4() != via.value.is_ipv4()
+            {
+                let remedy = format!("give a next hop of the family of {}", to.value);
+                report.problem(&via.spot, "is of the other family than its destinations", remedy);
+            }
+            let interface = via.as_ref().and_then(|via| self.next_hop(via, interface.as_ref(), owners, report));
             if let (Some(to), Some(via), Some(interface)) = (to, via, interface) {
                 self.routes.push(Route { to: to.value, via: via.value, interface });
             }
@@ -75,15 +92,17 @@ impl Topology {
 
     /// Checks the static neighbours.
     pub(super) fn neighbors(&self, drafts: Vec<NeighborDraft>, owners: &Owners, report: &Report<'_>) -> Vec<Neighbor> {
-        let mut seen: HashMap<IpAddr, Spot> = HashMap::new();
+        let mut seen = HashMap::new();
         let mut neighbors = Vec::new();
-        for NeighborDraft { address, mac } in drafts {
+        for NeighborDraft { address, mac, interface } in drafts {
             let Some(address) = address else { continue };
-            if let Some(first) = seen.insert(address.value, address.spot.clone()) {
+            // A link-local address is another machine on another interface.
+            let link = interface.as_ref().filter(|_| is_link_local(address.value)).map(|at| at.value.clone());
+            if let Some(first) = seen.insert((address.value, link), address.spot.clone()) {
                 let what = format!("has a neighbor entry already, in line {}", report.line(&first));
                 report.problem(&address.spot, what, "keep one of them");
             }
-            let interface = self.next_hop(&address, owners, report);
+            let interface = self.next_hop(&address, interface.as_ref(), owners, report);
             if let (Some(mac), Some(interface)) = (mac, interface) {
                 neighbors.push(Neighbor { address: address.value, mac, interface });
             }
@@ -105,10 +124,9 @@ impl Topology {
         }
     }
 
-    /// Notes when `address` is the network or broadcast address of the subnet around it.
+    /// Notes when `address` is one of the subnet around it that no single host has.
     pub(super) fn check_edge(&self, address: IpAddr, spot: &Spot, report: &Report<'_>) {
-        let around = subnet_around(&self.interfaces, address);
-        if let (Some((_, IpNet::V4(net))), IpAddr::V4(address)) = (around, address)
+        if let Some((_, net)) = subnet_around(&self.interfaces, address)
             && let Err(Fault { what, remedy }) = refuse_edge(net, address)
         {
             let what = what.replacen("is ", &format!("{address} is "), 1);
@@ -116,17 +134,82 @@ impl Topology {
         }
     }
 
-    /// The interface of a next hop or neighbour, if it is on one and someone else's address.
-    fn next_hop(&self, hop: &At<IpAddr>, owners: &Owners, report: &Report<'_>) -> Option<InterfaceId> {
+    /// The interface of a next hop or neighbour, if it is on one and someone else's address. `named` is what the file says
+    /// of it, which it has to for a link-local address.
+    fn next_hop(
+        &self,
+        hop: &At<IpAddr>,
+        named: Option<&At<String>>,
+        owners: &Owners,
+        report: &Report<'_>,
+    ) -> Option<InterfaceId> {
         if let Some(owner) = owners.of(hop.value) {
             report.problem(&hop.spot, format!("is {owner}"), "give the address of another machine");
         }
-        let around = subnet_around(&self.interfaces, hop.value);
-        if around.is_none() && self.subnets_known {
-            report.problem(&hop.spot, "is on no connected subnet", self.connected_subnets());
+        let said = named.map(|name| self.interface(name, report));
+        if is_link_local(hop.value) {
+            if said.is_none() {
+                let what = "is a link-local address, of which each interface has its own";
+                let names: Vec<_> = self.names().iter().map(|name| format!("{name:?}")).collect();
+                report.problem(&hop.spot, what, format!("say which one: interface = {}", names.join(" or ")));
+            }
+            let interface = said.flatten()?;
+            if self.subnets_known && !self.interfaces[interface.0].addresses.iter().any(|net| net.addr().is_ipv6()) {
+                let what = format!("is on {}, which has no IPv6 address", self.name(interface));
+                report.problem(&hop.spot, what, "give that interface one, as in \"2001:db8:1::fe/64\"");
+            }
+            return Some(interface);
         }
-        self.check_edge(hop.value, &hop.spot, report);
-        around.map(|(interface, _)| interface)
+        let around = subnet_around(&self.interfaces, hop.value).map(|(interface, _)| interface);
+        match (around, said) {
+            (None, _) if self.subnets_known => {
+                report.problem(&hop.spot, "is on no connected subnet", self.connected_subnets());
+            }
+            (Some(around), Some(Some(said))) if around != said => {
+                let what = format!("is on the interface {}", self.name(around));
+                report.problem(&hop.spot, what, "correct `interface`, or take it out");
+            }
+            (None | Some(_), _) => {}
+        }
+        // Any router of an IPv6 subnet has its anycast address.
+        if hop.value.is_ipv4() {
+            self.check_edge(hop.value, &hop.spot, report);
+        }
+        around
+    }
+
+    /// The interface of that name, as `gatun status` writes it.
+    fn interface(&self, name: &At<String>, report: &Report<'_>) -> Option<InterfaceId> {
+        let names = self.names();
+        let mut found =
+            names.iter().enumerate().filter(|(_, known)| **known == name.value).map(|(nth, _)| InterfaceId(nth));
+        let first = found.next();
+        if first.is_none() && self.subnets_known {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            name.unknown("is not the name of an [[interface]]", &names, report);
+        }
+        if found.next().is_some() {
+            report.problem(&name.spot, "is the name of a port and of a VLAN", "give that port another name");
+        }
+        first
+    }
+
+    fn name(&self, InterfaceId(nth): InterfaceId) -> String {
+        self.interfaces.get(nth).map_or(String::new(), |i| interface_name(&self.ports, i))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.interfaces.iter().map(|i| interface_name(&self.ports, i)).collect()
+    }
+
+    /// Notes when a port that is to carry IPv6 can not (RFC 8200, 5).
+    fn check_mtu(&self, InterfaceId(nth): InterfaceId, spot: &Spot, report: &Report<'_>) {
+        let port = self.interfaces.get(nth).and_then(|i| self.ports.get(i.port.0));
+        if let Some(port) = port.filter(|port| port.mtu < IPV6_MTU) {
+            let what =
+                format!("is IPv6, which needs an mtu of at least {IPV6_MTU}; port {:?} has {}", port.name, port.mtu);
+            report.problem(spot, what, "raise the mtu of the port");
+        }
     }
 
     fn connected_subnets(&self) -> String {

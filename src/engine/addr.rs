@@ -75,7 +75,9 @@ impl Be32 {
 }
 
 /// A 128-bit value in network byte order, with the alignment of a byte: an IPv6 address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
 #[repr(C)]
 pub struct Be128([u8; 16]);
 
@@ -151,6 +153,13 @@ impl Addr {
     /// Is it in the prefix of `len` bits of `net`? Never in one of the other family.
     pub fn is_in(self, net: Addr, len: u8) -> bool {
         self.family() == net.family() && self.prefix(len) == net.prefix(len)
+    }
+    /// True for the IPv6 addresses that mean something on one link only: fe80::/10 (RFC 4291, 2.5.6).
+    pub const fn is_link_local(self) -> bool {
+        match self {
+            Addr::V4(_) => false,
+            Addr::V6(a) => a.0[0] == 0xfe && a.0[1] & 0xc0 == 0x80,
+        }
     }
     /// Its first `len` bits; zeros after them.
     pub fn prefix(self, len: u8) -> Addr {
@@ -361,6 +370,17 @@ pub enum Dir {
     In = 0,
     /// Real server to local address.
     Out = 1,
+}
+
+impl Dir {
+    /// The way of the answers.
+    #[inline(always)]
+    pub const fn other(self) -> Dir {
+        match self {
+            Dir::In => Dir::Out,
+            Dir::Out => Dir::In,
+        }
+    }
 }
 
 macro_rules! ids {

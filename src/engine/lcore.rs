@@ -10,11 +10,13 @@ use crate::addr::{LcoreId, NeighborId, PortId};
 use crate::frame::{BURST, Buffer, Meta, Spares};
 use crate::limit::Limits;
 use crate::mem::Memory;
+use crate::path::parse::EMPTY;
 use crate::path::{self, Heads};
 use crate::shard::{Shard, Shared};
 use crate::stats::Stats;
 use crate::time::{HZ, Tick, Ticks};
 use crate::verdict::PuntReason;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use arrayvec::ArrayVec;
 use ways::Ways;
@@ -73,6 +75,7 @@ pub struct Lcore<M: Memory, B: Buffer> {
     pub shard: Shard<M>,
     stats: Arc<Stats>,
     ways: Ways<B>,
+    heads: Box<Heads>,
     /// Frames in this turn so far.
     handled: usize,
 }
@@ -82,7 +85,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
     pub fn new(shared: Shared, shard: Shard<M>, ports: usize, lcores: usize, limits: &Limits, now: Tick) -> Self {
         let stats = shard.stats.clone();
         let ways = Ways::new(stats.clone(), ports, lcores, limits, now);
-        Lcore { shared, shard, stats, ways, handled: 0 }
+        Lcore { shared, shard, stats, ways, heads: Box::new([EMPTY; BURST]), handled: 0 }
     }
 
     /// Changes the rate limits.
@@ -100,8 +103,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         self.handled += input.len();
         let stats = &self.stats.lcore;
         stats.bursts.add(1);
-        let mut heads = Heads::new();
-        let bytes = path::look(&self.shared, &self.shard, input, &mut heads);
+        let bytes = path::look(&self.shared, &self.shard, input, &mut self.heads);
         match source {
             Source::Port => {
                 stats.rx.add(input.len() as u64);
@@ -109,9 +111,9 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             }
             Source::Ring => stats.from_ring.add(input.len() as u64),
         }
-        let Lcore { shared, shard, stats, ways, .. } = self;
+        let Lcore { shared, shard, stats, ways, heads, .. } = self;
         let tables = shared.tables(stats);
-        for (mut buf, head) in input.drain(..).zip(&heads) {
+        for (mut buf, head) in input.drain(..).zip(heads.iter()) {
             match path::hit(&tables, &mut shard.conns, now, &mut buf, head) {
                 Some(port) => ways.queue(io, port, buf),
                 None => ways.serve(shared, shard, now, io, (buf, head), source),

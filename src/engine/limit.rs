@@ -16,11 +16,17 @@ pub struct Limit {
 /// By [`PuntReason`].
 pub type Limits = [Limit; PuntReason::COUNT];
 
-/// The limits when the configuration says nothing: ARP 2,000 a second each way, the rest 1,000.
+/// The limits when the configuration says nothing: ARP and neighbour discovery 2,000 a second each way, the rest 1,000. A
+/// reason has one bucket for both families, which is what RFC 4443, 2.4 (f) asks for.
 pub const DEFAULT_LIMITS: Limits = {
     let mut limits = [Limit { rate: 1_000, burst: 200 }; PuntReason::COUNT];
-    limits[PuntReason::Arp as usize] = Limit { rate: 2_000, burst: 500 };
-    limits[PuntReason::ArpReply as usize] = Limit { rate: 2_000, burst: 500 };
+    let mut i = 0;
+    while i < PuntReason::COUNT {
+        if PuntReason::ALL[i].is_link() {
+            limits[i] = Limit { rate: 2_000, burst: 500 };
+        }
+        i += 1;
+    }
     limits
 };
 

@@ -142,6 +142,11 @@ impl Neighbors {
         Neighbors { names, cells: (0..seats).map(|_| AtomicU64::new(0)).collect() }
     }
 
+    /// How many seats there are.
+    pub fn capacity(&self) -> usize {
+        self.names.len()
+    }
+
     fn seats(&self, word: u64) -> impl Iterator<Item = usize> {
         let mask = self.names.len() - 1;
         let start = (mix(word) >> 40) as usize;
@@ -186,7 +191,7 @@ impl Neighbors {
         let name = self.names.get(id.index())?;
         let word = name.word();
         let addr = if word & IPV6 == 0 { Addr::V4(Be32::from_raw(word as u32)) } else { Addr::V6(name.v6()) };
-        (word & READY != 0).then(|| (IfaceId((word >> 32) as u8), addr))
+        (word & READY != 0).then_some((IfaceId((word >> 32) as u8), addr))
     }
 
     /// Every claimed seat.

@@ -1,8 +1,8 @@
 //! Another configuration, while connections go on: compiled, published, and told to the responders.
 
-use super::{Master, steering};
+use super::{Master, ports, steering};
 use crate::config::compile::{self, CompileError, Shards};
-use crate::config::{Model, ServiceId};
+use crate::config::{Model, PortId, ServiceId};
 use gatun_engine::snapshot::Snapshot;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -25,6 +25,9 @@ impl Master {
         self.snapshot = snapshot;
         self.model = model;
         self.ids = None;
+        for (i, port) in self.ports.iter().enumerate().filter(|(i, _)| self.model.has_ipv6(PortId(*i))) {
+            ports::receive_multicast(port, &self.model.ports[i].name);
+        }
         let workers = self.seats.len();
         let (owners, fallen) = steering::flow(&mut self.steerings, &self.ports, &self.model, workers, &self.owners);
         self.owners = owners;

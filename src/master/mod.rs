@@ -224,7 +224,7 @@ impl Master {
     }
 
     fn announce(&mut self) {
-        self.local.announce(&self.snapshot, &mut self.outs);
+        self.local.announce(self.clock.now(), &self.snapshot, &mut self.outs);
         self.send();
     }
 

@@ -5,7 +5,7 @@
 
 use super::start::StartError;
 use super::steering::{self, Steering};
-use crate::config::{self, SteeringPolicy};
+use crate::config::{self, Model, SteeringPolicy};
 use crate::worker::io::{Receiver, Way};
 use crate::worker::rss::Sampler;
 use dpdk::mempool::MempoolError;
@@ -16,6 +16,7 @@ use gatun_engine::addr::{Mac, PortId};
 use gatun_engine::steer::Steer;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use tracing::{info, warn};
 
 /// Drivers that make as many queues as their arguments say, each of which must be polled: what arrives on another is lost.
 const FIXED: [&str; 5] = ["net_af_packet", "net_af_xdp", "net_pcap", "net_vhost", "net_virtio_user"];
@@ -97,10 +98,13 @@ impl Opened {
 }
 
 /// Opens all ports, each with the MAC address that it is to use.
-pub(super) fn open_all(site: &Site<'_>, ports: &[config::Port]) -> Result<(Vec<Opened>, Vec<Mac>), StartError> {
+pub(super) fn open_all(site: &Site<'_>, model: &Model) -> Result<(Vec<Opened>, Vec<Mac>), StartError> {
     let (mut all, mut macs, mut few) = (Vec::new(), Vec::new(), 0);
-    for config in ports {
+    for (i, config) in model.ports.iter().enumerate() {
         let opened = open(site, config, few)?;
+        if model.has_ipv6(config::PortId(i)) {
+            receive_multicast(&opened.port, &config.name);
+        }
         if opened.rx.len() < site.pools.len() {
             few += opened.rx.len();
         }
@@ -112,6 +116,20 @@ pub(super) fn open_all(site: &Site<'_>, ports: &[config::Port]) -> Result<(Vec<O
         all.push(opened);
     }
     Ok((all, macs))
+}
+
+/// Has a port receive what is sent to the solicited-node groups of our addresses (RFC 4291, 2.7.1): all multicast, as the
+/// groups change with every reload, and cards filter only so many. Where the driver has no such mode, everything.
+pub(super) fn receive_multicast(port: &Port, name: &str) {
+    if port.granted().promiscuous || port.set_all_multicast(true).is_ok() {
+        return;
+    }
+    match port.set_promiscuous(true) {
+        Ok(()) => info!("port {name}: promiscuous, as its driver has no other way to receive multicast for IPv6"),
+        Err(error) => warn!(
+            "port {name}: its driver can not be told to receive multicast ({error}): see to it that frames to 33:33:ff:00:00:00/24 come, or IPv6 neighbours do not find gatun"
+        ),
+    }
 }
 
 /// Opens a port. The first of its queues goes to worker `first`, where there are not enough for all.
@@ -156,8 +174,10 @@ fn started(
         (config.rx_queues, config.tx_queues) = queues(device, info, workers);
         let pollers = owners(usize::from(config.rx_queues), workers, first);
         config.pools = pollers.into_iter().map(|worker| site.pools[worker].clone()).collect();
-        config.rss = (rss && !info.rss_types.is_empty())
-            .then(|| RssConfig { key: steering::key(site.steer, info.rss_key_size), types: steering::TYPES });
+        config.rss = (rss && !info.rss_types.is_empty()).then(|| RssConfig {
+            key: steering::key(site.steer, info.rss_key_size),
+            types: steering::types(info.rss_types),
+        });
     })
 }
 

@@ -177,7 +177,7 @@ pub fn start(model: Arc<Model>, generation: u64, claims: Vec<Claim>) -> Result<M
     let steer = Arc::new(Steer::new(key, workers as u8)?);
 
     let site = Site { eal: &eal, steer: &steer, pools: sockets.iter().map(|s| pools.of(*s).clone()).collect() };
-    let (opened, macs) = ports::open_all(&site, &model.ports)?;
+    let (opened, macs) = ports::open_all(&site, &model)?;
     let devices: Vec<Port> = opened.iter().map(|o| o.port.clone()).collect();
     let (steerings, owners) = steering::set_up(&model, &opened, &devices, workers, &steer);
 

@@ -180,16 +180,6 @@ impl Master {
 
     /// Everything but the connections.
     pub fn status(&self, counts: &[&LcoreStats]) -> Status {
-        let l = &self.local.stats;
-        let local = [
-            ("arp_asked", &l.arp_asked),
-            ("arp_answered", &l.arp_answered),
-            ("arp_conflicts", &l.arp_conflicts),
-            ("echo_answered", &l.echo_answered),
-            ("errors_sent", &l.errors_sent),
-            ("resets_sent", &l.resets_sent),
-            ("ignored", &l.ignored),
-        ];
         Status {
             version: env!("GATUN_VERSION").to_owned(),
             generation: self.snapshot.generation,
@@ -201,7 +191,7 @@ impl Master {
             lcores: self.lcores(counts),
             neighbors: self.neighbor_table(),
             ports: self.port_table(),
-            local: local.into_iter().map(|(n, c)| (n.to_owned(), c.value())).collect(),
+            local: self.local.stats.named().map(|(name, value)| (name.to_owned(), value)).collect(),
             connections: None,
         }
     }
@@ -293,9 +283,7 @@ impl Master {
     }
 
     pub(super) fn interface(&self, iface: gatun_engine::addr::IfaceId) -> String {
-        let Some(i) = self.model.interfaces.get(iface.index()) else { return String::new() };
-        let port = self.model.ports.get(i.port.0).map_or("", |p| p.name.as_str());
-        i.vlan.map_or(port.to_owned(), |vlan| format!("{port}.{vlan}"))
+        self.model.interface_name(crate::config::InterfaceId(iface.index()))
     }
 
     fn port_table(&self) -> Vec<Port> {

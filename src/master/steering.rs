@@ -22,10 +22,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use tracing::{info, warn};
 
-/// What a card is asked to hash. Only TCP and UDP over IPv4 are counted on.
-pub(super) const TYPES: RssTypes = PORTS.union(RssTypes::IPV4).union(RssTypes::FRAG_IPV4).union(RssTypes::IPV4_OTHER);
+/// What a card is asked to hash of IPv4. Only TCP and UDP are counted on.
+const OVER_IPV4: RssTypes = PORTS.union(RssTypes::IPV4).union(RssTypes::FRAG_IPV4).union(RssTypes::IPV4_OTHER);
+/// The same of IPv6.
+const OVER_IPV6: RssTypes = IPV6_PORTS.union(RssTypes::IPV6).union(RssTypes::FRAG_IPV6).union(RssTypes::IPV6_OTHER);
 /// Without these it is not our hash.
 const PORTS: RssTypes = RssTypes::IPV4_TCP.union(RssTypes::IPV4_UDP);
+/// Without these it is not our hash of IPv6 packets.
+const IPV6_PORTS: RssTypes = RssTypes::IPV6_TCP.union(RssTypes::IPV6_UDP);
+
+/// What a card that offers these types is asked to hash. One that would hash IPv6 by addresses alone is not to hash it at
+/// all: its packets then carry no hash that could be taken for ours.
+pub(super) fn types(offered: RssTypes) -> RssTypes {
+    if offered.contains(IPV6_PORTS) { OVER_IPV4 | OVER_IPV6 } else { OVER_IPV4 }
+}
 
 /// The run's key in the length that a card wants. What goes beyond ours is never reached by a tuple.
 pub(super) fn key(steer: &Steer, len: usize) -> Vec<u8> {
@@ -106,10 +116,11 @@ impl Steering {
     pub(super) fn tell(&self) -> (SteeringPolicy, SteeringPolicy, String) {
         let (runs, why) = match &self.runs {
             Runs::Rss(rss) if rss.trust() == Trust::Trusted => {
-                (SteeringPolicy::Rss, format!("{} packets checked, all right", rss.right()))
+                (SteeringPolicy::Rss, format!("{} packets checked, all right{}", rss.right(), alone(rss)))
             }
             Runs::Rss(rss) => {
-                (SteeringPolicy::Rss, format!("being checked: {} of {ENOUGH} packets right", rss.right()))
+                let why = format!("being checked: {} of {ENOUGH} packets right{}", rss.right(), alone(rss));
+                (SteeringPolicy::Rss, why)
             }
             Runs::Flow(rules) => (SteeringPolicy::Flow, format!("{} rules", rules.len())),
             Runs::Software(why) => (SteeringPolicy::Software, why.clone()),
@@ -126,6 +137,10 @@ impl Steering {
         self.falls += 1;
         Some(why)
     }
+}
+
+fn alone(rss: &Rss) -> &'static str {
+    if rss.over_ipv6 { "" } else { "; IPv4 alone, the card does not hash the ports of IPv6" }
 }
 
 /// Sets up the steering of all ports, and gives who owns which local address.
@@ -174,7 +189,9 @@ fn rss(port: &Port, steer: &Arc<Steer>, pollers: &[usize]) -> Result<Rss, String
     if port.reta().is_ok_and(|has| has != reta) {
         return Err(format!("{driver} does not keep the table"));
     }
-    Ok(Rss::new(steer.clone(), queues))
+    let mut rss = Rss::new(steer.clone(), queues);
+    rss.over_ipv6 = granted.rss_types.contains(IPV6_PORTS);
+    Ok(rss)
 }
 
 /// A card's table of so many entries that gives each class its queue. A card looks at the low bits of the hash, so one with
@@ -317,6 +334,16 @@ mod tests {
     }
 
     #[test]
+    fn a_card_is_asked_for_ipv6_when_it_hashes_the_ports_of_both_protocols() {
+        let all = RssTypes::all();
+        assert!(types(all).contains(PORTS | IPV6_PORTS));
+        for less in [RssTypes::IPV6_TCP, RssTypes::IPV6_UDP] {
+            assert_eq!(types(all - less) & OVER_IPV6, RssTypes::empty());
+            assert!(types(all - less).contains(PORTS));
+        }
+    }
+
+    #[test]
     fn a_table_with_fewer_entries_than_classes_does_when_it_can_tell_what_it_has_to() {
         let of = |queues: usize| core::array::from_fn(|class| (class % queues) as u16);
         for (queues, size) in [(4, 4), (4, 64), (8, 8), (1, 1), (3, 128), (3, 256), (5, 512)] {
@@ -372,7 +399,7 @@ mod tests {
         assert_eq!([0, 1, 2].map(|w| count(&more, w)), [4, 4, 4]);
         assert!(owners.iter().all(|(lip, owner)| more[lip] == *owner));
         // When one worker's addresses go, another's moves.
-        let left: Vec<IpAddr> = owners.iter().filter(|(_, w)| **w != 2).map(|(lip, _)| (*lip).into()).collect();
+        let left: Vec<IpAddr> = owners.iter().filter(|(_, w)| **w != 2).map(|(lip, _)| *lip).collect();
         let less = share_out(&[LaddrPool { name: "lan".to_owned(), addresses: left }], 3, &owners).unwrap();
         assert!([0, 1, 2].iter().all(|w| count(&less, *w) > 0), "{less:?}");
     }
@@ -380,7 +407,24 @@ mod tests {
     #[test]
     fn a_pool_with_fewer_addresses_than_workers_is_not_shared_out() {
         let error = share_out(&[pool(1, 9), pool(11, 12)], 3, &Owners::new()).unwrap_err();
-        assert_eq!(error, "each of 3 workers needs a local address of its own, and laddr_pool lan has 2");
+        assert_eq!(error, "each of 3 workers needs a local address of its own, and laddr_pool lan has 2 of IPv4");
+        let mut both = pool(1, 9);
+        both.addresses.extend([1, 2].map(|n| IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, n])));
+        let error = share_out(&[both], 3, &Owners::new()).unwrap_err();
+        assert!(error.ends_with("laddr_pool lan has 2 of IPv6"), "{error}");
+    }
+
+    #[test]
+    fn the_addresses_of_each_family_of_a_pool_are_shared_out_by_themselves() {
+        let mut both = pool(1, 3);
+        both.addresses.extend((1..=6).map(|n| IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, n])));
+        let owners = share_out(&[both], 3, &Owners::new()).unwrap();
+        for worker in 0..3 {
+            let of = |ipv6| owners.iter().filter(|(lip, w)| **w == worker && lip.is_ipv6() == ipv6).count();
+            assert_eq!((of(false), of(true)), (1, 2), "worker {worker}");
+        }
+        let made = rules(&owners, &[0, 1, 2], |matches, queue| Ok::<_, String>((*matches, queue))).unwrap();
+        assert!(owners.iter().all(|(lip, owner)| made.contains(&(whole(*lip), *owner as u16))));
     }
 
     #[test]
@@ -412,25 +456,19 @@ mod tests {
 
     #[test]
     fn a_worker_sees_its_own_local_addresses_alone() {
-        let lip =
-            |id, addr: Ipv4Addr| gatun_engine::snapshot::Lip { id: gatun_engine::addr::LipId(id), addr: addr.into() };
-        let [a, b] = [Ipv4Addr::new(198, 18, 2, 1), Ipv4Addr::new(198, 18, 2, 2)];
         let model = config::parse(include_str!("../../conf/demo.toml"), "demo.toml").unwrap();
         let neighbors = Arc::new(gatun_engine::neighbor::Neighbors::new(16));
         let mut compiler = config::compile::Compiler::new(neighbors, Vec::new(), 16);
-        let mut snapshot = compiler.compile(&model, &config::compile::Shards::NONE).unwrap();
-        let pool = Arc::new(Pool::new(vec![lip(1, a), lip(2, b)]));
-        for service in snapshot.services.values_mut() {
-            *service = Arc::new(Service { pools: [pool.clone(), Arc::default()], ..Service::clone(service) });
-        }
-        let snapshot = Arc::new(snapshot);
-        let seen = |owners: &Owners, worker| -> Vec<Vec<IpAddr>> {
+        let snapshot = Arc::new(compiler.compile(&model, &config::compile::Shards::NONE).unwrap());
+        let seen = |owners: &Owners, worker| -> Vec<Vec<String>> {
             let view = view(&snapshot, owners, worker);
-            view.services.values().map(|s| s.pools[0].lips().iter().map(|l| l.addr.into()).collect()).collect()
+            let lips = |s: &Arc<Service>| s.pools.iter().flat_map(|p| p.lips()).map(|l| l.addr.to_string()).collect();
+            view.services.values().map(lips).collect()
         };
-        let owners = Owners::from([(a.into(), 1), (b.into(), 0)]);
-        assert_eq!(seen(&owners, 0), [[IpAddr::from(b)], [b.into()]]);
-        assert_eq!(seen(&owners, 1), [[IpAddr::from(a)], [a.into()]]);
-        assert_eq!(seen(&Owners::new(), 1), [[IpAddr::from(a), b.into()], [a.into(), b.into()]]);
+        let [a, b, c, d] = ["198.18.2.100", "198.18.2.101", "2001:db8:2::100", "2001:db8:2::101"];
+        let owners = Owners::from([(a, 1), (b, 0), (c, 0), (d, 1)].map(|(lip, owner)| (lip.parse().unwrap(), owner)));
+        assert_eq!(seen(&owners, 0), [[b, c]; 4]);
+        assert_eq!(seen(&owners, 1), [[a, d]; 4]);
+        assert_eq!(seen(&Owners::new(), 1), [[a, b, c, d]; 4]);
     }
 }

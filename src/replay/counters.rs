@@ -106,18 +106,7 @@ fn of_real(s: &RealStats) -> Vec<(String, u64)> {
 }
 
 fn local(gateway: &mut Gateway) -> Vec<(String, u64)> {
-    let s = &gateway.lab.local().stats;
-    [
-        ("arp_asked", &s.arp_asked),
-        ("arp_answered", &s.arp_answered),
-        ("arp_conflicts", &s.arp_conflicts),
-        ("echo_answered", &s.echo_answered),
-        ("errors_sent", &s.errors_sent),
-        ("resets_sent", &s.resets_sent),
-        ("ignored", &s.ignored),
-    ]
-    .map(|(name, counter)| (name.to_owned(), counter.value()))
-    .to_vec()
+    gateway.lab.local().stats.named().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The lines of two files that are not in the other; empty when they say the same.

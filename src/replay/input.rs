@@ -1,11 +1,11 @@
 //! Capture files as input: several ports in one order, and what has to be tidied before the gateway can take it.
 
-use super::packet::View;
+use super::packet::{View, link};
 use super::player::Input;
 use gatun_engine::addr::{Mac, PortId};
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::testkit::pcap::{self, Captured, Reader};
-use gatun_engine::wire::ethernet;
+use gatun_engine::wire::{ethernet, ndp};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -103,17 +103,17 @@ impl Sources {
     }
 }
 
-/// The ports whose files carry ARP.
+/// The ports whose files carry ARP or neighbour discovery.
 ///
 /// # Errors
 /// The file that can not be used.
-pub fn with_arp(files: &[(PortId, PathBuf)]) -> Result<Vec<PortId>, Error> {
+pub fn with_link(files: &[(PortId, PathBuf)]) -> Result<Vec<PortId>, Error> {
     let mut ports = Vec::new();
     for (port, path) in files {
         let file = File::open(path).map_err(|e| Error::new(path, e.into()))?;
         let reader = Reader::new(BufReader::new(file)).map_err(|e| Error::new(path, e))?;
         for packet in reader {
-            if is_arp(&packet.map_err(|e| Error::new(path, e))?.frame) {
+            if is_link(&packet.map_err(|e| Error::new(path, e))?.frame) {
                 ports.push(*port);
                 break;
             }
@@ -122,10 +122,12 @@ pub fn with_arp(files: &[(PortId, PathBuf)]) -> Result<Vec<PortId>, Error> {
     Ok(ports)
 }
 
-fn is_arp(frame: &[u8]) -> bool {
-    let at = |i: usize| frame.get(i..i + 2).and_then(|b| <[u8; 2]>::try_from(b).ok()).unwrap_or_default();
-    let arp = ethernet::ARP.bytes();
-    at(12) == arp || at(12) == ethernet::VLAN.bytes() && at(16) == arp
+fn is_link(frame: &[u8]) -> bool {
+    let ndp = |v: View<'_>| {
+        let message = v.ip.icmp(v.l4).filter(|_| v.ip.src.v6().is_some());
+        message.is_some_and(|(_, icmp, _)| matches!(icmp.kind, ndp::SOLICITATION | ndp::ADVERTISEMENT))
+    };
+    link(frame).is_some_and(|(_, _, ether_type, _)| ether_type == ethernet::ARP) || View::of(frame).is_some_and(ndp)
 }
 
 /// Makes a frame that was captured somewhere else one of this gateway's link: it is addressed to the gateway's MAC. False

@@ -7,7 +7,7 @@
 //! errors included, with its checksums updated as a translator does; what was sent to the server is left out, because
 //! the gateway sends that itself. Packets that come before their connection is opened here wait for it.
 
-use super::packet::View;
+use super::packet::{Ip, View};
 use super::player::Input;
 use gatun_engine::addr::{Addr, Be16, Be32, PortId, Proto};
 use gatun_engine::conn::record::EventKind;
@@ -16,7 +16,7 @@ use gatun_engine::snapshot::Snapshot;
 use gatun_engine::testkit::lab::Step;
 use gatun_engine::wire::checksum::{self, DeltaSum};
 use gatun_engine::wire::tcp::{ACK, SYN};
-use gatun_engine::wire::{FromBytes, icmp, ipv4, tcp, udp};
+use gatun_engine::wire::{FromBytes, icmp, ipv4, ipv6, tcp, udp};
 use std::collections::{HashMap, HashSet};
 
 /// Recorded packets that wait for their connection, at most.
@@ -114,7 +114,8 @@ impl Mapper {
             return self.leases.get(*i);
         }
         let isn = self.isns.get(recorded).copied();
-        let fits = |l: &Lease| !l.matched && l.reply.proto() == recorded.proto();
+        let same = |l: &Lease| (l.reply.proto(), l.reply.family()) == (recorded.proto(), recorded.family());
+        let fits = |l: &Lease| !l.matched && same(l);
         let same_server = |l: &Lease| (l.reply.src(), l.reply.sport()) == (recorded.src(), recorded.sport());
         let by_handshake = |server: bool| {
             self.leases.iter().position(|l| fits(l) && isn.is_some() && l.isn == isn && (!server || same_server(l)))
@@ -184,13 +185,9 @@ pub fn retuple(frame: &[u8], new: &Tuple, shift: u32) -> Vec<u8> {
 
 /// Gives a packet another tuple, with its checksums updated as far as they are there.
 fn packet(bytes: &mut [u8], new: &Tuple, shift: u32) -> Option<()> {
-    let ihl = ipv4::Header::ref_from_prefix(bytes).ok()?.0.header_len();
-    let (header, l4) = bytes.split_at_mut_checked(ihl)?;
-    let (ip, _) = ipv4::Header::mut_from_prefix(header).ok()?;
-    let (src, dst) = new.v4()?;
-    let addrs = DeltaSum::new().replace32(ip.src, src).replace32(ip.dst, dst);
-    (ip.src, ip.dst) = (src, dst);
-    checksum::apply(&mut ip.checksum, addrs.fold());
+    let len = Ip::of(bytes)?.len;
+    let (header, l4) = bytes.split_at_mut_checked(len)?;
+    let addrs = readdress(header, new.src(), new.dst())?;
     let (ports, _) = udp::Header::mut_from_prefix(l4).ok()?;
     let mut sum = addrs.replace16(ports.sport, new.sport()).replace16(ports.dport, new.dport());
     (ports.sport, ports.dport) = (new.sport(), new.dport());
@@ -210,22 +207,88 @@ fn packet(bytes: &mut [u8], new: &Tuple, shift: u32) -> Option<()> {
     Some(())
 }
 
+/// Gives an IP header other addresses of its family, and tells the difference.
+fn readdress(header: &mut [u8], src: Addr, dst: Addr) -> Option<DeltaSum> {
+    let old = Ip::of(header)?;
+    let sum = DeltaSum::new().replace_addr(old.src, src).replace_addr(old.dst, dst);
+    match (old.src, src, dst) {
+        (Addr::V4(_), Addr::V4(src), Addr::V4(dst)) => {
+            let (ip, _) = ipv4::Header::mut_from_prefix(header).ok()?;
+            (ip.src, ip.dst) = (src, dst);
+            checksum::apply(&mut ip.checksum, sum.fold());
+        }
+        (Addr::V6(_), Addr::V6(src), Addr::V6(dst)) => {
+            let (ip, _) = ipv6::Header::mut_from_prefix(header).ok()?;
+            (ip.src, ip.dst) = (src, dst);
+        }
+        (Addr::V4(_) | Addr::V6(_), _, _) => return None,
+    }
+    Some(sum)
+}
+
 /// Gives an ICMP error and the packet that it quotes another tuple. What was wrong stays wrong: the ICMP checksum, or a
 /// destination that never sent the quoted packet.
 fn error(frame: &mut [u8], l3: usize, quote: usize, new: &Tuple) -> Option<()> {
-    let message = quote - icmp::LEN;
-    let right = checksum::icmp_ok(frame.get(message..)?);
-    let sender = ipv4::Header::ref_from_prefix(frame.get(quote..)?).ok()?.0.src;
-    let (ip, _) = ipv4::Header::mut_from_prefix(frame.get_mut(l3..)?).ok()?;
-    let end = l3 + usize::from(ip.total_len.host());
-    if ip.dst == sender {
-        let dst = new.dst().v4()?;
-        checksum::apply(&mut ip.checksum, DeltaSum::new().replace32(ip.dst, dst).fold());
-        ip.dst = dst;
-    }
+    let (message, ip) = (quote - icmp::LEN, Ip::of(frame.get(l3..)?)?);
+    let end = l3 + ip.total;
+    let right = match ip.src {
+        Addr::V4(_) => checksum::icmp_ok(frame.get(message..end)?),
+        Addr::V6(_) => checksum::l4_ok(ip.src, ip.dst, ipv6::ICMPV6, frame.get(message..end)?),
+    };
+    let dst = if ip.dst == Ip::of(frame.get(quote..end)?)?.src { new.dst() } else { ip.dst };
+    readdress(frame.get_mut(l3..message)?, ip.src, dst)?;
     packet(frame.get_mut(quote..end)?, &new.reversed(), 0)?;
     if right {
-        checksum::icmp_fill(frame.get_mut(message..end)?);
+        let message = frame.get_mut(message..end)?;
+        match ip.src {
+            Addr::V4(_) => checksum::icmp_fill(message),
+            Addr::V6(_) => checksum::l4_fill(ip.src, dst, ipv6::ICMPV6, message),
+        }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gatun_engine::testkit::{Packet, build, check, text};
+
+    fn tuple(src: &str, dst: &str, proto: Proto) -> Tuple {
+        let [src, dst] = [src, dst].map(|a| a.parse::<std::net::SocketAddr>().unwrap());
+        Tuple::new(src.ip(), dst.ip(), Be16::new(src.port()), Be16::new(dst.port()), proto)
+    }
+
+    #[test]
+    fn packets_and_errors_of_either_family_get_another_tuple_with_right_checksums() {
+        for (server, lip, new, to, router, kind) in [
+            ("198.18.2.11:80", "198.18.2.100:2000", "198.18.2.12:80", "198.18.2.101:3000", "198.18.2.1", 3),
+            (
+                "[2001:db8:2::11]:80",
+                "[2001:db8:2::100]:2000",
+                "[2001:db8:2::12]:80",
+                "[2001:db8:2::101]:3000",
+                "2001:db8:2::1",
+                1,
+            ),
+        ] {
+            let tuple = tuple(new, to, Proto::Tcp);
+            let answer = Packet::tcp(server, lip).flags("SA").ack(7).mss(1400).tos(3).hop_by_hop(&[]);
+            let changed = retuple(&answer.build(), &tuple, 9);
+            let expected = text::frame(&answer.ack(16).build()).replace(server, new).replace(lip, to);
+            assert_eq!(text::frame(&changed), expected);
+            check::checksums(&changed).unwrap();
+
+            let sent = Packet::tcp(lip, server).payload(b"asked").build();
+            let host = lip.parse::<std::net::SocketAddr>().unwrap().ip().to_string();
+            for quoted in [build::quote(&sent, 8), build::quote(&sent, 1500)] {
+                let changed = retuple(&Packet::icmp_error(router, &host, kind, 1, 0, &quoted).build(), &tuple, 0);
+                assert!(
+                    text::frame(&changed).ends_with(&format!("about (tcp {to} > {new})")),
+                    "{}",
+                    text::frame(&changed)
+                );
+                check::checksums(&changed).unwrap();
+            }
+        }
+    }
 }

@@ -11,11 +11,11 @@ pub mod counters;
 pub mod explain;
 pub mod input;
 pub mod map;
+pub mod packet;
 pub mod player;
 pub mod servers;
 
 mod gateway;
-mod packet;
 
 pub use gateway::{Error, Gateway, Options, mac};
 pub use player::{Observer, Player};

@@ -1,17 +1,17 @@
 //! Model servers: they answer what the gateway sends out of a port, as real ones would at their simplest.
 //!
-//! Any address answers ARP and ping, any port takes TCP and echoes what it gets, any UDP port echoes. An answer depends
+//! Any address answers ARP, neighbour solicitations and ping, any port takes TCP and echoes what it gets, any UDP port echoes. An answer depends
 //! on what came and on nothing else, not even on the address it came from: so a client sees the same bytes whatever
 //! server and local port its connection was given. No retransmission, no window: nothing is ever lost here.
 
-use super::packet::{View, socket};
+use super::packet::{Icmp, View, link, socket};
+use gatun_engine::addr::Addr;
 use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::testkit::Packet;
 use gatun_engine::testkit::lab::mac_of;
 use gatun_engine::wire::tcp::{ACK, FIN, RST, SYN};
-use gatun_engine::wire::{FromBytes, arp, ethernet, icmp, ipv4, udp, vlan};
+use gatun_engine::wire::{FromBytes, arp, ethernet, ipv4, ndp, udp};
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 
 /// A server's first sequence number is its client's plus this.
 pub const ISN: u32 = 1_000_000;
@@ -32,21 +32,20 @@ impl Servers {
             return Some(reply);
         }
         let view = View::of(frame)?;
+        if let Some(reply) = ndp_reply(&view) {
+            return Some(reply);
+        }
         let packet = match view.ip.proto {
             ipv4::TCP => self.tcp(&view)?,
-            ipv4::UDP if !view.ip.is_fragment() => {
+            ipv4::UDP if view.ip.fragment.is_none() => {
                 let (header, data) = udp::Header::ref_from_prefix(view.l4).ok()?;
                 let (src, dst) = (socket(view.ip.src, header.sport), socket(view.ip.dst, header.dport));
                 Packet::udp(&dst, &src).payload(data)
             }
-            ipv4::ICMP => {
-                let (icmp, data) = icmp::Header::ref_from_prefix(view.l4).ok()?;
-                let (src, dst) = (Ipv4Addr::from(view.ip.src), Ipv4Addr::from(view.ip.dst));
-                if icmp.kind != icmp::ECHO {
-                    return None;
-                }
+            _ if view.ip.fragment.is_none() => {
+                let (_, icmp, data) = view.ip.icmp(view.l4).filter(|(kind, ..)| *kind == Icmp::Echo)?;
                 let (id, seq) = (icmp.id().host(), icmp.seq().host());
-                Packet::icmp_echo_reply(&dst.to_string(), &src.to_string(), id, seq).payload(data)
+                Packet::icmp_echo_reply(&view.ip.dst.to_string(), &view.ip.src.to_string(), id, seq).payload(data)
             }
             _ => return None,
         };
@@ -86,15 +85,8 @@ impl Servers {
 }
 
 fn arp_reply(frame: &[u8]) -> Option<Vec<u8>> {
-    let (eth, rest) = ethernet::Header::ref_from_prefix(frame).ok()?;
-    let (vid, ether_type, rest) = match eth.ether_type {
-        ethernet::VLAN => {
-            let (tag, rest) = vlan::Tag::ref_from_prefix(rest).ok()?;
-            (tag.vid(), tag.ether_type, rest)
-        }
-        other => (0, other, rest),
-    };
-    let (question, _) = arp::Packet::ref_from_prefix(rest).ok().filter(|_| ether_type == ethernet::ARP)?;
+    let (_, vid, ether_type, l3) = link(frame)?;
+    let (question, _) = arp::Packet::ref_from_prefix(frame.get(l3..)?).ok().filter(|_| ether_type == ethernet::ARP)?;
     if question.op != arp::REQUEST || question.is_gratuitous() {
         return None;
     }
@@ -102,6 +94,17 @@ fn arp_reply(frame: &[u8]) -> Option<Vec<u8>> {
     let answer = arp::Packet::new(arp::REPLY, mac, question.target_ip, question.sender_mac, question.sender_ip);
     let answer = Packet::arp(answer).macs(mac, question.sender_mac);
     Some(if vid == 0 { answer.build() } else { answer.vlan(vid).build() })
+}
+
+/// A probe for duplicates is not answered: nobody here has an address of the gateway.
+fn ndp_reply(view: &View<'_>) -> Option<Vec<u8>> {
+    view.ip.icmp(view.l4)?;
+    let (question, _) = ndp::Message::ref_from_prefix(view.l4).ok().filter(|(q, _)| q.kind == ndp::SOLICITATION)?;
+    let asker = view.ip.src.v6().filter(|asker| asker.bytes() != [0; 16])?;
+    let target = Addr::from(question.target);
+    let (to, target_text) = (Addr::from(asker).to_string(), target.to_string());
+    let answer = Packet::ndp_advertise(mac_of(target), &target_text, view.eth.src, &to);
+    Some(if view.vlan == 0 { answer.build() } else { answer.vlan(view.vlan).build() })
 }
 
 #[cfg(test)]
@@ -133,6 +136,22 @@ mod tests {
         assert_eq!(answer, format!("{back} [F.] seq 1000016 ack 17 win 65535 len 0"));
         assert_eq!(said(&mut s, from("R").seq(17)), "");
         assert_eq!(said(&mut s, from("A").seq(17).ack(5)), format!("{back} [R] seq 5 win 65535 len 0"));
+    }
+
+    #[test]
+    fn over_ipv6_tcp_udp_ping_and_solicitations_are_answered() {
+        let mut s = Servers::default();
+        let (lip, rs) = ("[2001:db8:2::100]:2000", "[2001:db8:2::11]:80");
+        let back = format!("{rs} > {lip}");
+        let answer = said(&mut s, Packet::tcp(lip, rs).flags("S").seq(10));
+        assert_eq!(answer, format!("tcp {back} [S.] seq 1000010 ack 11 win 65535 mss 1460 len 0"));
+        assert_eq!(said(&mut s, Packet::udp(lip, rs).payload(b"abc").hop_by_hop(&[])), format!("udp {back} len 3"));
+        let answer = said(&mut s, Packet::icmp_echo("2001:db8:2::100", "2001:db8:2::11", 7, 8).payload(b"x"));
+        assert_eq!(answer, "icmp6 echo reply 2001:db8:2::11 > 2001:db8:2::100 id 7 seq 8 len 1");
+        let ask = |tell| Packet::ndp_solicit("02:00:00:00:00:01", tell, "2001:db8:2::11").vlan(5);
+        assert_eq!(said(&mut s, ask("2001:db8:2::100")), "vlan 5 ndp 2001:db8:2::11 is-at 02:06:00:00:00:11 [SO]");
+        assert_eq!(said(&mut s, ask("::")), "");
+        assert_eq!(said(&mut s, Packet::ndp_announce("02:00:00:00:00:01", "2001:db8:2::11")), "");
     }
 
     #[test]

@@ -3,11 +3,11 @@
 
 use bytemuck::TransparentWrapper;
 use crossbeam_queue::ArrayQueue;
-use dpdk::mbuf::Checksum;
-use dpdk::ring::SharedProducer;
+use dpdk::mbuf::{Checksum, prefetch_burst};
+use dpdk::ring::{Consumer, SharedProducer};
 use dpdk::{Eal, HugeSlice, Mbuf, Mempool, RxQueue, TxQueue};
 use gatun_engine::addr::{LcoreId, NeighborId, PortId};
-use gatun_engine::frame::{Buffer, Frame, HEADROOM, Meta};
+use gatun_engine::frame::{Buffer, Frame, LEAST_HEADROOM, Meta};
 use gatun_engine::lcore::{Batch, Io, Punt};
 use gatun_engine::mem::{Memory, OutOfMemory, Plain};
 use gatun_engine::stats::{LcoreStats, Stats};
@@ -28,7 +28,7 @@ impl Buffer for Packet {
         let meta = Meta {
             port: PortId(mbuf.port() as u8),
             csum_unfinished: mbuf.l4_checksum() == Checksum::Unfinished,
-            bad_form: mbuf.refcnt() != 1 || usize::from(mbuf.headroom()) < HEADROOM,
+            bad_form: mbuf.refcnt() != 1 || usize::from(mbuf.headroom()) < LEAST_HEADROOM,
             rss: mbuf.rss_hash(),
             ..Meta::default()
         };
@@ -54,7 +54,7 @@ impl Buffer for Packet {
 
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.0.is_simple(HEADROOM as u16) && self.0.l4_checksum() != Checksum::Unfinished
+        self.0.is_simple(LEAST_HEADROOM as u16) && self.0.l4_checksum() != Checksum::Unfinished
     }
 
     #[inline(always)]
@@ -195,6 +195,14 @@ impl Receiver {
         }
         received
     }
+}
+
+/// Takes a burst that another worker handed over: its lines are on their way from that CPU's cache.
+#[inline(always)]
+pub fn handed_over(ring: &mut Consumer, into: &mut Batch<Packet>) -> usize {
+    let taken = ring.dequeue_burst(into);
+    prefetch_burst(into);
+    taken
 }
 
 /// Bytes of an ordinary page.

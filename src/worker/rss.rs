@@ -5,7 +5,7 @@
 //! were right, every packet is looked at; after that one in [`EVERY`]. The first wrong one ends it for good: the hashes of
 //! this port are no longer used, and the master says so. Nothing here allocates.
 
-use gatun_engine::addr::{Addr, Be16, Proto};
+use gatun_engine::addr::{Addr, Be16, Family, Proto};
 use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::frame::BURST;
 use gatun_engine::steer::{CLASSES, Steer};
@@ -63,14 +63,16 @@ pub struct Rss {
     steer: Arc<Steer>,
     /// The queue of each class.
     queues: [u16; CLASSES],
+    /// The card was asked to hash the ports of TCP and UDP over IPv6, too. Else its IPv6 packets have to come without hash.
+    pub over_ipv6: bool,
     state: AtomicU8,
     right: AtomicU64,
 }
 
 impl Rss {
-    /// A port whose table gives each class one of its queues.
+    /// A port whose table gives each class one of its queues, and that hashes both families.
     pub fn new(steer: Arc<Steer>, queues: [u16; CLASSES]) -> Rss {
-        Rss { steer, queues, state: AtomicU8::new(CHECKING), right: AtomicU64::new(0) }
+        Rss { steer, queues, over_ipv6: true, state: AtomicU8::new(CHECKING), right: AtomicU64::new(0) }
     }
 
     /// How far it is.
@@ -87,11 +89,13 @@ impl Rss {
         self.right.load(Relaxed)
     }
 
-    /// What is wrong with a packet that came by a queue. `Ok(false)` for one that says nothing: neither TCP nor UDP over
-    /// IPv4, or a fragment.
+    /// What is wrong with a packet that came by a queue. `Ok(false)` for one that says nothing: neither TCP nor UDP, or a
+    /// fragment, or behind IPv6 extension headers.
     pub fn judge(&self, queue: u16, hash: Option<u32>, frame: &[u8]) -> Result<bool, Wrong> {
-        let Some(ours) = tuple_hash(&self.steer, frame) else { return Ok(false) };
+        let Some(tuple) = tuple(frame) else { return Ok(false) };
+        let ours = self.steer.hash(&tuple);
         match hash {
+            None if tuple.family() == Family::V6 && !self.over_ipv6 => Ok(false),
             None => Err(Wrong::NoHash),
             Some(theirs) if theirs != ours => Err(Wrong::OtherHash),
             Some(_) if self.queues[Steer::class(ours).index()] != queue => Err(Wrong::OtherQueue),
@@ -157,8 +161,8 @@ impl Sampler {
     }
 }
 
-/// The hash that a card with our key computes over addresses and ports; none for what it hashes in another way.
-fn tuple_hash(steer: &Steer, frame: &[u8]) -> Option<u32> {
+/// The addresses and ports that a card hashes; none for what it hashes in another way.
+fn tuple(frame: &[u8]) -> Option<Tuple> {
     let (eth, mut rest) = ethernet::Header::ref_from_prefix(frame).ok()?;
     let mut ether_type: Be16 = eth.ether_type;
     if ether_type == ethernet::VLAN {
@@ -178,5 +182,5 @@ fn tuple_hash(steer: &Steer, frame: &[u8]) -> Option<u32> {
     };
     let proto = Proto::from_ip(proto)?;
     let (l4, _) = udp::Header::ref_from_prefix(l4).ok()?;
-    Some(steer.hash(&Tuple::new(src, dst, l4.sport, l4.dport, proto)))
+    Some(Tuple::new(src, dst, l4.sport, l4.dport, proto))
 }

@@ -8,14 +8,14 @@
 use gatun::replay::case::Case;
 use gatun::replay::counters::Counters;
 use gatun::replay::map::retuple;
+use gatun::replay::packet::View;
 use gatun::replay::player::{Input, Observer};
 use gatun::replay::{Gateway, Options};
-use gatun_engine::addr::{Be16, Be32, Proto};
+use gatun_engine::addr::{Addr, Be32};
 use gatun_engine::conn::record::EventKind;
 use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::testkit::lab::{Arrival, Sent, Step, mac_of};
 use gatun_engine::testkit::{check, text};
-use gatun_engine::wire::{FromBytes, ethernet, icmp, ipv4, udp, vlan};
 use std::collections::{BTreeMap, HashMap};
 
 /// On 1, 2, 4 and 7 lcores behind every kind of card.
@@ -63,7 +63,7 @@ struct Run {
     /// By the name of the port; with the connection that a frame towards a server belongs to.
     sent: BTreeMap<String, Vec<(Sent, Option<usize>)>>,
     /// The connection of a packet that is cut, by addresses and identification.
-    fragments: HashMap<(Be32, Be32, Be16), usize>,
+    fragments: HashMap<(Addr, Addr, Be32), usize>,
     counters: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
@@ -86,20 +86,16 @@ impl Observer for Run {
 impl Run {
     /// The connection of a frame towards a server.
     fn connection(&mut self, frame: &[u8]) -> Option<usize> {
-        let (ip, l4) = packet(frame)?;
-        let whole = (ip.src, ip.dst, ip.id);
-        if ip.fragment_offset() > 0 {
+        let view = View::of(frame)?;
+        let whole = view.ip.fragment.map(|(offset, id)| (offset, (view.ip.src, view.ip.dst, id)));
+        if let Some((1.., whole)) = whole {
             return self.fragments.get(&whole).copied();
         }
-        let found = match icmp::Header::ref_from_prefix(l4) {
-            Ok((icmp, quote)) if ip.proto == ipv4::ICMP && icmp::is_error(icmp.kind) => {
-                let (quoted, _) = ipv4::Header::ref_from_prefix(quote).ok()?;
-                key(quoted, quote.get(quoted.header_len()..)?)?
-            }
-            _ => key(ip, l4)?.reversed(),
-        };
-        let n = *self.by_reply.get(&found)?;
-        self.fragments.insert(whole, n);
+        let quoted = view.quoted().map(|(quoted, _)| quoted);
+        let n = *self.by_reply.get(&quoted.or_else(|| Some(view.key()?.reversed()))?)?;
+        if let Some((_, whole)) = whole {
+            self.fragments.insert(whole, n);
+        }
         Some(n)
     }
 
@@ -140,32 +136,13 @@ impl Run {
 
 /// A frame towards a server as if its connection had been given `new` and not `old`, both the tuples of servers' packets.
 fn as_leased(frame: &[u8], old: &Tuple, new: &Tuple) -> Vec<u8> {
-    let mut frame = match packet(frame) {
-        // Behind the first fragment there are no ports; server and local address have to be the same, then.
-        Some((ip, _)) if ip.fragment_offset() > 0 => frame.to_vec(),
-        _ => retuple(frame, &new.reversed(), 0),
-    };
+    let later = View::of(frame).and_then(|v| v.ip.fragment).is_some_and(|(offset, _)| offset > 0);
+    // Behind the first fragment there are no ports; server and local address have to be the same, then.
+    let mut frame = if later { frame.to_vec() } else { retuple(frame, &new.reversed(), 0) };
     if frame[..6] == mac_of(old.src()).0 {
         frame[..6].copy_from_slice(&mac_of(new.src()).0);
     }
     frame
-}
-
-/// The IPv4 header of a frame and what is behind it.
-fn packet(frame: &[u8]) -> Option<(&ipv4::Header, &[u8])> {
-    let (eth, mut rest) = ethernet::Header::ref_from_prefix(frame).ok()?;
-    let mut ether_type = eth.ether_type;
-    if ether_type == ethernet::VLAN {
-        let (tag, inner) = vlan::Tag::ref_from_prefix(rest).ok()?;
-        (ether_type, rest) = (tag.ether_type, inner);
-    }
-    let (ip, _) = ipv4::Header::ref_from_prefix(rest).ok().filter(|_| ether_type == ethernet::IPV4)?;
-    Some((ip, rest.get(ip.header_len()..)?))
-}
-
-fn key(ip: &ipv4::Header, l4: &[u8]) -> Option<Tuple> {
-    let (ports, _) = udp::Header::ref_from_prefix(l4).ok()?;
-    Some(Tuple::new(ip.src, ip.dst, ports.sport, ports.dport, Proto::from_ip(ip.proto)?))
 }
 
 /// Counters without those of bursts and rings; those of a service's servers together.

@@ -2,24 +2,24 @@
 
 use super::Write;
 use super::script::{LAN, Script, WAN, isn};
+use super::world::{ALONE, BOTH, World};
 use gatun_engine::addr::Mac;
 use gatun_engine::testkit::Packet;
 use gatun_engine::testkit::lab::mac_of;
 use gatun_engine::wire::arp;
 
-pub(crate) const CASES: &[(&str, Write)] = &[
-    ("arp-of-vip-local-and-own-address-and-of-nobody", answers),
-    ("arp-conflict-is-defended-once-in-ten-seconds", conflict),
-    ("arp-next-hop-is-asked-and-three-frames-wait", pending),
-    ("arp-next-hop-that-falls-silent-fails-and-comes-back", silent),
-    ("frames-malformed-by-the-dozen", malformed),
+pub(crate) const CASES: &[(&str, Write, &[World])] = &[
+    ("arp-of-vip-local-and-own-address-and-of-nobody", answers, ALONE),
+    ("arp-conflict-is-defended-once-in-ten-seconds", conflict, BOTH),
+    ("arp-next-hop-is-asked-and-three-frames-wait", pending, BOTH),
+    ("arp-next-hop-that-falls-silent-fails-and-comes-back", silent, BOTH),
+    ("frames-malformed-by-the-dozen", malformed, ALONE),
 ];
 
 const CLIENT: &str = "198.18.1.1:40000";
 const WEB: &str = "198.18.1.100:80";
 const CLIENT_MAC: [u8; 6] = [2, 0, 198, 18, 1, 1];
 const SERVER_MAC: [u8; 6] = [2, 0, 198, 18, 2, 11];
-const ROUTER_MAC: [u8; 6] = [2, 0, 198, 18, 1, 253];
 
 fn answers(s: &mut Script) {
     for address in ["198.18.1.100", "198.18.1.254", "198.18.2.100", "198.18.1.99", "198.18.1.1"] {
@@ -50,39 +50,41 @@ fn ip(bytes: [u8; 4]) -> gatun_engine::addr::Be32 {
 }
 
 fn conflict(s: &mut Script) {
-    let thief = [2, 0, 0, 0, 0xbad_u16.to_be_bytes()[0], 0xad];
-    s.raw(WAN, Packet::arp_gratuitous(thief, "198.18.1.100").build());
+    let w = s.world;
+    let thief = Mac([2, 0, 0, 0, 0x0b, 0xad]);
+    s.raw(WAN, w.announces(thief, "198.18.1.100").build());
     s.at(5.0);
-    s.raw(WAN, Packet::arp_gratuitous(thief, "198.18.1.100").build());
+    s.raw(WAN, w.announces(thief, "198.18.1.100").build());
     s.at(10.5);
     let mac = s.mac(WAN);
-    s.raw(WAN, Packet::arp_reply(thief, "198.18.1.100", mac, "198.18.1.254").build());
+    s.raw(WAN, w.answers(thief, "198.18.1.100", mac, "198.18.1.254").build());
     // Our own announcement that comes back is none.
-    s.raw(WAN, Packet::arp_gratuitous(mac, "198.18.1.100").build());
+    s.raw(WAN, w.announces(mac, "198.18.1.100").build());
 }
 
-fn syn(n: u16) -> Packet {
+fn syn(w: World, n: u16) -> Packet {
     let client = format!("198.18.1.1:{}", 40_000 + n);
-    Packet::tcp(&client, WEB).flags("S").seq(isn(&client)).mss(1460)
+    w.tcp(&client, WEB).flags("S").seq(isn(&client)).mss(1460)
 }
 
 fn pending(s: &mut Script) {
+    let w = s.world;
     // The server has not answered yet: three wait, two are too many.
     s.at(0.1);
     for n in 0..5 {
-        s.wan(syn(n));
+        s.wan(syn(w, n));
     }
     s.at(0.2);
     let (lan, wan) = (s.mac(LAN), s.mac(WAN));
-    s.raw(LAN, Packet::arp_reply(SERVER_MAC, "198.18.2.11", lan, "198.18.2.254").build());
+    s.raw(LAN, w.answers(w.mac("198.18.2.11"), "198.18.2.11", lan, "198.18.2.254").build());
     // The way back: the client is on our link and is asked now, because a frame waits for it.
     let mut c = s.tcp("198.18.1.1:40000", WEB);
     c.seq += 1;
     c.syn_ack();
     s.after(0.05);
-    s.raw(WAN, Packet::arp_reply(CLIENT_MAC, "198.18.1.1", wan, "198.18.1.254").build());
+    s.raw(WAN, w.answers(w.mac("198.18.1.1"), "198.18.1.1", wan, "198.18.1.254").build());
     // A client on our link that nobody answers for: what waits is given up.
-    s.wan(Packet::tcp("198.18.1.9:40000", WEB).flags("S").seq(isn("198.18.1.9:40000")));
+    s.wan(w.tcp("198.18.1.9:40000", WEB).flags("S").seq(isn("198.18.1.9:40000")));
     let mut c = s.tcp("198.18.1.9:40000", WEB);
     c.seq += 1;
     c.syn_ack();
@@ -91,18 +93,26 @@ fn pending(s: &mut Script) {
     c.seq += 1;
     c.syn_ack();
     // Once it has said who it is, it is reached.
-    s.raw(WAN, Packet::arp_request([2, 0, 198, 18, 1, 9], "198.18.1.9", "198.18.1.100").build());
+    s.raw(WAN, w.asks(w.mac("198.18.1.9"), "198.18.1.9", "198.18.1.100").build());
     let mut c = s.tcp("198.18.1.9:40000", WEB);
     c.seq += 1;
     c.syn_ack();
 }
 
 fn silent(s: &mut Script) {
+    let w = s.world;
     let (lan, wan) = (s.mac(LAN), s.mac(WAN));
     let answers = |s: &mut Script| {
-        s.raw(LAN, Packet::arp_reply(SERVER_MAC, "198.18.2.11", lan, "198.18.2.254").build());
-        s.raw(WAN, Packet::arp_reply(ROUTER_MAC, "198.18.1.253", wan, "198.18.1.254").build());
-        s.raw(WAN, Packet::arp_reply(CLIENT_MAC, "198.18.1.1", wan, "198.18.1.254").build());
+        s.raw(LAN, w.answers(w.mac("198.18.2.11"), "198.18.2.11", lan, "198.18.2.254").build());
+        s.raw(WAN, w.answers(w.mac("198.18.1.253"), "198.18.1.253", wan, "198.18.1.254").build());
+        // Of one that was not asked for an advertisement is nothing to go by (RFC 4861, 7.2.5): it asks, itself.
+        let (client, host) = (w.mac("198.18.1.1"), "198.18.1.1");
+        let heard = if w == World::V4 {
+            w.answers(client, host, wan, "198.18.1.254")
+        } else {
+            w.asks(client, host, "198.18.1.100")
+        };
+        s.raw(WAN, heard.build());
     };
     s.at(0.1);
     answers(s);

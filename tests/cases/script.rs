@@ -3,17 +3,18 @@
 //! A script talks to a gateway with the configuration and the seed of its case, so that what a server says is addressed
 //! to the local port that its client's connection was given. What comes in is kept, and becomes `in.PORT.pcap`.
 
+use super::world::World;
 use gatun::replay::case::{Case, nanos};
+use gatun::replay::packet::View;
 use gatun::replay::player::{Input, Observer, Player};
 use gatun::replay::{Gateway, Options};
-use gatun_engine::addr::{Addr, Be16, Be32, Mac, PortId, Proto};
+use gatun_engine::addr::{Addr, Be16, Mac, PortId, Proto};
 use gatun_engine::conn::record::EventKind;
 use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::testkit::lab::{Sent, Step, mac_of};
 use gatun_engine::testkit::{Packet, pcap};
-use gatun_engine::wire::{FromBytes, ethernet, ipv4, vlan};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 pub(crate) const WAN: PortId = PortId(0);
 pub(crate) const LAN: PortId = PortId(1);
@@ -21,14 +22,10 @@ pub(crate) const LAN: PortId = PortId(1);
 /// A server's first sequence number.
 pub(crate) const SERVER_ISN: u32 = 500_000;
 
-/// A client's first sequence number: another one for each, by which its connection can be told.
+/// A client's first sequence number: another one for each, by which its connection can be told. The same in every world.
 pub(crate) fn isn(client: &str) -> u32 {
-    let client: SocketAddr = client.parse().unwrap();
-    let host = match client.ip() {
-        IpAddr::V4(ip) => ip.octets()[3],
-        IpAddr::V6(ip) => ip.octets()[15],
-    };
-    let (host, port) = (u32::from(host), u32::from(client.port()));
+    let client: std::net::SocketAddrV4 = client.parse().unwrap();
+    let (host, port) = (u32::from(client.ip().octets()[3]), u32::from(client.port()));
     host.wrapping_sub(1)
         .wrapping_mul(10_000_000)
         .wrapping_add(port.wrapping_sub(40_000).wrapping_mul(100_000))
@@ -54,6 +51,7 @@ impl Observer for Heard {
 
 /// See the module.
 pub(crate) struct Script {
+    pub(crate) world: World,
     player: Player<'static, Heard>,
     inputs: BTreeMap<u8, Vec<pcap::Captured>>,
     reloads: Vec<(u64, gatun::config::Model)>,
@@ -61,7 +59,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    pub(crate) fn new(case: &Case) -> Script {
+    pub(crate) fn new(case: &Case, world: World) -> Script {
         let options: Options = case.options();
         let gateway = case.gateway(&options).unwrap();
         let heard = Box::leak(Box::new(Heard::default()));
@@ -69,7 +67,7 @@ impl Script {
         if case.settings.announce {
             player.announce();
         }
-        Script { player, inputs: BTreeMap::new(), reloads: case.reloads().to_vec(), now: 0 }
+        Script { world, player, inputs: BTreeMap::new(), reloads: case.reloads().to_vec(), now: 0 }
     }
 
     /// The captures, by the name of the port.
@@ -106,8 +104,8 @@ impl Script {
     /// A packet of a host on this link comes in, a millisecond after the last one: from the host's MAC, to the gateway's.
     pub(crate) fn packet(&mut self, port: PortId, packet: Packet) -> Vec<Sent> {
         let frame = packet.build();
-        let src = source(&frame).unwrap_or_default();
-        let frame = packet.macs(mac_of(src), self.mac(port)).build();
+        let src = View::of(&frame).map_or(mac_of(Addr::V4(Default::default())), |v| mac_of(v.ip.src));
+        let frame = packet.macs(src, self.mac(port)).build();
         self.raw(port, frame)
     }
 
@@ -125,21 +123,15 @@ impl Script {
 
     /// The tuple of the server's packets of the last connection that a client opened.
     pub(crate) fn lease(&mut self, client: &str, vip: &str, proto: Proto) -> Tuple {
-        let client = key(client, vip, proto);
+        let client = key(&self.world.text(client), &self.world.text(vip), proto);
         let of = |s: &mut Self| s.player.observer().opened.iter().rev().find(|(c, _)| *c == client).map(|(_, r)| *r);
         of(self).unwrap_or_else(|| panic!("{client} has no connection"))
     }
 
     /// A TCP connection of a client, not yet opened.
     pub(crate) fn tcp<'s>(&'s mut self, client: &str, vip: &str) -> Tcp<'s> {
-        Tcp {
-            script: self,
-            client: client.to_owned(),
-            vip: vip.to_owned(),
-            seq: isn(client),
-            server_seq: SERVER_ISN,
-            vlans: (None, None),
-        }
+        let (client, vip, seq) = (self.world.text(client), self.world.text(vip), isn(client));
+        Tcp { script: self, client, vip, seq, server_seq: SERVER_ISN, vlans: (None, None) }
     }
 
     /// The server's and the local end of a client's connection, as text.
@@ -249,11 +241,4 @@ impl Tcp<'_> {
 fn key(src: &str, dst: &str, proto: Proto) -> Tuple {
     let (src, dst): (SocketAddr, SocketAddr) = (src.parse().unwrap(), dst.parse().unwrap());
     Tuple::new(src.ip(), dst.ip(), Be16::new(src.port()), Be16::new(dst.port()), proto)
-}
-
-/// The IPv4 source address of a frame.
-fn source(frame: &[u8]) -> Option<Be32> {
-    let (eth, rest) = ethernet::Header::ref_from_prefix(frame).ok()?;
-    let rest = if eth.ether_type == ethernet::VLAN { rest.get(vlan::LEN..)? } else { rest };
-    ipv4::Header::ref_from_prefix(rest).ok().map(|(ip, _)| ip.src)
 }

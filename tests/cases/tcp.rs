@@ -2,21 +2,21 @@
 
 use super::Write;
 use super::script::{SERVER_ISN, Script, Tcp, isn};
-use gatun_engine::testkit::Packet;
+use super::world::{BOTH, World};
 
-pub(crate) const CASES: &[(&str, Write)] = &[
-    ("tcp-handshake-and-data-both-ways", handshake_and_data),
-    ("tcp-client-closes-first", client_closes_first),
-    ("tcp-server-closes-first", server_closes_first),
-    ("tcp-reset-by-either-side-is-forgotten-after-ten-seconds", reset),
-    ("tcp-every-state-times-out-to-the-second", every_state),
-    ("tcp-only-a-plain-syn-opens", only_a_plain_syn),
-    ("tcp-syn-sent-twice-is-one-connection", syn_twice),
-    ("tcp-syn-on-a-closing-connection-opens-anew", opens_anew),
-    ("tcp-mss-is-clamped-both-ways", clamp),
-    ("tcp-options-and-flags-pass-untouched", options),
-    ("tcp-corrupt-payload-stays-corrupt", corrupt),
-    ("tcp-through-model-servers", model_servers),
+pub(crate) const CASES: &[(&str, Write, &[World])] = &[
+    ("tcp-handshake-and-data-both-ways", handshake_and_data, BOTH),
+    ("tcp-client-closes-first", client_closes_first, BOTH),
+    ("tcp-server-closes-first", server_closes_first, BOTH),
+    ("tcp-reset-by-either-side-is-forgotten-after-ten-seconds", reset, BOTH),
+    ("tcp-every-state-times-out-to-the-second", every_state, BOTH),
+    ("tcp-only-a-plain-syn-opens", only_a_plain_syn, BOTH),
+    ("tcp-syn-sent-twice-is-one-connection", syn_twice, BOTH),
+    ("tcp-syn-on-a-closing-connection-opens-anew", opens_anew, BOTH),
+    ("tcp-mss-is-clamped-both-ways", clamp, BOTH),
+    ("tcp-options-and-flags-pass-untouched", options, BOTH),
+    ("tcp-corrupt-payload-stays-corrupt", corrupt, BOTH),
+    ("tcp-through-model-servers", model_servers, BOTH),
 ];
 
 const CLIENT: &str = "198.18.1.1:40000";
@@ -143,7 +143,8 @@ fn every_state(s: &mut Script) {
 }
 
 fn only_a_plain_syn(s: &mut Script) {
-    let plain = |client: &str, flags: &str| Packet::tcp(client, WEB).flags(flags).seq(isn(client));
+    let w = s.world;
+    let plain = |client: &str, flags: &str| w.tcp(client, WEB).flags(flags).seq(isn(client));
     for (n, flags) in ["", "A", "SA", "SF", "SR", "F", "FA", "R", "RA", "PA", "SFA", "FPU"].iter().enumerate() {
         s.wan(plain(&format!("198.18.1.1:{}", 40_000 + n), flags));
     }
@@ -196,21 +197,22 @@ fn opens_anew(s: &mut Script) {
 }
 
 fn clamp(s: &mut Script) {
+    let w = s.world;
     let mut c = s.tcp(CLIENT, WEB);
     c.syn();
     c.syn_ack();
     for (n, packet) in [
-        Packet::tcp("198.18.1.1:40001", WEB).mss(1401),
-        Packet::tcp("198.18.1.1:40002", WEB).mss(1400),
-        Packet::tcp("198.18.1.1:40003", WEB).mss(536),
+        w.tcp("198.18.1.1:40001", WEB).mss(1401),
+        w.tcp("198.18.1.1:40002", WEB).mss(1400),
+        w.tcp("198.18.1.1:40003", WEB).mss(536),
         // Not on a word of its own.
-        Packet::tcp("198.18.1.1:40004", WEB).nop().mss(9000),
-        Packet::tcp("198.18.1.1:40005", WEB).wscale(7).mss(9000).sack_permitted(),
-        Packet::tcp("198.18.1.1:40006", WEB),
+        w.tcp("198.18.1.1:40004", WEB).nop().mss(9000),
+        w.tcp("198.18.1.1:40005", WEB).wscale(7).mss(9000).sack_permitted(),
+        w.tcp("198.18.1.1:40006", WEB),
         // A truncated option, and a list that ends before it.
-        Packet::tcp("198.18.1.1:40007", WEB).tcp_options(&[2, 4, 0x23]),
-        Packet::tcp("198.18.1.1:40008", WEB).tcp_options(&[0, 2, 4, 0x23, 0x28]),
-        Packet::tcp("198.18.1.1:40009", WEB).tcp_options(&[2, 0, 0x23, 0x28]),
+        w.tcp("198.18.1.1:40007", WEB).tcp_options(&[2, 4, 0x23]),
+        w.tcp("198.18.1.1:40008", WEB).tcp_options(&[0, 2, 4, 0x23, 0x28]),
+        w.tcp("198.18.1.1:40009", WEB).tcp_options(&[2, 0, 0x23, 0x28]),
     ]
     .into_iter()
     .enumerate()

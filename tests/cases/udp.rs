@@ -2,31 +2,33 @@
 
 use super::Write;
 use super::script::{LAN, Script, WAN, isn};
+use super::world::{ALONE, BOTH, V6, World};
+use gatun::replay::packet::View;
 use gatun_engine::addr::Proto;
 use gatun_engine::testkit::Packet;
-use gatun_engine::testkit::lab::mac_of;
 
-pub(crate) const CASES: &[(&str, Write)] = &[
-    ("udp-there-and-back-until-it-times-out", udp),
-    ("udp-without-checksum-stays-without", no_checksum),
-    ("udp-checksum-that-becomes-zero-is-sent-as-ffff", becomes_zero),
-    ("udp-corrupt-payload-stays-corrupt", corrupt),
-    ("ip-options-pass-but-source-routes-are-dropped", options),
-    ("ip-ttl-1-is-answered-and-2-passes-as-1", ttl),
-    ("ip-too-big-with-df-is-answered-with-the-mtu", too_big_df),
-    ("ip-too-big-without-df-leaves-in-fragments", too_big),
-    ("ip-padding-of-short-frames-is-cut", padding),
-    ("vlan-comes-in-with-one-tag-and-leaves-with-another", vlan),
-    ("one-arm-in-and-out-by-the-same-port", one_arm),
-    ("routes-longest-prefix-default-and-none", routes),
+pub(crate) const CASES: &[(&str, Write, &[World])] = &[
+    ("udp-there-and-back-until-it-times-out", udp, BOTH),
+    ("udp-without-checksum-stays-without", no_checksum, ALONE),
+    ("udp-checksum-that-becomes-zero-is-sent-as-ffff", becomes_zero, BOTH),
+    ("udp-corrupt-payload-stays-corrupt", corrupt, BOTH),
+    ("ip-options-pass-but-source-routes-are-dropped", options, ALONE),
+    ("ip-ttl-1-is-answered-and-2-passes-as-1", ttl, BOTH),
+    ("ip-too-big-with-df-is-answered-with-the-mtu", too_big_df, BOTH),
+    ("ip-too-big-without-df-leaves-in-fragments", too_big, ALONE),
+    ("ip-padding-of-short-frames-is-cut", padding, BOTH),
+    ("vlan-comes-in-with-one-tag-and-leaves-with-another", vlan, BOTH),
+    ("one-arm-in-and-out-by-the-same-port", one_arm, V6),
+    ("routes-longest-prefix-default-and-none", routes, BOTH),
 ];
 
 const CLIENT: &str = "198.18.1.1:40000";
+const CLIENT_HOST: &str = "198.18.1.1";
 const DNS: &str = "198.18.1.100:53";
 const WEB: &str = "198.18.1.100:80";
 
-fn ask(data: &[u8]) -> Packet {
-    Packet::udp(CLIENT, DNS).payload(data)
+fn ask(w: World, data: &[u8]) -> Packet {
+    w.udp(CLIENT, DNS).payload(data)
 }
 
 /// An answer of the server to the client of [`ask`].
@@ -36,36 +38,39 @@ fn answer(s: &mut Script, data: &[u8]) -> Packet {
 }
 
 fn udp(s: &mut Script) {
-    s.wan(ask(b"question"));
+    s.wan(ask(s.world, b"question"));
     let a = answer(s, b"answer");
     s.lan(a.clone());
     // Each packet of either side keeps it for 300 s.
     s.at(299.0);
     s.lan(a.clone());
     s.at(598.0);
-    s.wan(ask(b"another question"));
+    s.wan(ask(s.world, b"another question"));
     s.at(898.0 - 0.015_625);
     s.lan(a.clone());
     s.at(898.0 - 0.015_625 + 300.0);
     s.lan(a);
     // The next question is another connection.
-    s.wan(ask(b""));
+    s.wan(ask(s.world, b""));
     let a = answer(s, &[]);
     s.lan(a);
 }
 
 fn no_checksum(s: &mut Script) {
-    s.wan(ask(b"question").udp_checksum_zero());
+    s.wan(ask(s.world, b"question").udp_checksum_zero());
     let a = answer(s, b"answer").udp_checksum_zero();
     s.lan(a);
-    s.wan(ask(b"").udp_checksum_zero());
+    s.wan(ask(s.world, b"").udp_checksum_zero());
 }
 
 /// All last words of a payload: for one of them the checksum of what leaves comes out as 0, either way.
 fn becomes_zero(s: &mut Script) {
-    s.wan(ask(&[0, 0]));
-    let checksum = |frame: &[u8]| u16::from_be_bytes([frame[40], frame[41]]);
-    let there = |s: &mut Script, word: u16| checksum(&s.wan(ask(&word.to_be_bytes()))[0].frame);
+    s.wan(ask(s.world, &[0, 0]));
+    let checksum = |frame: &[u8]| {
+        let l4 = View::of(frame).unwrap().l4;
+        u16::from_be_bytes([l4[6], l4[7]])
+    };
+    let there = |s: &mut Script, word: u16| checksum(&s.wan(ask(s.world, &word.to_be_bytes()))[0].frame);
     // What is missing to 0xffff with a last word of 0 is the word that makes it 0.
     let word = there(s, 0);
     assert_eq!(there(s, word), 0xffff);
@@ -78,18 +83,18 @@ fn becomes_zero(s: &mut Script) {
 }
 
 fn corrupt(s: &mut Script) {
-    s.wan(ask(b"what came corrupt goes on corrupt").bad_l4_checksum());
+    s.wan(ask(s.world, b"what came corrupt goes on corrupt").bad_l4_checksum());
     let a = answer(s, b"and so on the way back").bad_l4_checksum();
     s.lan(a);
 }
 
 fn options(s: &mut Script) {
     let record_route = [7, 7, 4, 0, 0, 0, 0];
-    s.wan(ask(b"record route").options(&record_route));
-    s.wan(ask(b"router alert").options(&[148, 4, 0, 0]));
-    s.wan(ask(b"forty bytes").options(&[1; 40]));
-    s.wan(ask(b"loose source route").options(&[131, 7, 4, 198, 18, 1, 9]));
-    s.wan(ask(b"strict source route").options(&[1, 137, 7, 4, 198, 18, 1, 9]));
+    s.wan(ask(s.world, b"record route").options(&record_route));
+    s.wan(ask(s.world, b"router alert").options(&[148, 4, 0, 0]));
+    s.wan(ask(s.world, b"forty bytes").options(&[1; 40]));
+    s.wan(ask(s.world, b"loose source route").options(&[131, 7, 4, 198, 18, 1, 9]));
+    s.wan(ask(s.world, b"strict source route").options(&[1, 137, 7, 4, 198, 18, 1, 9]));
     let a = answer(s, b"and back").options(&record_route);
     s.lan(a);
     let mut c = s.tcp(CLIENT, WEB);
@@ -99,12 +104,13 @@ fn options(s: &mut Script) {
 
 fn ttl(s: &mut Script) {
     // None of these makes an entry.
-    s.wan(ask(b"one").ttl(1).id(9).tos(0x20));
-    s.wan(Packet::tcp(CLIENT, WEB).flags("S").seq(isn(CLIENT)).ttl(1));
-    s.wan(ask(b"none").ttl(0));
-    s.wan(ask(b"two").ttl(2));
-    s.wan(ask(b"most").ttl(255));
-    s.wan(ask(b"one, of a connection").ttl(1));
+    s.wan(ask(s.world, b"one").ttl(1).id(9).tos(0x20));
+    let syn = s.world.tcp(CLIENT, WEB).flags("S").seq(isn(CLIENT)).ttl(1);
+    s.wan(syn);
+    s.wan(ask(s.world, b"none").ttl(0));
+    s.wan(ask(s.world, b"two").ttl(2));
+    s.wan(ask(s.world, b"most").ttl(255));
+    s.wan(ask(s.world, b"one, of a connection").ttl(1));
     let a = answer(s, b"two, back").ttl(2);
     s.lan(a);
     let a = answer(s, b"one, back").ttl(1);
@@ -113,34 +119,36 @@ fn ttl(s: &mut Script) {
 
 fn too_big_df(s: &mut Script) {
     // 1400 fit to the server, 1300 to the client.
-    s.wan(ask(&[7; 1372]).df());
-    s.wan(ask(&[7; 1373]).df());
-    let a = answer(s, &[8; 1272]).df();
+    let w = s.world;
+    let (server, client) = (1400 - w.header("198.18.2.11"), 1300 - w.header(CLIENT_HOST));
+    s.wan(ask(w, &vec![7; server - 8]).df());
+    s.wan(ask(w, &vec![7; server - 7]).df());
+    let a = answer(s, &vec![8; client - 8]).df();
     s.lan(a);
-    let a = answer(s, &[8; 1273]).df();
+    let a = answer(s, &vec![8; client - 7]).df();
     s.lan(a);
     let mut c = s.tcp(CLIENT, WEB);
     c.open();
-    let big = c.client("PA").payload(&[9; 1361]);
+    let big = c.client("PA").payload(&vec![9; server - 19]);
     c.wan(big);
-    let big = c.server("PA").payload(&[9; 1361]);
+    let big = c.server("PA").payload(&vec![9; server - 19]);
     c.lan(big);
 }
 
 fn too_big(s: &mut Script) {
     let data: Vec<u8> = (0..3_000u32).map(|i| (i % 251) as u8).collect();
-    s.wan(ask(&data[..1373]).id(1));
-    s.wan(ask(&data[..2_900]).id(2));
+    s.wan(ask(s.world, &data[..1373]).id(1));
+    s.wan(ask(s.world, &data[..2_900]).id(2));
     let a = answer(s, &data).id(3).tos(0xb8);
     s.lan(a);
     // Only options that say so are copied into every fragment: router alert is, record route is not.
-    s.wan(ask(&data[..1400]).id(4).options(&[148, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0]));
+    s.wan(ask(s.world, &data[..1400]).id(4).options(&[148, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0]));
     let a = answer(s, &data[..1373]).id(5).udp_checksum_zero();
     s.lan(a);
 }
 
 fn padding(s: &mut Script) {
-    s.wan(ask(b"").pad(18));
+    s.wan(ask(s.world, b"").pad(18));
     let a = answer(s, b"1").pad(17);
     s.lan(a);
     let mut c = s.tcp(CLIENT, WEB);
@@ -166,7 +174,8 @@ fn vlan(s: &mut Script) {
         c.script.packet(trunk, packet);
     }
     // To an own address of the other VLAN, and a ping there and back by the same tag.
-    s.packet(trunk, Packet::icmp_echo("198.18.1.1", "198.18.1.100", 1, 1).vlan(100));
+    let ping = s.world.echo("198.18.1.1", "198.18.1.100", 1, 1).vlan(100);
+    s.packet(trunk, ping);
 }
 
 fn one_arm(s: &mut Script) {
@@ -184,31 +193,20 @@ fn one_arm(s: &mut Script) {
 }
 
 fn routes(s: &mut Script) {
+    let w = s.world;
     // The client is beyond the default gateway, and a router of the net 203.0.113.0/24 is nearer.
     for (client, router) in
         [("192.0.2.7:4000", "198.18.1.253"), ("203.0.113.7:4000", "198.18.1.252"), ("198.18.1.7:4000", "198.18.1.7")]
     {
-        let router: std::net::Ipv4Addr = router.parse().unwrap();
-        let syn = Packet::tcp(client, WEB).flags("S").seq(isn(client)).macs(mac_of(router), s.mac(WAN));
+        let syn = w.tcp(client, WEB).flags("S").seq(isn(client)).macs(w.mac(router), s.mac(WAN));
         s.raw(WAN, syn.build());
         let (server, local) = s.ends(client, WEB, Proto::Tcp);
         let back = Packet::tcp(&server, &local).flags("SA").seq(7).ack(isn(client) + 1);
-        let router: std::net::Ipv4Addr = "198.18.2.1".parse().unwrap();
-        let frame = back.macs(mac_of(router), s.mac(LAN)).build();
+        let frame = back.macs(w.mac("198.18.2.1"), s.mac(LAN)).build();
         s.raw(LAN, frame);
     }
     // The default route is gone.
     s.at(10.0);
-    let syn = Packet::tcp("192.0.2.8:4000", WEB).flags("S").macs(mac_of([198, 18, 1, 253].into_be()), s.mac(WAN));
+    let syn = w.tcp("192.0.2.8:4000", WEB).flags("S").macs(w.mac("198.18.1.253"), s.mac(WAN));
     s.raw(WAN, syn.build());
-}
-
-trait IntoBe {
-    fn into_be(self) -> gatun_engine::addr::Be32;
-}
-
-impl IntoBe for [u8; 4] {
-    fn into_be(self) -> gatun_engine::addr::Be32 {
-        std::net::Ipv4Addr::from(self).into()
-    }
 }

@@ -1,5 +1,6 @@
 //! Configurations of the gateway: `conf/demo.toml`, and changes to it.
 
+use crate::lab::{V4, Way, at};
 use std::path::Path;
 
 /// The text of a configuration file.
@@ -19,22 +20,64 @@ impl Config {
         Config(format!("{ports}{services}"))
     }
 
-    /// One service at the VIP's port through one local address to one server's port.
+    /// One service at the IPv4 VIP's port through one local address to one server's port.
     pub(crate) fn one_to_one(protocol: &str, vport: u16, real: &str) -> Config {
+        Config::one(protocol, &at(V4.vip, vport), V4.lips[0], real)
+    }
+
+    /// One service on a way through the gateway, at the same port of VIP and first server, through one local address.
+    pub(crate) fn on(way: &Way, protocol: &str, port: u16) -> Config {
+        Config::one(protocol, &at(way.vip, port), way.lips[0], &at(way.rs1, port))
+    }
+
+    /// Both services of the demo on a way through the gateway, with both servers and both local addresses of it.
+    pub(crate) fn demo_on(way: &Way) -> Config {
+        let Way { vip, lips: [first, second], rs1, rs2, .. } = way;
+        let service = |name: &str, protocol: &str, port: u16| {
+            let (vip, rs1, rs2) = (at(vip, port), at(rs1, port), at(rs2, port));
+            format!(
+                r#"
+[[service]]
+name = "{name}"
+protocol = "{protocol}"
+address = "{vip}"
+scheduler = "rr"
+real = [{{ address = "{rs1}" }}, {{ address = "{rs2}" }}]
+"#
+            )
+        };
+        let pool = format!("[[laddr_pool]]\nname = \"lan\"\naddresses = [\"{first}\", \"{second}\"]\n");
+        Config::with_services(&format!("{pool}{}{}", service("web", "tcp", 80), service("echo", "udp", 5353)))
+    }
+
+    fn one(protocol: &str, vip: &str, lip: &str, real: &str) -> Config {
         Config::with_services(&format!(
             r#"
 [[laddr_pool]]
 name = "lan"
-addresses = ["198.18.2.100"]
+addresses = ["{lip}"]
 
 [[service]]
 name = "web"
 protocol = "{protocol}"
-address = "198.18.1.100:{vport}"
+address = "{vip}"
 scheduler = "rr"
 real = [{{ address = "{real}" }}]
 "#
         ))
+    }
+
+    /// The same on one port, with clients and servers each in a VLAN of it.
+    pub(crate) fn on_a_trunk(self, iface: &str, clients: u16, servers: u16) -> Config {
+        let Config(text) = self;
+        let (before, ports) = text.split_once("[[port]]").expect("ports");
+        let (_, after) = ports.split_once("[[interface]]").expect("interfaces after the ports");
+        let options = "framesz=2048,blocksz=65536,framecnt=4096";
+        let port = format!("[[port]]\nname = \"trunk\"\ndevice = \"net_af_packet0,iface={iface},{options}\"\n");
+        let interfaces = format!("[[interface]]{after}")
+            .replace("port = \"wan\"", &format!("port = \"trunk\"\nvlan = {clients}"))
+            .replace("port = \"lan\"", &format!("port = \"trunk\"\nvlan = {servers}"));
+        Config(format!("{before}{port}\n{interfaces}"))
     }
 
     /// Every occurrence of a piece of text replaced; there has to be one.

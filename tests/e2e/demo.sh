@@ -59,7 +59,7 @@ start_servers() {
     local name address
     for name in rs1 rs2; do
         address=198.18.2.1${name#rs}
-        sed "s|DIR|$dir|; s|NAME|$name|; s|ADDRESS|$address|" "$here/nginx.conf" >"$dir/$name.conf"
+        sed "s|DIR|$dir|; s|NAME|$name|; s|LISTEN|$listen|" "$here/nginx.conf" >"$dir/$name.conf"
         start "$name" "$dir/$name.log" nginx -e "$dir/$name.error.log" -c "$dir/$name.conf"
         start "$name" "$dir/$name.echo.log" "$here/echo.py" serve "$name" "$address" 5353
     done

@@ -22,6 +22,57 @@ pub(crate) const GATEWAY: &str = "198.18.1.254";
 pub(crate) const RS1: &str = "198.18.2.11";
 pub(crate) const RS2: &str = "198.18.2.12";
 
+/// The addresses of a way through the gateway: which family clients and servers have. What holds for one holds for all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) name: &'static str,
+    pub(crate) client: &'static str,
+    pub(crate) vip: &'static str,
+    /// The gateway's own addresses, on the clients' and on the servers' side.
+    pub(crate) gateway: [&'static str; 2],
+    pub(crate) lips: [&'static str; 2],
+    pub(crate) rs1: &'static str,
+    pub(crate) rs2: &'static str,
+}
+
+/// IPv4 clients of IPv4 servers.
+pub(crate) const V4: Way = Way {
+    name: "4 to 4",
+    client: "198.18.1.1",
+    vip: VIP,
+    gateway: [GATEWAY, "198.18.2.254"],
+    lips: [LIP, "198.18.2.101"],
+    rs1: RS1,
+    rs2: RS2,
+};
+/// IPv6 clients of IPv6 servers.
+pub(crate) const V6: Way = Way {
+    name: "6 to 6",
+    client: "2001:db8:1::1",
+    vip: "2001:db8:1::100",
+    gateway: ["2001:db8:1::fe", "2001:db8:2::fe"],
+    lips: ["2001:db8:2::100", "2001:db8:2::101"],
+    rs1: "2001:db8:2::11",
+    rs2: "2001:db8:2::12",
+};
+/// IPv6 clients of IPv4 servers.
+pub(crate) const NAT64: Way = Way {
+    name: "6 to 4",
+    client: V6.client,
+    vip: V6.vip,
+    gateway: [V6.gateway[0], V4.gateway[1]],
+    lips: V4.lips,
+    rs1: RS1,
+    rs2: RS2,
+};
+/// All there are.
+pub(crate) const WAYS: [Way; 3] = [V4, V6, NAT64];
+
+/// Address and port as one writes them.
+pub(crate) fn at(address: &str, port: u16) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}
+
 /// Client, gateway and two servers, each in a namespace of its own. One at a time: they want the whole machine.
 pub(crate) struct Lab {
     prefix: String,
@@ -64,8 +115,8 @@ impl Lab {
     /// The network with a ready gateway and nginx on both servers.
     pub(crate) fn with(config: &Config) -> (Lab, Gateway) {
         let lab = Lab::new();
-        lab.nginx("rs1", RS1);
-        lab.nginx("rs2", RS2);
+        lab.nginx("rs1", &[V4.rs1, V6.rs1]);
+        lab.nginx("rs2", &[V4.rs2, V6.rs2]);
         let gateway = lab.gateway(config);
         (lab, gateway)
     }
@@ -78,10 +129,11 @@ impl Lab {
     }
 
     /// nginx as in the demo: `/` tells who answers and whom it saw, `/big` is a gigabyte of zeros.
-    pub(crate) fn nginx(&self, role: &str, address: &str) {
+    pub(crate) fn nginx(&self, role: &str, addresses: &[&str]) {
         let config = self.path(&format!("{role}.conf"));
         let text = std::fs::read_to_string(script("nginx.conf")).unwrap();
-        let text = text.replace("DIR", self.dir.to_str().unwrap()).replace("NAME", role).replace("ADDRESS", address);
+        let listen: String = addresses.iter().map(|a| format!("listen {} backlog=16384; ", at(a, 80))).collect();
+        let text = text.replace("DIR", self.dir.to_str().unwrap()).replace("NAME", role).replace("LISTEN", &listen);
         std::fs::write(&config, text).unwrap();
         std::fs::create_dir_all(self.path("www")).unwrap();
         File::create(self.path("www/big")).unwrap().set_len(1 << 30).unwrap();

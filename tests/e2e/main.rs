@@ -14,6 +14,7 @@ mod peers;
 
 mod demo;
 mod floods;
+mod ipv6;
 mod packets;
 mod port_reuse;
 mod process;

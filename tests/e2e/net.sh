@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The network of the demo and of the end-to-end tests: five network namespaces, joined by veth pairs.
 #
-#   client 198.18.1.1 --- gt-wan [gw] gt-lan --- [sw: a bridge] --- rs1 198.18.2.11, rs2 198.18.2.12
+#   client 198.18.1.1     --- gt-wan [gw] gt-lan --- [sw: a bridge] --- rs1 198.18.2.11, rs2 198.18.2.12
+#          2001:db8:1::1                                                    2001:db8:2::11   2001:db8:2::12
 #
 # Every namespace's name starts with a prefix, so that many such networks live side by side; interfaces and addresses are
 # the same in each. Nothing outside of these namespaces is touched, and no veth end is ever seen outside of them.
@@ -20,9 +21,12 @@ in_ns() {
     ip netns exec "$1-$2" "${@:3}"
 }
 
-# net_host PREFIX ROLE ADDRESS/LENGTH: an end host, whose interface eth0 is there already.
+# net_host PREFIX ROLE ADDRESS/LENGTH...: an end host, whose interface eth0 is there already.
 net_host() {
-    ip -n "$1-$2" addr add "$3" dev eth0
+    local address
+    # Its addresses are its own: it looks for no router, and does not wait to see whether somebody else has them.
+    in_ns "$1" "$2" sysctl -qw net.ipv6.conf.eth0.accept_ra=0 net.ipv6.conf.eth0.accept_dad=0
+    for address in "${@:3}"; do ip -n "$1-$2" addr add "$address" dev eth0; done
     ip -n "$1-$2" link set eth0 up
     # A veth pair leaves checksums to hardware that it does not have, and gatun updates checksums, it does not make them.
     in_ns "$1" "$2" ethtool -K eth0 tx off >/dev/null
@@ -35,7 +39,9 @@ net_up() {
     local prefix=$1 role port
     for role in "${NET_ROLES[@]}"; do
         ip netns add "$prefix-$role"
-        in_ns "$prefix" "$role" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+        case $role in
+            gw | sw) in_ns "$prefix" "$role" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 ;;
+        esac
         ip -n "$prefix-$role" link set lo up
     done
 
@@ -53,9 +59,9 @@ net_up() {
     for port in gw rs1 rs2; do ip -n "$prefix-sw" link set "$port" master br0 up; done
     ip -n "$prefix-sw" link set br0 up
 
-    net_host "$prefix" client 198.18.1.1/24
-    net_host "$prefix" rs1 198.18.2.11/24
-    net_host "$prefix" rs2 198.18.2.12/24
+    net_host "$prefix" client 198.18.1.1/24 2001:db8:1::1/64
+    net_host "$prefix" rs1 198.18.2.11/24 2001:db8:2::11/64
+    net_host "$prefix" rs2 198.18.2.12/24 2001:db8:2::12/64
 }
 
 # The namespaces of a prefix that exist.

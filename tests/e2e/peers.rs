@@ -1,6 +1,6 @@
 //! Servers and clients that are threads of the test, where nginx and curl can not see enough.
 
-use crate::lab::Lab;
+use crate::lab::{Lab, V4, V6, at};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{self, Receiver};
@@ -69,7 +69,8 @@ pub(crate) fn udp_echo(lab: &Lab, role: &str, address: &str) {
 pub(crate) fn udp_client(lab: &Lab, target: &str) -> UdpSocket {
     let target = target.to_owned();
     lab.within("client", move || {
-        let socket = UdpSocket::bind("198.18.1.1:0").expect("bind");
+        let client = if target.starts_with('[') { V6.client } else { V4.client };
+        let socket = UdpSocket::bind(at(client, 0)).expect("bind");
         socket.connect(target).expect("connect");
         socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         socket

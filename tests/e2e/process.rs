@@ -9,13 +9,14 @@ use std::thread;
 use std::time::Duration;
 
 #[test]
-fn the_gateway_is_ready_within_two_seconds_and_knows_its_next_hops() {
+fn the_gateway_is_ready_within_three_seconds_and_knows_its_next_hops() {
     let (lab, gateway) = Lab::with(&Config::demo());
     println!("ready after {:.0?}", gateway.ready_after);
-    assert!(gateway.ready_after < Duration::from_secs(2), "ready after {:?}", gateway.ready_after);
+    // For one of them others may object to its IPv6 addresses (RFC 4862, 5.4).
+    assert!(gateway.ready_after < Duration::from_secs(3), "ready after {:?}", gateway.ready_after);
     let status = gateway.status();
     assert!(status.is_ready());
-    for server in ["198.18.2.11", "198.18.2.12"] {
+    for server in ["198.18.2.11", "198.18.2.12", "2001:db8:2::11"] {
         assert_eq!(status.neighbor_state(server).as_deref(), Some("reachable"), "{server}");
     }
     // The very first request is not the one that waits for ARP.
@@ -27,7 +28,7 @@ fn the_gateway_is_ready_within_two_seconds_and_knows_its_next_hops() {
 #[test]
 fn a_server_that_is_away_does_not_keep_the_gateway_from_being_ready() {
     let lab = Lab::new();
-    lab.nginx("rs1", "198.18.2.11");
+    lab.nginx("rs1", &["198.18.2.11"]);
     let gateway = lab.gateway(&Config::demo().edit("198.18.2.12", "198.18.2.99"));
     println!("ready after {:.0?} with a server that does not answer ARP", gateway.ready_after);
     assert_eq!(gateway.status().neighbor_state("198.18.2.11").as_deref(), Some("reachable"));

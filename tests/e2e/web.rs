@@ -1,17 +1,29 @@
 //! Ordinary traffic: many requests, much data, many connections.
 
 use crate::config::Config;
-use crate::lab::{LIP, Lab, RS1, VIP, closing, within};
+use crate::lab::{Lab, V4, V6, VIP, WAYS, Way, at, closing, within};
 use crate::load::Load;
 use crate::peers::{ask, ping_pong, tcp_client, tcp_echo, udp_client, udp_echo};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::time::Duration;
 
+/// Whether a line says of one of these local addresses that a server saw it.
+fn is_local(way: &Way, line: &str) -> bool {
+    way.lips.iter().any(|lip| line.contains(&format!(" saw {lip}:")))
+}
+
 #[test]
 fn curl_gets_both_servers_in_turn() {
-    let (lab, gateway) = Lab::with(&Config::demo());
-    let answers = lab.run("client", &format!("curl -sSf -H Connection:close http://{VIP}/?[1-100]"));
+    for way in &WAYS {
+        curl_gets_both_servers_in_turn_on(way);
+    }
+}
+
+fn curl_gets_both_servers_in_turn_on(way: &Way) {
+    let (lab, gateway) = Lab::with(&Config::demo_on(way));
+    let url = at(way.vip, 80);
+    let answers = lab.run("client", &format!("curl -sSf -m 20 -H Connection:close http://{url}/?[1-100]"));
     let mut names = answers.lines().map(|line| &line[..3]);
     let first = names.next().expect("an answer");
     let mut last = first;
@@ -20,13 +32,46 @@ fn curl_gets_both_servers_in_turn() {
         last = name;
     }
     assert_eq!(answers.lines().count(), 100);
-    let local = |line: &str| line.contains(" saw 198.18.2.100:") || line.contains(" saw 198.18.2.101:");
-    assert!(answers.lines().all(local), "servers see local addresses only:\n{answers}");
-    for (role, address) in [("rs1", "198.18.2.11:80"), ("rs2", "198.18.2.12:80")] {
-        assert_eq!(lab.access_log(role).lines().filter(|line| local(&format!(" saw {line}"))).count(), 50, "{role}");
-        assert_eq!(gateway.status().real("web", address, "conns"), Some(50), "{role}");
+    assert!(answers.lines().all(|line| is_local(way, line)), "servers see local addresses only:\n{answers}");
+    for (role, address) in [("rs1", at(way.rs1, 80)), ("rs2", at(way.rs2, 80))] {
+        let log = lab.access_log(role);
+        assert_eq!(log.lines().filter(|line| is_local(way, &format!(" saw {line}"))).count(), 50, "{role}");
+        assert_eq!(gateway.status().real("web", &address, "conns"), Some(50), "{role}");
     }
     gateway.finish();
+}
+
+#[test]
+fn servers_of_both_families_take_turns_behind_one_ipv6_vip() {
+    let lab = Lab::new();
+    lab.nginx("rs1", &[V6.rs1]);
+    // It has no IPv6 at all.
+    lab.nginx("rs2", &[V4.rs2]);
+    lab.run("rs2", "ip -6 addr flush dev eth0");
+    let gateway = lab.gateway(&Config::demo());
+    let url = at(V6.vip, 80);
+    let answers = lab.run("client", &format!("curl -sSf -m 20 -H Connection:close http://{url}/?[1-100]"));
+    let of = |way: &Way, name: &str| answers.lines().filter(|l| l.starts_with(name) && is_local(way, l)).count();
+    assert_eq!((of(&V6, "rs1"), of(&V4, "rs2")), (50, 50), "{answers}");
+    gateway.finish();
+}
+
+#[test]
+fn a_large_download_arrives_as_it_is_and_no_kernel_finds_a_wrong_checksum() {
+    let data: Vec<u8> = (0..32 << 20).map(|n: u32| (n.wrapping_mul(0x9E37_79B1) >> 24) as u8).collect();
+    for way in &WAYS {
+        let lab = Lab::new();
+        lab.nginx("rs1", &[way.rs1]);
+        std::fs::write(lab.path("www/big"), &data).unwrap();
+        let gateway = lab.gateway(&Config::on(way, "tcp", 80));
+        let (url, file) = (at(way.vip, 80), lab.path("downloaded"));
+        lab.run("client", &format!("curl -sSf -m 60 -o {} http://{url}/big", file.display()));
+        assert!(std::fs::read(&file).unwrap() == data, "{}: the file is another one", way.name);
+        for role in ["client", "rs1"] {
+            assert_eq!(lab.counter(role, "TcpInCsumErrors"), 0, "{}: {role}", way.name);
+        }
+        gateway.finish();
+    }
 }
 
 #[test]
@@ -71,38 +116,43 @@ fn three_thousand_short_connections_a_second_for_a_minute_never_wait_to_connect(
 
 #[test]
 fn iperf3_runs_both_ways() {
-    let lab = Lab::new();
-    let gateway = lab.gateway(&Config::one_to_one("tcp", 5201, "198.18.2.11:5201"));
-    lab.spawn("rs1", "iperf3 -s");
-    lab.listens("rs1", 5201);
-    for (way, option) in [("client to server", ""), ("server to client", "-R")] {
-        let said = lab.run("client", &format!("iperf3 -c {VIP} -t 3 -J {option}"));
-        let said: Value = serde_json::from_str(&said).expect("iperf3 prints JSON");
-        let rate = said["end"]["sum_received"]["bits_per_second"].as_f64().expect("a rate") / 1e9;
-        println!("iperf3 {way}: {rate:.2} Gbit/s, {} retransmits", said["end"]["sum_sent"]["retransmits"]);
-        assert!(rate > 0.05, "iperf3 {way}: {rate} Gbit/s");
+    for way in &WAYS {
+        let lab = Lab::new();
+        let gateway = lab.gateway(&Config::on(way, "tcp", 5201));
+        lab.spawn("rs1", "iperf3 -s");
+        lab.listens("rs1", 5201);
+        for (direction, option) in [("client to server", ""), ("server to client", "-R")] {
+            let said = lab.run("client", &format!("iperf3 -c {} -t 3 -J {option}", way.vip));
+            let said: Value = serde_json::from_str(&said).expect("iperf3 prints JSON");
+            let rate = said["end"]["sum_received"]["bits_per_second"].as_f64().expect("a rate") / 1e9;
+            let again = &said["end"]["sum_sent"]["retransmits"];
+            println!("iperf3 {}, {direction}: {rate:.2} Gbit/s, {again} retransmits", way.name);
+            assert!(rate > 0.05, "iperf3 {}, {direction}: {rate} Gbit/s", way.name);
+        }
+        gateway.finish();
     }
-    gateway.finish();
 }
 
 #[test]
 fn udp_datagrams_come_back_from_the_server_that_their_client_has() {
-    let lab = Lab::new();
-    udp_echo(&lab, "rs1", "198.18.2.11:5353");
-    udp_echo(&lab, "rs2", "198.18.2.12:5353");
-    let gateway = lab.gateway(&Config::demo());
-    let mut servers = Vec::new();
-    for _ in 0..4 {
-        let client = udp_client(&lab, "198.18.1.100:5353");
-        let first = ask(&client, b"one").expect("an answer");
-        assert_eq!(ask(&client, b"one").expect("an answer"), first, "one client stays with one server");
-        assert!(first.ends_with(b" one"));
-        servers.push(first);
+    for way in &WAYS {
+        let lab = Lab::new();
+        udp_echo(&lab, "rs1", &at(way.rs1, 5353));
+        udp_echo(&lab, "rs2", &at(way.rs2, 5353));
+        let gateway = lab.gateway(&Config::demo_on(way));
+        let mut servers = Vec::new();
+        for _ in 0..4 {
+            let client = udp_client(&lab, &at(way.vip, 5353));
+            let first = ask(&client, b"one").expect("an answer");
+            assert_eq!(ask(&client, b"one").expect("an answer"), first, "one client stays with one server");
+            assert!(first.ends_with(b" one"));
+            servers.push(first);
+        }
+        assert_eq!(servers[0], servers[2], "{}", way.name);
+        assert_eq!(servers[1], servers[3], "{}", way.name);
+        assert_ne!(servers[0], servers[1], "{}: the next client gets the other server", way.name);
+        gateway.finish();
     }
-    assert_eq!(servers[0], servers[2]);
-    assert_eq!(servers[1], servers[3]);
-    assert_ne!(servers[0], servers[1], "the next client gets the other server");
-    gateway.finish();
 }
 
 #[test]
@@ -156,26 +206,27 @@ fn two_workers_share_the_connections() {
 
 #[test]
 fn a_listed_connection_tells_both_tuples() {
-    let lab = Lab::new();
-    let seen = tcp_echo(&lab, "rs1", "198.18.2.11:80");
-    let gateway = lab.gateway(&Config::one_to_one("tcp", 80, "198.18.2.11:80"));
-    let mut stream = tcp_client(&lab, &format!("{VIP}:80"));
-    ping_pong(&mut stream, b"hello").expect("an echo");
-    let connections = gateway.connections();
-    let [connection] = &connections[..] else { panic!("one connection: {connections:?}") };
-    let text =
-        |field: &str| connection[field].as_str().unwrap_or_else(|| panic!("no {field}: {connection}")).to_owned();
-    assert_eq!(text("protocol"), "tcp");
-    assert_eq!(text("client"), stream.local_addr().unwrap().to_string());
-    assert_eq!(text("vip"), format!("{VIP}:80"));
-    assert_eq!(text("real"), format!("{RS1}:80"));
-    assert_eq!(text("state").to_lowercase(), "established");
-    drop(stream);
-    let (client, end) = seen.recv_timeout(Duration::from_secs(5)).expect("the server saw it end");
-    assert_eq!(end, crate::peers::End::Orderly);
-    assert_eq!(text("local"), client.to_string());
-    assert_eq!(client.ip().to_string(), LIP);
-    gateway.finish();
+    for way in &WAYS {
+        let lab = Lab::new();
+        let seen = tcp_echo(&lab, "rs1", &at(way.rs1, 80));
+        let gateway = lab.gateway(&Config::on(way, "tcp", 80));
+        let mut stream = tcp_client(&lab, &at(way.vip, 80));
+        ping_pong(&mut stream, b"hello").expect("an echo");
+        let connections = gateway.connections();
+        let [connection] = &connections[..] else { panic!("one connection: {connections:?}") };
+        let text = |field: &str| connection[field].as_str().expect("a text").to_owned();
+        assert_eq!(text("protocol"), "tcp");
+        assert_eq!(text("client"), stream.local_addr().unwrap().to_string());
+        assert_eq!(text("vip"), at(way.vip, 80));
+        assert_eq!(text("real"), at(way.rs1, 80));
+        assert_eq!(text("state").to_lowercase(), "established");
+        drop(stream);
+        let (client, end) = seen.recv_timeout(Duration::from_secs(5)).expect("the server saw it end");
+        assert_eq!(end, crate::peers::End::Orderly);
+        assert_eq!(text("local"), client.to_string());
+        assert_eq!(client.ip().to_string(), way.lips[0]);
+        gateway.finish();
+    }
 }
 
 fn line_with(text: &str, what: &str) -> String {

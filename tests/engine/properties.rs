@@ -84,8 +84,13 @@ impl Any {
     }
 
     fn dress(&self, packet: Packet) -> Packet {
-        let packet =
-            packet.payload(&self.payload).options(&self.options).ttl(self.ttl).id(self.id).tos(self.tos).pad(self.pad);
+        let packet = packet
+            .payload(&self.payload)
+            .options(&self.options)
+            .ttl(self.ttl)
+            .id(self.id.into())
+            .tos(self.tos)
+            .pad(self.pad);
         let packet = if self.df { packet.df() } else { packet };
         match (self.bad, self.zero && !self.tcp) {
             (_, true) => packet.udp_checksum_zero(),
@@ -311,6 +316,23 @@ pub(crate) struct Turn {
     flips: Vec<(u8, u8)>,
     fix: bool,
     pub(crate) later: u8,
+}
+
+impl Turn {
+    /// Changes a frame as this turn says.
+    pub(crate) fn mutate(&self, frame: &mut Vec<u8>) {
+        for (at, value) in &self.flips {
+            if let Some(byte) = frame.get_mut(usize::from(*at)) {
+                *byte = *value;
+            }
+        }
+        if self.fix {
+            repair(frame);
+        }
+        if let Some(cut) = self.cut {
+            frame.truncate(usize::from(cut));
+        }
+    }
 }
 
 pub(crate) fn conversation() -> impl Strategy<Value = Vec<Turn>> {

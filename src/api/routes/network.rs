@@ -79,16 +79,9 @@ fn pools(kept: &Kept) -> Vec<LaddrPool> {
 fn static_routes(kept: &Kept) -> Vec<Route> {
     let route = |r: &crate::config::Route| {
         let to = r.to.to_string();
-        Route { id: route_id(&to), to, via: r.via, interface: interface(kept, r.interface) }
+        Route { id: route_id(&to), to, via: r.via, interface: kept.model.interface_name(r.interface) }
     };
     kept.model.routes.iter().map(route).collect()
-}
-
-/// `lan`, `lan.100`.
-fn interface(kept: &Kept, id: crate::config::InterfaceId) -> String {
-    let Some(interface) = kept.model.interfaces.get(id.0) else { return String::new() };
-    let port = kept.model.ports.get(interface.port.0).map_or("", |p| p.name.as_str());
-    interface.vlan.map_or(port.to_owned(), |vlan| format!("{port}.{vlan}"))
 }
 
 /// Makes one change, and shows what `find` finds afterwards.
@@ -278,12 +271,14 @@ async fn put_neighbor(who: Writer, app: &State<App>, address: &str, body: Body<N
 
 /// From now on the next hop is asked for its MAC address.
 #[utoipa::path(context_path = BASE, tag = "network",
+    params(("interface" = Option<String>, Query, description = "of which interface, where several have the address")),
     responses((status = 200, body = Done), (status = 202, body = Done),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[delete("/neighbors/<address>")]
-async fn delete_neighbor(who: Writer, app: &State<App>, address: &str) -> Answer {
+async fn delete_neighbor(who: Writer, app: &State<App>, address: &str, query: Query) -> Answer {
     let read: IpAddr = address.parse().map_err(|_| Fail::not_found("static neighbor", address))?;
-    gone(app, who, Edit::DeleteNeighbor { address: read }).await
+    let interface = query.only(&["interface"])?.text("interface").map(str::to_owned);
+    gone(app, who, Edit::DeleteNeighbor { address: read, interface }).await
 }
 
 /// The ports of the network card.

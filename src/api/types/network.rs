@@ -37,6 +37,9 @@ pub struct RouteSpec {
     /// The next hop, on a connected subnet.
     #[schema(value_type = String)]
     pub via: IpAddr,
+    /// The interface of a link-local next hop, as in `lan` or `lan.100`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
 }
 
 /// A static route as it runs.
@@ -62,6 +65,9 @@ pub struct NeighborSpec {
     pub address: IpAddr,
     /// Its MAC address.
     pub mac: String,
+    /// The interface of a link-local address, as in `lan` or `lan.100`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
 }
 
 /// A next hop that is known or asked for.

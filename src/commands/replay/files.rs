@@ -76,8 +76,8 @@ impl Files {
             let name = &model.ports[map.index()].name;
             return Err(Usage(format!("--map {name} needs the recorded server side: give --in {name}=FILE")).into());
         }
-        let speaks_arp = input::with_arp(&inputs)?;
-        let link = |p: usize| if speaks_arp.contains(&PortId(p as u8)) { Link::Arp } else { Link::Quiet };
+        let resolved = input::with_link(&inputs)?;
+        let link = |p: usize| if resolved.contains(&PortId(p as u8)) { Link::Arp } else { Link::Quiet };
         let options = Options {
             shards: args.shards,
             seed: args.seed.unwrap_or(1),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::*;
-use super::TWO_ARM;
+use super::{DUAL, TWO_ARM};
 
 /// Every problem has its place, in the text, and says what to do.
 fn check(text: &str) {
@@ -22,7 +22,7 @@ fn check(text: &str) {
 const EXAMPLE: &str = include_str!("../../../conf/gatun.toml");
 
 /// What mutations put into a valid file: fields, values and marks that mean something to some part of the reader.
-const SCRAPS: [&str; 28] = [
+const SCRAPS: [&str; 32] = [
     "",
     "=",
     "\"",
@@ -44,10 +44,14 @@ const SCRAPS: [&str; 28] = [
     "true",
     "1979-05-27",
     "\"::1\"",
+    "\"::/0\"",
+    "\"2001:db8::-ffff::\"",
+    "\"[fe80::1%1]:65535\"",
     "\"0.0.0.0/0\"",
     "\"255.255.255.255:65535\"",
     "\"0.0.0.0-255.255.255.255\"",
     "[[service]]\n",
+    "interface = \"wan\"",
     "[[interface]]\nport = \"wan\"\naddresses = [\"198.18.1.1/0\"]\n",
     "name = \"wan\"",
     "[[[[[[[[[[[[",
@@ -66,7 +70,7 @@ proptest! {
 
     #[test]
     fn a_valid_file_with_bytes_cut_out_and_put_in_never_panics(
-        whole in prop::sample::select(vec![EXAMPLE, TWO_ARM]),
+        whole in prop::sample::select(vec![EXAMPLE, TWO_ARM, DUAL]),
         cuts in prop::collection::vec((any::<prop::sample::Index>(), 0usize..40, prop::sample::select(SCRAPS.to_vec())), 1..5),
     ) {
         let mut text: Vec<char> = whole.chars().collect();
@@ -81,9 +85,9 @@ proptest! {
     #[test]
     fn a_valid_file_with_one_value_exchanged_never_panics(
         nth in any::<prop::sample::Index>(),
-        value in prop::sample::select(SCRAPS[14..24].to_vec()),
+        value in prop::sample::select(SCRAPS[14..27].to_vec()),
     ) {
-        let mut lines: Vec<String> = TWO_ARM.lines().map(str::to_owned).collect();
+        let mut lines: Vec<String> = DUAL.lines().map(str::to_owned).collect();
         let fields: Vec<usize> = (0..lines.len()).filter(|line| lines[*line].contains(" = ")).collect();
         let line = &mut lines[*nth.get(&fields)];
         let name = line.split(" = ").next().expect("a name").to_owned();
@@ -97,6 +101,7 @@ proptest! {
         check(&TWO_ARM.replace("198.18.1.100:80", &text));
         check(&TWO_ARM.replace("198.18.1.254/24", &text));
         check(&TWO_ARM.replace("0.0.0.0/0", &text));
+        check(&DUAL.replace("fe80::1", &text));
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{TWO_ARM, model, problems};
+use super::{DUAL, TWO_ARM, model, problems};
 
 /// One mistake, or a few that belong together, and the edit that makes it: what is to be replaced, and by what.
 /// An empty first part puts the second at the top of the file; `+` puts it at the end.
@@ -169,17 +169,6 @@ const EDITS: &[(&str, &str, &str)] = &[
         "0.0.0.0/0\"\nvia = \"198.18.1.1\"",
         "10.0.0.0/8\"\nvia = \"198.18.1.1\"\n[[service]]\nprotocol = \"udp\"\naddress = \"198.18.1.100:53\"\nreal = [{ address = \"192.0.2.1:53\" }]",
     ),
-    // IPv6, everywhere an address can stand.
-    ("an own address of IPv6", "198.18.1.254/24", "2001:db8::1/64"),
-    ("a route of IPv6", "to = \"0.0.0.0/0\"\nvia = \"198.18.1.1\"", "to = \"::/0\"\nvia = \"fe80::1%wan\""),
-    ("a neighbour of IPv6", "+", "[[neighbor]]\naddress = \"fe80::1\"\nmac = \"02:00:00:00:00:01\"\n"),
-    (
-        "local addresses of IPv6",
-        "\"198.18.2.100-198.18.2.101\"",
-        "\"2001:db8::1\", \"2001:db8::1-2001:db8::2\", \"2001:db8::/120\"",
-    ),
-    ("a VIP of IPv6", "198.18.1.100:80", "[2001:db8::1]:80"),
-    ("a server of IPv6", "198.18.2.11:80", "[2001:db8::1]:80"),
     // Not TOML.
     ("a value without quotes", "protocol = \"tcp\"", "protocol = tcp"),
     ("a field without value", "protocol = \"tcp\"", "protocol ="),
@@ -193,21 +182,133 @@ const EDITS: &[(&str, &str, &str)] = &[
     ("a number with zeros before it", "weight = 3", "weight = 03"),
 ];
 
+/// The same of [`DUAL`]: what can be wrong with IPv6, everywhere an address can stand.
+const EDITS_OF_DUAL: &[(&str, &str, &str)] = &[
+    // Own addresses.
+    (
+        "own IPv6 addresses that are none",
+        "\"2001:db8:1::fe/64\"",
+        "\"2001:db8:1::fe\", \"2001:db8:1:fe/64\", \"2001:db8:1::fe/129\", \"2001:db8:1::fe/+1\", \"2001:db8:1::fe/0\", \"[2001:db8:1::fe]/64\", \"2001:db8:1::fe%wan/64\"",
+    ),
+    (
+        "own IPv6 addresses that no host has",
+        "\"2001:db8:1::fe/64\"",
+        "\"::/128\", \"::1/128\", \"::198.18.1.1/96\", \"::ffff:198.18.1.1/120\", \"fe80::1/64\", \"febf:ffff::1/10\", \"ff02::1/64\", \"ffff::1/16\", \"2001:db8:1::/64\", \"2001:db8:1::/126\"",
+    ),
+    (
+        "an own IPv6 address twice, in two ways to write it",
+        "\"2001:db8:1::fe/64\"",
+        "\"2001:db8:1::fe/64\", \"2001:DB8:1:0::00FE/64\"",
+    ),
+    ("IPv6 subnets that overlap", "\"2001:db8:1::fe/64\"", "\"2001:db8:1::fe/64\", \"2001:db8::1/32\""),
+    ("an MTU that is too small for IPv6", "name = \"wan\"", "name = \"wan\"\nmtu = 1279"),
+    // Routes and neighbours.
+    ("an IPv6 route with bits behind its prefix", "2001:db8:64::/48", "2001:db8:64::1/48"),
+    ("an IPv6 route of what is never forwarded", "2001:db8:64::/48", "fe80::/10"),
+    ("an IPv6 route to a connected subnet", "2001:db8:64::/48", "2001:db8:1::/64"),
+    ("an IPv6 route twice", "2001:db8:64::/48", "::/0"),
+    ("a next hop of the other family", "via = \"2001:db8:2::1\"", "via = \"198.18.2.1\""),
+    ("a next hop with a zone", "via = \"fe80::1\"", "via = \"fe80::1%wan\""),
+    ("a link-local next hop without interface", "via = \"fe80::1\"\ninterface = \"wan\"", "via = \"fe80::1\""),
+    ("a link-local next hop on an interface that is not there", "interface = \"wan\"", "interface = \"lan\""),
+    (
+        "a link-local next hop on an interface without IPv6",
+        "via = \"fe80::1\"\ninterface = \"wan\"",
+        "via = \"fe80::1\"\ninterface = \"dmz\"\n[[port]]\nname = \"dmz\"\n[[interface]]\nport = \"dmz\"\naddresses = [\"198.18.3.254/24\"]",
+    ),
+    ("a next hop on another interface", "via = \"2001:db8:2::1\"", "via = \"2001:db8:2::1\"\ninterface = \"wan\""),
+    ("an IPv6 next hop on no subnet", "via = \"2001:db8:2::1\"", "via = \"2001:db8:3::1\""),
+    ("an IPv6 next hop that is a VIP", "via = \"2001:db8:2::1\"", "via = \"2001:db8:1::100\""),
+    ("a next hop that is loopback", "via = \"2001:db8:2::1\"", "via = \"::1\""),
+    (
+        "an interface whose name is that of a port",
+        "[[port]]\nname = \"lan\"",
+        "[[port]]\nname = \"lan\"\n[[port]]\nname = \"lan.100\"\n[[interface]]\nport = \"lan.100\"\naddresses = [\"198.18.3.254/24\"]",
+    ),
+    (
+        "a link-local neighbour twice on one interface",
+        "+",
+        "[[neighbor]]\naddress = \"fe80::1\"\ninterface = \"lan.100\"\nmac = \"02:00:00:00:02:01\"\n",
+    ),
+    ("a link-local neighbour without interface", "interface = \"lan.100\"\n", ""),
+    // Pools.
+    (
+        "IPv6 pool entries that are none",
+        "\"2001:db8:2::100-2001:db8:2::101\"",
+        "\"2001:db8:2::9-2001:db8:2::8\", \"2001:db8:2::1-9\", \"2001:db8:2::1/126\", \"[2001:db8:2::1]\", \"198.18.2.1-2001:db8:2::1\"",
+    ),
+    (
+        "IPv6 pool entries that no host has",
+        "\"2001:db8:2::100-2001:db8:2::101\"",
+        "\"::1\", \"fe80::1-fe80::9\", \"ff05::/120\", \"::ffff:198.18.2.3\", \"2001:db8:2::\"",
+    ),
+    ("IPv6 local addresses one past the most", "2001:db8:2::100-2001:db8:2::101", "2001:db8:9::-2001:db8:9::400"),
+    ("every IPv6 address there is", "2001:db8:2::100-2001:db8:2::101", "2000::/3"),
+    (
+        "an IPv6 local address that is the gateway's own",
+        "2001:db8:2::100-2001:db8:2::101",
+        "2001:db8:2::fd-2001:db8:2::ff",
+    ),
+    // Services.
+    ("an IPv6 VIP without port", "[2001:db8:1::100]:80", "[2001:db8:1::100]"),
+    ("an IPv6 VIP without brackets", "[2001:db8:1::100]:80", "2001:db8:1::100:80"),
+    ("an IPv6 VIP with one bracket", "[2001:db8:1::100]:80", "[2001:db8:1::100:80"),
+    ("an IPv4 VIP in brackets", "198.18.1.100:80", "[198.18.1.100]:80"),
+    ("an IPv6 VIP with port 0", "[2001:db8:1::100]:80", "[2001:db8:1::100]:0"),
+    ("an IPv6 VIP with port 65536", "[2001:db8:1::100]:80", "[2001:db8:1::100]:65536"),
+    ("an IPv6 VIP with a zone", "[2001:db8:1::100]:80", "[fe80::100%wan]:80"),
+    ("a link-local VIP", "[2001:db8:1::100]:80", "[fe80::100]:80"),
+    ("a multicast VIP of IPv6", "[2001:db8:1::100]:80", "[ff0e::100]:80"),
+    ("a loopback VIP of IPv6", "[2001:db8:1::100]:80", "[::1]:80"),
+    ("a VIP of IPv4 in the form of IPv6", "[2001:db8:1::100]:80", "[::ffff:198.18.1.100]:80"),
+    ("a VIP that is any router", "[2001:db8:1::100]:80", "[2001:db8:1::]:80"),
+    ("an IPv6 VIP that is the gateway's own address", "[2001:db8:1::100]:80", "[2001:db8:1::fe]:80"),
+    ("an IPv6 VIP that is a local address", "[2001:db8:1::100]:80", "[2001:db8:2::100]:80"),
+    (
+        "an IPv6 service twice, in two ways to write it",
+        "+",
+        "[[service]]\nprotocol = \"tcp\"\naddress = \"[2001:0db8:1::0:100]:80\"\n",
+    ),
+    ("IPv6 clients without room", "", "[tables]\nipv6_connections = 0\n"),
+    // Servers.
+    ("an IPv6 server behind an IPv4 VIP", "198.18.2.11:80", "[2001:db8:2::11]:80"),
+    ("IPv6 servers without an IPv6 local address", ", \"2001:db8:2::100-2001:db8:2::101\"", ""),
+    ("IPv4 servers without an IPv4 local address", "\"198.18.2.100-198.18.2.101\", ", ""),
+    ("a link-local server", "[2001:db8:2::11]:80", "[fe80::11]:80"),
+    (
+        "an IPv6 server that nothing leads to",
+        "to = \"::/0\"",
+        "to = \"2001:db8:99::/48\"\nvia = \"fe80::2\"\ninterface = \"wan\"\n[[service]]\nprotocol = \"udp\"\naddress = \"[2001:db8:1::100]:53\"\nreal = [{ address = \"[2001:db8:77::1]:53\" }]\n[[route]]\nto = \"2001:db8:98::/48\"",
+    ),
+    ("an IPv6 server that is the VIP", "[2001:db8:2::11]:80", "[2001:db8:1::100]:80"),
+    ("an IPv6 server twice", "198.18.2.12:80", "[2001:db8:2::11]:80"),
+];
+
 #[test]
 fn every_mistake_has_its_sentence() {
+    insta::assert_snapshot!(told(TWO_ARM, EDITS));
+}
+
+#[test]
+fn every_mistake_about_ipv6_has_its_sentence() {
+    insta::assert_snapshot!(told(DUAL, EDITS_OF_DUAL));
+}
+
+/// What is said of each of the edits of `right`.
+fn told(right: &str, edits: &[(&str, &str, &str)]) -> String {
     let mut told = String::new();
-    for (name, from, to) in EDITS {
+    for (name, from, to) in edits {
         let text = match *from {
-            "" => format!("{to}{TWO_ARM}"),
-            "+" => format!("{TWO_ARM}{to}"),
+            "" => format!("{to}{right}"),
+            "+" => format!("{right}{to}"),
             from => {
-                assert!(TWO_ARM.contains(from), "{name}: nothing to replace");
-                TWO_ARM.replacen(from, to, 1)
+                assert!(right.contains(from), "{name}: nothing to replace");
+                right.replacen(from, to, 1)
             }
         };
         told.push_str(&format!("# {name}\n{}\n\n", problems(&text)));
     }
-    insta::assert_snapshot!(told);
+    told
 }
 
 #[test]
@@ -216,6 +317,33 @@ fn many_mistakes_are_told_at_once_in_the_order_of_the_lines() {
     let text: String = text.map(|(_, _, to)| *to).collect();
     let text = format!("{text}{}", TWO_ARM.replace("198.18.2.1", "198.18.7.1").replace("weight", "wait"));
     insta::assert_snapshot!(problems(&text));
+}
+
+/// The values on both sides of each bound, of IPv6.
+#[test]
+fn the_first_and_last_of_each_range_of_ipv6_are_right() {
+    for (from, to) in [
+        ("name = \"wan\"", "name = \"wan\"\nmtu = 1280"),
+        ("2001:db8:1::fe/64", "2001:db8:1::fe/128"),
+        // A link between two routers has no address that means any router (RFC 6164).
+        ("2001:db8:1::fe/64", "2001:db8:3::/127"),
+        ("2001:db8:64::/48", "8000::/1"),
+        ("2001:db8:64::/48", "2001:db8:64::1/128"),
+        // Any router of the subnet may be the next hop.
+        ("via = \"2001:db8:2::1\"", "via = \"2001:db8:2::\""),
+        ("via = \"2001:db8:2::1\"", "via = \"2001:db8:2::1\"\ninterface = \"lan.100\""),
+        ("2001:db8:2::100-2001:db8:2::101", "2001:db8:9::/119"),
+        ("2001:db8:2::100-2001:db8:2::101", "2001:db8:9::-2001:db8:9::3fd"),
+        ("2001:db8:2::100-2001:db8:2::101", "2001:db8:9::7-2001:db8:9::7"),
+        ("[2001:db8:1::100]:80", "[2001:db8:1::100]:1"),
+        ("[2001:db8:1::100]:80", "[2001:DB8:1:0:0:0:0:100]:65535"),
+        ("[2001:db8:1::100]:80", "[fec0::1]:80"),
+        ("", "[tables]\nipv6_connections = 1\n"),
+    ] {
+        let text = if from.is_empty() { format!("{to}{DUAL}") } else { DUAL.replacen(from, to, 1) };
+        assert_ne!(text, DUAL);
+        model(&text);
+    }
 }
 
 /// The values on both sides of each bound: the last that is right is right.

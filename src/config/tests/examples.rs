@@ -12,7 +12,7 @@ fn every_file_in_conf_is_right() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
     let files: Vec<PathBuf> = folder.read_dir().expect("conf/").map(|entry| entry.expect("an entry").path()).collect();
     let tomls: Vec<_> = files.iter().filter(|path| path.extension().is_some_and(|ext| ext == "toml")).collect();
-    assert!(tomls.len() >= 4, "{tomls:?}");
+    assert!(tomls.len() >= 6, "{tomls:?}");
     for path in tomls {
         load(path).unwrap_or_else(|problems| panic!("{problems}"));
     }
@@ -23,7 +23,7 @@ fn the_annotated_example_says_what_it_shows() {
     let model = conf("gatun.toml");
     assert_eq!(model.lcores.workers, Workers::Lcores(vec![1, 2]));
     assert_eq!(model.interfaces[1].vlan, Some(100));
-    assert_eq!(model.laddr_pools[0].addresses.len(), 1 + 5 + 16);
+    assert_eq!(model.laddr_pools[0].addresses.len(), 1 + 5 + 16 + 16);
     let web = &model.services[0];
     assert_eq!((web.name.as_str(), web.scheduler, web.mss_clamp), ("web", Scheduler::Wlc, Some(1440)));
     assert_eq!((web.timeouts.established, web.timeouts.fin_wait), (Secs(300), Secs(60)));
@@ -31,6 +31,28 @@ fn the_annotated_example_says_what_it_shows() {
     assert_eq!(web.reals.iter().map(|real| real.weight).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(model.services[1].name, "udp 198.18.1.100:53");
     assert_eq!(model.services[1].on_server_removed, OnServerRemoved::Reset);
+    let web = &model.services[2];
+    assert_eq!(web.address.to_string(), "[2001:db8:1::100]:80");
+    assert_eq!(web.reals.iter().map(|real| real.address.is_ipv6()).collect::<Vec<_>>(), [true, false]);
+    assert_eq!((model.routes[1].via.to_string(), model.routes[1].interface), ("fe80::1".to_owned(), InterfaceId(0)));
+}
+
+#[test]
+fn the_dual_stack_example_has_a_vip_of_each_family_and_a_vlan_with_both() {
+    let model = conf("dual-stack.toml");
+    assert_eq!(model.interfaces[1].vlan, Some(100));
+    assert!([0, 1].iter().all(|port| model.has_ipv6(PortId(*port))));
+    let families = |service: &Service| (service.address.is_ipv6(), service.reals.iter().all(|r| r.address.is_ipv6()));
+    assert_eq!(model.services.iter().map(families).collect::<Vec<_>>(), [(false, false), (true, true)]);
+    assert_eq!(model.next_hops().len(), 6);
+}
+
+#[test]
+fn the_nat64_example_has_no_ipv6_behind_the_gateway() {
+    let model = conf("nat64.toml");
+    assert_eq!([0, 1].map(|port| model.has_ipv6(PortId(port))), [true, false]);
+    let web = &model.services[0];
+    assert!(web.address.is_ipv6() && web.reals.iter().all(|real| real.address.is_ipv4()));
 }
 
 /// Each commented-out line of the annotated example is a field with its default.
@@ -58,8 +80,8 @@ fn the_demo_needs_no_card_and_no_huge_pages() {
     assert_eq!((model.eal.no_huge, model.eal.pci, model.eal.memory_mb), (true, false, Some(256)));
     assert_eq!((model.lcores.master, &model.lcores.workers), (0, &Workers::Lcores(vec![1])));
     assert!(model.ports.iter().all(|port| port.device.as_ref().is_some_and(|d| d.starts_with("net_af_packet"))));
-    let hops: Vec<_> = model.next_hops().into_iter().map(|(interface, hop)| (interface.0, hop.to_string())).collect();
-    assert_eq!(hops, [(1, "198.18.2.11".to_owned()), (1, "198.18.2.12".to_owned())]);
+    let hops: Vec<_> = model.next_hops().into_iter().map(|(interface, hop)| format!("{} {hop}", interface.0)).collect();
+    assert_eq!(hops, ["1 198.18.2.11", "1 198.18.2.12", "1 2001:db8:2::11"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::super::*;
-use super::{TWO_ARM, model};
+use super::{DUAL, TWO_ARM, model};
 
 /// The changes from one text to another, a line each.
 #[track_caller]
@@ -139,6 +139,55 @@ fn addresses_routes_and_neighbours_come_and_go() {
     assert_eq!(changes(TWO_ARM, &a), ["neighbor 198.18.2.11 at 02:00:00:00:00:0a added"]);
     assert_eq!(changes(&a, &b), ["neighbor 198.18.2.11: 02:00:00:00:00:0a -> 02:00:00:00:00:0b"]);
     assert_eq!(changes(&b, TWO_ARM), ["neighbor 198.18.2.11 at 02:00:00:00:00:0b removed"]);
+}
+
+#[test]
+fn ipv6_comes_goes_and_moves_as_ipv4_does() {
+    let edit = |from: &str, to: &str, expected: &[&str]| {
+        assert!(DUAL.contains(from), "{from}");
+        assert_eq!(changes(DUAL, &DUAL.replacen(from, to, 1)), expected);
+    };
+    assert_eq!(changes(DUAL, &DUAL.replace("[2001:db8:2::11]", "[2001:DB8:2:0:0::11]")), [""; 0], "the same address");
+    edit(
+        ", \"2001:db8:1::fe/64\"",
+        ", \"2001:db8:1::fd/64\"",
+        &["interface 0: 2001:db8:1::fe/64 removed", "interface 0: 2001:db8:1::fd/64 added"],
+    );
+    // The same address on another link is another router.
+    edit(
+        "\"fe80::1\"\ninterface = \"wan\"",
+        "\"fe80::1\"\ninterface = \"lan.100\"",
+        &["route ::/0: via fe80::1 on interface 0 -> fe80::1 on interface 1"],
+    );
+    edit(
+        "interface = \"lan.100\"",
+        "interface = \"wan\"",
+        &[
+            "neighbor fe80::1 on interface 1 at 02:00:00:00:02:01 removed",
+            "neighbor fe80::1 on interface 0 at 02:00:00:00:02:01 added",
+        ],
+    );
+    edit(
+        "2001:db8:2::100-2001:db8:2::101",
+        "2001:db8:2::101",
+        &["laddr_pool lan: 0 addresses added, 2001:db8:2::100 removed"],
+    );
+    edit(
+        "198.18.2.12:80",
+        "[2001:db8:2::12]:80",
+        &[
+            "service tcp [2001:db8:1::100]:80: real 198.18.2.12:80 removed",
+            "service tcp [2001:db8:1::100]:80: real [2001:db8:2::12]:80 added with weight 3",
+        ],
+    );
+    edit(
+        "[2001:db8:1::100]:80",
+        "[2001:db8:1::101]:80",
+        &[
+            "service tcp [2001:db8:1::100]:80: removed with 2 real servers",
+            "service tcp [2001:db8:1::101]:80: added with 2 real servers",
+        ],
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::super::*;
-use super::{TWO_ARM, model};
+use super::{DUAL, TWO_ARM, model};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -93,6 +93,49 @@ fn next_hops_are_the_routers_and_the_servers_on_link_each_once() {
     assert_eq!(hops, ["0 198.18.1.1", "1 198.18.2.1", "1 198.18.2.2", "1 198.18.2.11", "1 198.18.2.12"]);
     let hops: Vec<_> = model_without_default().next_hops().into_iter().map(|(_, hop)| hop).collect();
     assert_eq!(hops, [ip("198.18.2.11"), ip("198.18.2.12")]);
+}
+
+#[test]
+fn ipv6_addresses_are_where_their_prefixes_and_routes_are() {
+    let model = model(DUAL);
+    for (address, interface) in [
+        ("2001:db8:1::fe", Some(0)),  // own
+        ("2001:db8:1::100", Some(0)), // VIP
+        ("2001:db8:2::101", Some(1)), // local address
+        ("2001:db8:2::11", None),     // a server
+        ("fe80::1", None),
+        ("::198.18.1.254", None),
+    ] {
+        assert_eq!(model.interface_of(ip(address)), interface.map(InterfaceId), "{address}");
+    }
+    for (address, way) in [
+        ("2001:db8:2::11", (1, "2001:db8:2::11")),
+        ("2001:db8:64::9", (1, "2001:db8:2::1")),
+        ("2001:db9::9", (0, "fe80::1")),
+        ("192.0.2.7", (0, "198.18.1.1")),
+    ] {
+        assert_eq!(model.route_to(ip(address)), Some((InterfaceId(way.0), ip(way.1))), "{address}");
+    }
+    let hops: Vec<_> = model.next_hops().into_iter().map(|(id, hop)| format!("{} {hop}", id.0)).collect();
+    let expected =
+        ["0 198.18.1.1", "0 fe80::1", "1 2001:db8:2::1", "1 198.18.2.11", "1 2001:db8:2::11", "1 198.18.2.12"];
+    assert_eq!(hops, expected);
+    assert_eq!((model.neighbors[0].interface, model.neighbors[0].address), (InterfaceId(1), ip("fe80::1")));
+    assert_eq!(
+        (model.interface_name(InterfaceId(0)), model.interface_name(InterfaceId(1))),
+        ("wan".into(), "lan.100".into())
+    );
+}
+
+#[test]
+fn a_port_has_ipv6_when_an_address_of_it_is_one() {
+    let ports = |text: &str| {
+        let model = model(text);
+        [model.has_ipv6(PortId(0)), model.has_ipv6(PortId(1))]
+    };
+    assert_eq!(ports(DUAL), [true, true]);
+    assert_eq!(ports(TWO_ARM), [false, false]);
+    assert_eq!(ports(&TWO_ARM.replacen("1.254/24\"", "1.254/24\", \"2001:db8:1::fe/64\"", 1)), [true, false]);
 }
 
 #[test]

@@ -10,11 +10,11 @@ pub mod reuse;
 pub mod state;
 pub mod tuple;
 
-use crate::addr::{Addr, Be128, ConnId, Dir, Family, NeighborId, RealId};
+use crate::addr::{Addr, Be16, Be128, ConnId, Dir, Family, NeighborId, RealId};
 use crate::laddr::LeaseId;
 use crate::mem::{Memory, OutOfMemory, prefetch};
 use crate::time::Tick;
-use crate::wire::checksum::Delta;
+use crate::wire::checksum::{Delta, Sum};
 use index::Index;
 use key::{Key, Secret};
 use state::State;
@@ -58,7 +58,7 @@ pub struct Conn {
     spare: u8,
     /// By direction of the packet: towards the server, towards the client.
     pub next_hops: [NeighborId; 2],
-    /// Where the timer entry is filed that counts. In a free seat without one: the next free seat.
+    /// Where the timer entry is filed that counts.
     pub filed: Tick,
     /// See [`flags::EXT`] and [`flags::NEXT_SEQ`].
     pub ext: u32,
@@ -104,7 +104,7 @@ pub struct Wide {
     pub client: Be128,
     /// What it calls.
     pub vip: Be128,
-    /// The server, unless that is an IPv4 one: its tuple is then in [`Conn::keys`].
+    /// The server. Its tuple is in [`Conn::keys`] when it is an IPv4 one, and this is its packets' [`Wide::next_id`].
     pub server: Be128,
     /// The local address, unless the server is an IPv4 one.
     pub local: Be128,
@@ -121,10 +121,18 @@ impl Wide {
             Dir::Out => (self.server, self.local),
         }
     }
+
+    /// The identification of the next packet to an IPv4 server (RFC 791): they differ in packets that follow each other, and
+    /// connections start at different ones. Nothing but the client's packets decides them.
+    #[inline(always)]
+    pub fn next_id(&mut self) -> Be16 {
+        let [id, rest] = self.server.raw();
+        self.server = Be128::from_raw([id.wrapping_add(1), rest]);
+        Be16::new(id as u16)
+    }
 }
 
 const DIR_BIT: u32 = 1 << 31;
-const NO_SEAT: u32 = u32::MAX;
 
 /// A guess which connection a packet belongs to, and in which direction. Its key decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +141,8 @@ pub struct Candidate(u32);
 impl Candidate {
     /// No guess.
     pub const NONE: Candidate = Candidate(u32::MAX);
+    /// No guess, and there is no service for it either. Whatever seat it names, the key decides.
+    pub const UNSERVED: Candidate = Candidate(u32::MAX - 1);
 
     #[inline(always)]
     fn parts(self) -> (ConnId, Dir) {
@@ -151,27 +161,20 @@ pub struct Conns<M: Memory> {
     secret: Secret,
     /// By kind of seat, narrow and wide.
     seats: [Seats; 2],
-    links: M::Slice<u32>,
+    /// Seats that were given back, a stack for each kind: `given[s.first..][..s.given]`, the last one given first to be taken.
+    given: M::Slice<u32>,
     live: u32,
 }
 
 /// The free seats of a kind.
 #[derive(Clone, Copy)]
 struct Seats {
+    first: u32,
     /// Seats from here on were never used.
     fresh: u32,
     end: u32,
-    /// The last one given back, and the links to the ones before: free seats keep theirs in `links`.
-    free: u32,
-}
-
-impl Seats {
-    fn next(&self) -> Option<u32> {
-        match self.free {
-            NO_SEAT => (self.fresh < self.end).then_some(self.fresh),
-            free => Some(free),
-        }
-    }
+    /// How many were given back.
+    given: u32,
 }
 
 /// No seat, or no room in the index.
@@ -188,14 +191,15 @@ impl<M: Memory> Conns<M> {
     pub fn new(memory: &M, capacity: usize, wide: usize, secret: Secret) -> Result<Self, OutOfMemory> {
         let capacity = capacity.clamp(1, DIR_BIT as usize - 1);
         let wide = wide.min(capacity);
-        let seats = |from: usize, end: usize| Seats { fresh: from as u32, end: end as u32, free: NO_SEAT };
+        let seats =
+            |from: usize, end: usize| Seats { first: from as u32, fresh: from as u32, end: end as u32, given: 0 };
         Ok(Conns {
             slab: memory.zeroed(capacity)?,
             index: Index::new(memory, 2 * capacity)?,
             wides: memory.zeroed(wide)?,
             secret,
             seats: [seats(wide, capacity), seats(0, wide)],
-            links: memory.zeroed(capacity)?,
+            given: memory.zeroed(capacity)?,
             live: 0,
         })
     }
@@ -222,6 +226,7 @@ impl<M: Memory> Conns<M> {
         &self.secret
     }
     /// The key of a tuple.
+    #[inline(always)]
     pub fn key(&self, tuple: &Tuple) -> Key {
         Key::of(&self.secret, tuple)
     }
@@ -237,10 +242,11 @@ impl<M: Memory> Conns<M> {
         self.index.prefetch(hash);
     }
 
-    /// Loads a connection that is looked at soon.
+    /// Loads a connection that is looked at soon, with its addresses where they stand apart.
     #[inline(always)]
     pub fn prefetch(&self, id: ConnId) {
         prefetch(&self.slab, id.index());
+        prefetch(&self.wides, id.index());
     }
 
     /// Loads what [`Conns::remove`] needs. The connection itself should be in the cache.
@@ -248,7 +254,19 @@ impl<M: Memory> Conns<M> {
     pub fn prefetch_removal(&self, id: ConnId) {
         let Some(conn) = self.slab.get(id.index()) else { return };
         conn.keys.iter().for_each(|key| self.index.prefetch(self.hash(key)));
-        prefetch(&self.links, id.index());
+    }
+
+    /// Loads what [`Conns::insert`] needs for a key with this hash, of the `n`-th connection from now on.
+    #[inline(always)]
+    pub fn prefetch_insertion(&self, reply: u64, n: usize) {
+        self.index.prefetch(reply);
+        self.index.prefetch_other(reply);
+        let narrow = &self.seats[0];
+        let seat = match (narrow.given as usize).checked_sub(n + 1) {
+            Some(at) => self.given.get(narrow.first as usize + at).map_or(0, |seat| *seat as usize),
+            None => narrow.fresh as usize + n - narrow.given as usize,
+        };
+        prefetch(&self.slab, seat);
     }
 
     /// Looks in the first bucket for the connection that is most likely the one, and loads it, or else the second bucket.
@@ -259,7 +277,7 @@ impl<M: Memory> Conns<M> {
             self.index.prefetch_other(hash);
             return Candidate::NONE;
         };
-        prefetch(&self.slab, (e & !DIR_BIT) as usize);
+        self.prefetch(Candidate(e).parts().0);
         Candidate(e)
     }
 
@@ -267,7 +285,7 @@ impl<M: Memory> Conns<M> {
     #[inline(always)]
     pub fn second_candidate(&self, hash: u64) -> Candidate {
         let Some(e) = self.index.likely_other(hash) else { return Candidate::NONE };
-        prefetch(&self.slab, (e & !DIR_BIT) as usize);
+        self.prefetch(Candidate(e).parts().0);
         Candidate(e)
     }
 
@@ -282,6 +300,21 @@ impl<M: Memory> Conns<M> {
     pub fn confirm(&mut self, candidate: Candidate, key: &Key) -> Option<(&mut Conn, Dir)> {
         let (seat, dir) = candidate.parts();
         self.slab.get_mut(seat.index()).filter(|conn| *conn.key(dir) == *key).map(|conn| (conn, dir))
+    }
+
+    /// Does the candidate sit where a connection may have an IPv6 client?
+    #[inline(always)]
+    pub fn may_be_wide(&self, candidate: Candidate) -> bool {
+        candidate.parts().0.index() < self.wides.len()
+    }
+
+    /// As [`Conns::confirm`], for a connection whose client comes over IPv6.
+    #[inline(always)]
+    pub fn confirm_wide(&mut self, candidate: Candidate, key: &Key) -> Option<(&mut Conn, &mut Wide, Dir)> {
+        let (seat, dir) = candidate.parts();
+        let wide = self.wides.get_mut(seat.index())?;
+        let conn = self.slab.get_mut(seat.index())?;
+        (*conn.key(dir) == *key && conn.has(flags::WIDE)).then_some((conn, wide, dir))
     }
 
     /// The connection of a packet with this key, and the packet's direction: the candidate, if it is the one.
@@ -334,10 +367,10 @@ impl<M: Memory> Conns<M> {
         self.wides.get(id.index())
     }
 
-    /// Loads them.
+    /// The addresses of a connection whose client comes over IPv6.
     #[inline(always)]
-    pub fn prefetch_wide(&self, id: ConnId) {
-        prefetch(&self.wides, id.index());
+    pub fn wide_mut(&mut self, id: ConnId) -> Option<&mut Wide> {
+        self.wides.get_mut(id.index())
     }
 
     /// The tuple of the packets of a direction as they arrive.
@@ -354,11 +387,13 @@ impl<M: Memory> Conns<M> {
 
     /// The tuple of what a packet of a direction becomes.
     pub fn rewritten(&self, id: ConnId, dir: Dir) -> Tuple {
-        let other = match dir {
-            Dir::In => Dir::Out,
-            Dir::Out => Dir::In,
-        };
-        self.tuple(id, other).reversed()
+        self.tuple(id, dir.other()).reversed()
+    }
+
+    /// The family that packets of a direction leave in.
+    #[inline(always)]
+    pub fn leaves(&self, id: ConnId, dir: Dir) -> Family {
+        self.conn(id).key(dir.other()).family()
     }
 
     /// Is this the tuple of the packets of a direction, all of it? Two tuples of IPv6 may have the same key.
@@ -373,8 +408,15 @@ impl<M: Memory> Conns<M> {
     }
 
     /// The next free seat, and its kind.
+    #[inline(always)]
     fn seat(&self, client: Family) -> Option<(u32, usize)> {
-        let of = |kind: usize| self.seats[kind].next().map(|seat| (seat, kind));
+        let of = |kind: usize| {
+            let s = &self.seats[kind];
+            match s.given.checked_sub(1) {
+                Some(last) => self.given.get((s.first + last) as usize).map(|seat| (*seat, kind)),
+                None => (s.fresh < s.end).then_some((s.fresh, kind)),
+            }
+        };
         match client {
             Family::V4 => of(0).or_else(|| of(1)),
             Family::V6 => of(1),
@@ -385,10 +427,20 @@ impl<M: Memory> Conns<M> {
     /// zero, but for the timer entry that the seat may still have in the wheel.
     pub fn insert(&mut self, tuples: [Tuple; 2]) -> Result<ConnId, NoSeat> {
         let keys = [self.key(&tuples[0]), self.key(&tuples[1])];
-        let hashes = [self.hash(&keys[0]), self.hash(&keys[1])];
-        if self.find(hashes[0], &keys[0]).is_some() || self.find(hashes[1], &keys[1]).is_some() {
+        if self.exists(&keys[0]) || self.exists(&keys[1]) {
             return Err(NoSeat::Exists);
         }
+        let reply = self.hash(&keys[1]);
+        self.insert_new(&tuples, keys[1], reply)
+    }
+
+    /// The same when the caller has looked that neither tuple is there. `key` is that of the server's packets, and `reply` its
+    /// hash.
+    #[inline(always)]
+    pub fn insert_new(&mut self, tuples: &[Tuple; 2], key: Key, reply: u64) -> Result<ConnId, NoSeat> {
+        let keys = [self.key(&tuples[0]), key];
+        let hashes = [self.hash(&keys[0]), reply];
+        debug_assert!(self.find(hashes[0], &keys[0]).is_none() && self.find(hashes[1], &keys[1]).is_none());
         let (seat, kind) = self.seat(tuples[0].family()).ok_or(NoSeat::Full)?;
         self.index.insert(hashes[0], seat).map_err(|_| NoSeat::Full)?;
         if self.index.insert(hashes[1], seat | DIR_BIT).is_err() {
@@ -396,16 +448,16 @@ impl<M: Memory> Conns<M> {
             return Err(NoSeat::Full);
         }
         let seats = &mut self.seats[kind];
-        if seat == seats.free {
-            seats.free = self.links[seat as usize];
-        } else {
-            seats.fresh += 1;
+        match seats.given.checked_sub(1) {
+            Some(left) => seats.given = left,
+            None => seats.fresh += 1,
         }
         self.live += 1;
         let wide = match (tuples[0].src(), tuples[0].dst()) {
             (Addr::V6(client), Addr::V6(vip)) => {
-                let [server, local] =
-                    [tuples[1].src(), tuples[1].dst()].map(|a| a.v6().unwrap_or(zerocopy::FromZeros::new_zeroed()));
+                let first_id = Sum::new().addr(client.into()).word16(tuples[0].sport()).fold();
+                let server = tuples[1].src().v6().unwrap_or(Be128::from_raw([first_id.into(), 0]));
+                let local = tuples[1].dst().v6().unwrap_or_default();
                 self.wides[seat as usize] = Wide { client, vip, server, local };
                 flags::WIDE
             }
@@ -423,16 +475,24 @@ impl<M: Memory> Conns<M> {
 
     /// Takes a connection out. Its seat is free at once.
     pub fn remove(&mut self, id: ConnId) {
-        let conn = self.slab[id.index()];
+        let Some(conn) = self.slab.get(id.index()) else { return };
         debug_assert!(conn.state() != State::None);
-        self.index.remove(self.hash(&conn.keys[0]), id.0);
-        self.index.remove(self.hash(&conn.keys[1]), id.0 | DIR_BIT);
+        let hashes = [self.hash(&conn.keys[0]), self.hash(&conn.keys[1])];
+        self.remove_hashed(id, hashes);
+    }
+
+    /// The same for a caller who knows the hashes of its keys.
+    #[inline(always)]
+    pub fn remove_hashed(&mut self, id: ConnId, [client, reply]: [u64; 2]) {
+        self.index.remove(client, id.0);
+        self.index.remove(reply, id.0 | DIR_BIT);
         // The keys go too: a guess from before must not find it.
-        self.slab[id.index()].keys = [Key::EMPTY; 2];
-        self.slab[id.index()].set_state(State::None);
+        let conn = &mut self.slab[id.index()];
+        conn.keys = [Key::EMPTY; 2];
+        conn.set_state(State::None);
         let seats = &mut self.seats[usize::from(id.index() < self.wides.len())];
-        self.links[id.index()] = seats.free;
-        seats.free = id.0;
+        self.given[(seats.first + seats.given) as usize] = id.0;
+        seats.given += 1;
         self.live -= 1;
     }
 
@@ -447,7 +507,7 @@ impl<M: Memory> Conns<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::{Be16, Be32, Proto};
+    use crate::addr::{Be32, Proto};
     use crate::mem::Heap;
 
     fn v4(client: u32) -> [Tuple; 2] {

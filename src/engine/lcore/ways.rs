@@ -67,7 +67,8 @@ impl<B: Buffer> Ways<B> {
         }
     }
 
-    /// A frame that asks for more than [`path::hit`] does, and what it causes: frames of our own, before and after it.
+    /// A frame of a connection with IPv6, or one that asks for more than [`path::hit`] does, and what that causes: frames of
+    /// our own, before and after it.
     #[inline(never)]
     pub(super) fn serve<M: Memory, I: Io<Buf = B>>(
         &mut self,
@@ -78,6 +79,9 @@ impl<B: Buffer> Ways<B> {
         (mut buf, head): (B, &Head),
         source: Source,
     ) {
+        if let Some(port) = path::hit_wide(&shared.tables(&self.stats), &mut shard.conns, now, &mut buf, head) {
+            return self.queue(io, port, buf);
+        }
         if source == Source::Port
             && let Some(owner) = path::elsewhere(shared, shard, &mut buf, head)
         {

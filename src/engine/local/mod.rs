@@ -1,21 +1,28 @@
-//! What we say ourselves: ARP, ICMP, RST, as pure responders. The master lcore runs them; the worker only writes RSTs.
+//! What we say ourselves: ARP, NDP, ICMP, RST, as pure responders. The master lcore runs them; the worker only writes RSTs.
 //!
 //! A [`Local`] takes punted frames and moments, and gives frames to send. It never decides about a client's packet.
 
-pub mod arp;
-pub mod icmp;
+mod arp;
+mod dad;
+mod hops;
+mod icmp;
+mod mld;
+mod ndp;
 pub mod write;
 
-use crate::addr::{Addr, IfaceId, Mac, NeighborId, PortId};
+use crate::addr::{Addr, Family, IfaceId, Mac, NeighborId, PortId};
 use crate::lcore::Punt;
 use crate::neighbor::Neighbors;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{LocalKind, Snapshot};
 use crate::stats::Counter;
 use crate::time::Tick;
 use crate::verdict::PuntReason;
+use crate::wire::ndp::{ADVERTISEMENT, OVERRIDE, SOLICITED};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use arp::Hops;
+use dad::Dad;
+use hops::{Claim, Hops};
+use mld::Mld;
 
 /// A complete frame to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,23 +33,44 @@ pub struct Out {
     pub frame: Vec<u8>,
 }
 
-/// What the responders did.
-#[derive(Debug, Default)]
-pub struct LocalStats {
+macro_rules! counters {
+    ($( #[doc = $help:literal] $name:ident, )*) => {
+        /// What the responders did.
+        #[derive(Debug, Default)]
+        pub struct LocalStats { $( #[doc = $help] pub $name: Counter, )* }
+
+        impl LocalStats {
+            /// Every counter: name and value.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [ $( (stringify!($name), self.$name.value()), )* ].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
     /// ARP requests sent.
-    pub arp_asked: Counter,
+    arp_asked,
     /// ARP requests answered.
-    pub arp_answered: Counter,
+    arp_answered,
     /// ARP from a station that claims one of our addresses.
-    pub arp_conflicts: Counter,
+    arp_conflicts,
+    /// Neighbour solicitations sent, but for probes for duplicate addresses.
+    ndp_asked,
+    /// Neighbour solicitations answered.
+    ndp_answered,
+    /// Neighbour discovery from a station that claims, or wants, one of our addresses.
+    ndp_conflicts,
+    /// Neighbour discovery that makes no sense, or comes from an address that is not on the link.
+    ndp_refused,
     /// Echo requests answered.
-    pub echo_answered: Counter,
+    echo_answered,
     /// ICMP errors sent.
-    pub errors_sent: Counter,
+    errors_sent,
     /// RSTs sent for ports without service.
-    pub resets_sent: Counter,
+    resets_sent,
     /// Punted frames that called for no answer.
-    pub ignored: Counter,
+    ignored,
 }
 
 /// Somebody else claims an address of ours.
@@ -59,6 +87,8 @@ pub struct Conflict {
 /// See the module.
 pub struct Local {
     hops: Hops,
+    dad: Dad,
+    mld: Mld,
     conflict: Option<Conflict>,
     /// What it did.
     pub stats: LocalStats,
@@ -67,7 +97,13 @@ pub struct Local {
 impl Local {
     /// With no next hop yet.
     pub fn new(neighbors: Arc<Neighbors>) -> Local {
-        Local { hops: Hops::new(neighbors), conflict: None, stats: LocalStats::default() }
+        Local {
+            hops: Hops::new(neighbors),
+            dad: Dad::default(),
+            mld: Mld::default(),
+            conflict: None,
+            stats: LocalStats::default(),
+        }
     }
 
     /// The configured next hops, asked from now on, and the static entries.
@@ -80,12 +116,21 @@ impl Local {
         self.hops.ready()
     }
 
-    /// Gratuitous ARP for every address that we answer for (RFC 5227, 2.3; a request with sender = target).
-    pub fn announce(&mut self, snapshot: &Snapshot, out: &mut Vec<Out>) {
-        let mut addrs: Vec<_> = snapshot.locals.iter().filter_map(|(a, l)| l.iface.map(|i| (i, *a))).collect();
+    /// Says to all that every address that we answer for is ours: by gratuitous ARP (RFC 5227, 2.3; a request with sender =
+    /// target), by unsolicited advertisement (RFC 4861, 7.2.6). An IPv6 address that is an interface's own is first
+    /// probed for, when it is new: see [`dad`]. The groups by which others ask for them are joined.
+    pub fn announce(&mut self, now: Tick, snapshot: &Snapshot, out: &mut Vec<Out>) {
+        let mut probes = Vec::new();
+        self.dad.begin(now, snapshot, &mut probes);
+        // The groups first: objections come by them (RFC 4862, 5.4.2).
+        self.mld.begin(now, snapshot, &self.dad, out);
+        out.append(&mut probes);
+        let probed = |addr: Addr, kind: LocalKind| addr.family() == Family::V6 && kind == LocalKind::Own;
+        let ours = snapshot.locals.iter().filter(|(addr, local)| !probed(**addr, local.kind));
+        let mut addrs: Vec<_> = ours.filter_map(|(a, l)| l.iface.map(|i| (i, *a))).collect();
         addrs.sort_unstable();
         for (iface, addr) in addrs {
-            out.extend(arp::announcement(snapshot, iface, addr));
+            out.extend(announcement(snapshot, iface, addr));
         }
     }
 
@@ -94,7 +139,7 @@ impl Local {
         let before = out.len();
         match punt.reason {
             PuntReason::Arp | PuntReason::ArpReply => self.arp(now, snapshot, punt.meta.iface, frame, out),
-            PuntReason::Ndp | PuntReason::NdpReply => {}
+            PuntReason::Ndp | PuntReason::NdpReply => self.ndp(now, snapshot, punt.meta.iface, frame, out),
             PuntReason::Echo => self.answer(&|s| &s.echo_answered, icmp::echo_reply(snapshot, punt, frame), out),
             PuntReason::TtlExceeded | PuntReason::FragNeeded | PuntReason::NoServer => {
                 self.answer(&|s| &s.errors_sent, icmp::error(snapshot, punt, frame), out);
@@ -124,9 +169,51 @@ impl Local {
             out.extend(self.hops.defend(now, snapshot, &conflict));
             return;
         }
-        self.hops.heard(now, snapshot, iface, &packet);
+        if packet.sender_ip.raw() != 0 {
+            let addr = packet.sender_ip.into();
+            let for_us = snapshot.answers(iface, packet.target_ip.into());
+            let learn = for_us && snapshot.on_link(iface, addr);
+            let claim = Claim { mac: Some(packet.sender_mac), solicited: true, overrides: true, learn };
+            self.hops.heard(now, iface, addr, &claim);
+        }
         if let Some(reply) = arp::reply(snapshot, iface, &packet) {
             self.stats.arp_answered.add(1);
+            out.push(reply);
+        }
+    }
+
+    fn ndp(&mut self, now: Tick, snapshot: &Snapshot, iface: IfaceId, frame: &[u8], out: &mut Vec<Out>) {
+        let Some(heard) = ndp::read(frame).filter(|heard| heard.is_from(snapshot, iface)) else {
+            return self.stats.ndp_refused.add(1);
+        };
+        if snapshot.iface(iface).is_none_or(|i| i.mac == heard.station) {
+            // What we said ourselves, come back.
+            return;
+        }
+        let lost = self.dad.hear(now, iface, &heard);
+        if let Some(conflict) = lost.or_else(|| ndp::conflict(snapshot, iface, &heard)) {
+            let usable = conflict.addr.v6().is_some_and(|addr| self.dad.is_usable(iface, addr));
+            if lost.is_some() || usable {
+                self.stats.ndp_conflicts.add(1);
+                self.conflict = Some(conflict);
+                out.extend(self.hops.defend(now, snapshot, &conflict).filter(|_| usable));
+            }
+            return;
+        }
+        if heard.kind == ADVERTISEMENT {
+            let (solicited, overrides) = (heard.flags & SOLICITED != 0, heard.flags & OVERRIDE != 0);
+            let claim = Claim { mac: heard.mac, solicited, overrides, learn: false };
+            return self.hops.heard(now, iface, heard.target.into(), &claim);
+        }
+        if !snapshot.answers(iface, heard.target.into()) || !self.dad.is_usable(iface, heard.target) {
+            return;
+        }
+        if heard.mac.is_some() {
+            let claim = Claim { mac: heard.mac, solicited: false, overrides: true, learn: true };
+            self.hops.heard(now, iface, heard.src.into(), &claim);
+        }
+        if let Some(reply) = ndp::advertisement(snapshot, iface, &heard) {
+            self.stats.ndp_answered.add(1);
             out.push(reply);
         }
     }
@@ -138,9 +225,9 @@ impl Local {
 
     /// Asks what is due. Call it at least every 1/16 s.
     pub fn tick(&mut self, now: Tick, snapshot: &Snapshot, out: &mut Vec<Out>) {
-        let before = out.len();
-        self.hops.tick(now, snapshot, out);
-        self.stats.arp_asked.add((out.len() - before) as u64);
+        self.dad.tick(now, snapshot, out);
+        self.mld.tick(now, snapshot, &self.dad, out);
+        self.hops.tick(now, snapshot, &self.dad, &self.stats, out);
     }
 
     /// The last address conflict that was not reported yet.
@@ -148,3 +235,14 @@ impl Local {
         self.conflict.take()
     }
 }
+
+/// Says that an address is ours, to all.
+fn announcement(snapshot: &Snapshot, iface: IfaceId, addr: Addr) -> Option<Out> {
+    match addr {
+        Addr::V4(addr) => arp::announcement(snapshot, iface, addr),
+        Addr::V6(addr) => ndp::announcement(snapshot, iface, addr),
+    }
+}
+
+#[cfg(test)]
+mod tests;

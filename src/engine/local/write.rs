@@ -1,8 +1,8 @@
-//! Writing the frames that we originate: link header, IPv4 or IPv6, TCP, ICMP, ARP. Full checksums: these packets are ours.
+//! Writing the frames that we originate: link header, IPv4 or IPv6, TCP, ICMP, ARP, NDP. Full checksums: these packets are ours.
 
 use crate::addr::{Addr, Be16, Be32, Be128, Family, Mac};
 use crate::conn::tuple::Tuple;
-use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, ipv6, tcp, vlan};
+use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, ipv6, ndp, tcp, vlan};
 
 /// TTL of what we originate (RFC 1700: the recommended default).
 pub const TTL: u8 = 64;
@@ -48,7 +48,7 @@ pub fn l2<'a>(bytes: &'a mut [u8], l2: &L2, ether_type: Be16) -> &'a mut [u8] {
 }
 
 /// Writes an IPv4 header without options, for a payload that fills `bytes`, and gives the payload's bytes.
-pub fn ipv4(bytes: &mut [u8], src: Be32, dst: Be32, proto: u8, tos: u8) -> &mut [u8] {
+pub fn ipv4(bytes: &mut [u8], src: Be32, dst: Be32, proto: u8, tos: u8, ttl: u8) -> &mut [u8] {
     let total = bytes.len() as u16;
     let Some((header, payload)) = bytes.split_at_mut_checked(ipv4::LEN) else { return &mut [] };
     if let Ok((ip, _)) = ipv4::Header::mut_from_prefix(header) {
@@ -58,7 +58,7 @@ pub fn ipv4(bytes: &mut [u8], src: Be32, dst: Be32, proto: u8, tos: u8) -> &mut 
             total_len: Be16::new(total),
             id: Be16::new(0),
             frag: Be16::new(ipv4::DF),
-            ttl: TTL,
+            ttl,
             proto,
             checksum: Be16::new(0),
             src,
@@ -70,10 +70,10 @@ pub fn ipv4(bytes: &mut [u8], src: Be32, dst: Be32, proto: u8, tos: u8) -> &mut 
 }
 
 /// Writes an IPv6 header for a payload that fills `bytes`, and gives the payload's bytes.
-pub fn ipv6(bytes: &mut [u8], src: Be128, dst: Be128, next: u8, hop_limit: u8) -> &mut [u8] {
+pub fn ipv6(bytes: &mut [u8], src: Be128, dst: Be128, next: u8, class: u8, hop_limit: u8) -> &mut [u8] {
     let payload_len = Be16::new(bytes.len().saturating_sub(ipv6::LEN) as u16);
     let Ok((ip, payload)) = ipv6::Header::mut_from_prefix(bytes) else { return &mut [] };
-    *ip = ipv6::Header { ver_class_flow: ipv6::Header::first_word(0, 0), payload_len, next, hop_limit, src, dst };
+    *ip = ipv6::Header { ver_class_flow: ipv6::Header::first_word(class, 0), payload_len, next, hop_limit, src, dst };
     payload
 }
 
@@ -88,20 +88,24 @@ pub struct Tcp {
     pub flags: u8,
 }
 
-/// Length of a frame with a TCP segment without options and data.
-pub const fn tcp_len(l2: &L2, family: Family) -> usize {
-    let ip = match family {
+/// Length of an IP header without options.
+pub const fn ip_len(family: Family) -> usize {
+    match family {
         Family::V4 => ipv4::LEN,
         Family::V6 => ipv6::LEN,
-    };
-    l2.len() + ip + tcp::LEN
+    }
+}
+
+/// Length of a frame with a TCP segment without options and data.
+pub const fn tcp_len(l2: &L2, family: Family) -> usize {
+    l2.len() + ip_len(family) + tcp::LEN
 }
 
 /// Writes such a frame; `bytes` has [`tcp_len`] bytes.
 pub fn tcp(bytes: &mut [u8], link: &L2, tuple: &Tuple, what: &Tcp) {
     let segment = match (tuple.src(), tuple.dst()) {
-        (Addr::V4(src), Addr::V4(dst)) => ipv4(l2(bytes, link, ethernet::IPV4), src, dst, ipv4::TCP, 0),
-        (Addr::V6(src), Addr::V6(dst)) => ipv6(l2(bytes, link, ethernet::IPV6), src, dst, ipv4::TCP, TTL),
+        (Addr::V4(src), Addr::V4(dst)) => ipv4(l2(bytes, link, ethernet::IPV4), src, dst, ipv4::TCP, 0, TTL),
+        (Addr::V6(src), Addr::V6(dst)) => ipv6(l2(bytes, link, ethernet::IPV6), src, dst, ipv4::TCP, 0, TTL),
         (Addr::V4(_), Addr::V6(_)) | (Addr::V6(_), Addr::V4(_)) => return,
     };
     if let Ok((tcp, _)) = tcp::Header::mut_from_prefix(segment) {
@@ -120,35 +124,51 @@ pub fn tcp(bytes: &mut [u8], link: &L2, tuple: &Tuple, what: &Tcp) {
     checksum::l4_fill(tuple.src(), tuple.dst(), ipv4::TCP, segment);
 }
 
-/// Length of a frame with an ICMP message of `body` bytes behind its header.
-pub const fn icmp_len(l2: &L2, body: usize) -> usize {
-    l2.len() + ipv4::LEN + icmp::LEN + body
+/// Length of a frame with an ICMP or ICMPv6 message of `body` bytes behind its header.
+pub const fn icmp_len(l2: &L2, family: Family, body: usize) -> usize {
+    l2.len() + ip_len(family) + icmp::LEN + body
 }
 
-/// An ICMP message.
+/// What stands before an ICMP or ICMPv6 message.
 #[derive(Clone, Copy, Debug)]
-pub struct Icmp<'a> {
-    /// Type.
-    pub kind: u8,
-    /// Code.
-    pub code: u8,
-    /// The second word of the header: identifier and sequence number, or unused and MTU.
-    pub rest: [u8; 4],
-    /// What follows the header.
-    pub body: &'a [u8],
+pub struct Envelope {
+    /// Source.
+    pub src: Addr,
+    /// Destination.
+    pub dst: Addr,
+    /// Type of service, or traffic class.
+    pub tos: u8,
+    /// Hops that it may still make.
+    pub ttl: u8,
 }
 
-/// Writes such a frame; `bytes` has [`icmp_len`] bytes.
-pub fn icmp(bytes: &mut [u8], link: &L2, src: Be32, dst: Be32, tos: u8, what: &Icmp<'_>) {
-    let packet = l2(bytes, link, ethernet::IPV4);
-    let message = ipv4(packet, src, dst, ipv4::ICMP, tos);
-    if let Ok((header, body)) = icmp::Header::mut_from_prefix(message) {
-        *header = icmp::Header { kind: what.kind, code: what.code, checksum: Be16::new(0), rest: what.rest };
-        if body.len() == what.body.len() {
-            body.copy_from_slice(what.body);
-        }
+/// Writes such a frame; `bytes` has [`icmp_len`] bytes. The checksum in `header` means nothing.
+pub fn icmp(bytes: &mut [u8], link: &L2, to: &Envelope, header: &icmp::Header, body: &[u8]) {
+    let ether_type = match to.dst.family() {
+        Family::V4 => ethernet::IPV4,
+        Family::V6 => ethernet::IPV6,
+    };
+    let packet = l2(bytes, link, ether_type);
+    if let Some(place) = packet.get_mut(ip_len(to.dst.family()) + icmp::LEN..).filter(|p| p.len() == body.len()) {
+        place.copy_from_slice(body);
     }
-    checksum::icmp_fill(message);
+    icmp_packet(packet, to, header);
+}
+
+/// Writes the headers of a packet whose ICMP or ICMPv6 message has its body in place, and the checksums.
+pub fn icmp_packet(packet: &mut [u8], to: &Envelope, header: &icmp::Header) {
+    let message = match (to.src, to.dst) {
+        (Addr::V4(src), Addr::V4(dst)) => ipv4(packet, src, dst, ipv4::ICMP, to.tos, to.ttl),
+        (Addr::V6(src), Addr::V6(dst)) => ipv6(packet, src, dst, ipv6::ICMPV6, to.tos, to.ttl),
+        (Addr::V4(_), Addr::V6(_)) | (Addr::V6(_), Addr::V4(_)) => return,
+    };
+    if let Some(place) = message.get_mut(..icmp::LEN) {
+        place.copy_from_slice(header.as_bytes());
+    }
+    match to.dst.family() {
+        Family::V4 => checksum::icmp_fill(message),
+        Family::V6 => checksum::l4_fill(to.src, to.dst, ipv6::ICMPV6, message),
+    }
 }
 
 /// Length of a frame with ARP.
@@ -162,4 +182,28 @@ pub fn arp(bytes: &mut [u8], link: &L2, packet: &arp::Packet) {
     if let Some(to) = rest.get_mut(..arp::LEN) {
         to.copy_from_slice(packet.as_bytes());
     }
+}
+
+/// Length of a frame with neighbour discovery.
+pub const fn ndp_len(l2: &L2, option: Option<&ndp::LinkOption>) -> usize {
+    l2.len() + ipv6::LEN + ndp::LEN + if option.is_some() { ndp::LINK_OPTION_LEN } else { 0 }
+}
+
+/// Writes such a frame; `bytes` has [`ndp_len`] bytes.
+pub fn ndp(
+    bytes: &mut [u8],
+    link: &L2,
+    src: Be128,
+    dst: Be128,
+    message: &ndp::Message,
+    option: Option<&ndp::LinkOption>,
+) {
+    let payload = ipv6(l2(bytes, link, ethernet::IPV6), src, dst, ipv6::ICMPV6, 0, ndp::HOP_LIMIT);
+    if let Some((to, options)) = payload.split_at_mut_checked(ndp::LEN) {
+        to.copy_from_slice(message.as_bytes());
+        if let (Some(option), Some(to)) = (option, options.get_mut(..ndp::LINK_OPTION_LEN)) {
+            to.copy_from_slice(option.as_bytes());
+        }
+    }
+    checksum::l4_fill(src, dst, ipv6::ICMPV6, payload);
 }

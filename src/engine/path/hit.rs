@@ -47,7 +47,7 @@ pub fn hit<M: Memory, B: Buffer>(
     head: &Head,
 ) -> Option<PortId> {
     let (conn, dir) = conns.confirm(head.candidate, &head.key)?;
-    if conn.state() as u8 != head.keeps || conn.has(flags::EXT) {
+    if conn.state() as u8 != head.keeps || conn.has(flags::EXT | flags::WIDE) {
         return None;
     }
     let hop = tables.hops.hop(conn.next_hops[dir as usize]);

@@ -7,7 +7,11 @@
 //! The first two stages are loops over the burst, so that its cache misses overlap: buckets first, then connections.
 //! The rest goes packet by packet, in the order of arrival, on lines that are in the cache by then: what one packet opens
 //! or ends is seen by the next one of the same burst, and a burst of 64 does the same as 64 bursts of one. [`hit`] is a
-//! short cut through all of it for the packets that ask for nothing special, which are nearly all.
+//! short cut through all of it for the packets that ask for nothing special, which are nearly all; [`hit_wide`] is the one
+//! for connections whose client comes over IPv6.
+//!
+//! The families differ in two places: what a packet is ([`parse::v6`]), and which IP header it leaves with (`wide`). What is
+//! between them knows keys, connections and lengths.
 
 pub mod parse;
 
@@ -19,6 +23,7 @@ mod open;
 mod output;
 mod reset;
 mod rewrite;
+mod wide;
 
 use crate::addr::LcoreId;
 use crate::frame::{BURST, Buffer, Emit, Frame};
@@ -27,18 +32,20 @@ use crate::shard::{Shard, Shared};
 use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::{Exit, Verdict};
-use arrayvec::ArrayVec;
 pub use hit::hit;
 use parse::{Head, Kind};
+pub use wide::hit as hit_wide;
 
-/// What the frames of a burst are.
-pub type Heads = ArrayVec<Head, BURST>;
+/// What the frames of a burst are. It is only ever overwritten.
+pub type Heads = [Head; BURST];
 
-/// Looks at every frame of a burst, and has its lines of the tables loaded. Gives the bytes of all frames.
+/// Looks at every frame of a burst, and has its lines of the tables loaded. Gives the bytes of all frames. As many of
+/// `heads` are valid as the burst has frames.
 #[inline(always)]
 pub fn look<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) -> u64 {
     let bytes = parse::headers(shared, shard, burst, heads);
-    lookup::warm(shard, heads);
+    let (heads, _) = heads.split_at_mut(burst.len().min(BURST));
+    lookup::warm(shared, shard, heads);
     bytes
 }
 
@@ -46,10 +53,14 @@ pub fn look<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut
 /// counts, when it is of one whose hashes are ours.
 #[inline(always)]
 pub fn elsewhere<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, buf: &mut B, head: &Head) -> Option<LcoreId> {
-    if shared.steer.lcores() == 1 || head.kind != Kind::Flow || shard.whole_way || parse::judge(&head.key).is_err() {
+    if shared.steer.lcores() == 1
+        || head.kind != Kind::Flow
+        || shard.whole_way
+        || parse::judge(head, buf.bytes()).is_err()
+    {
         return None;
     }
-    let rss = buf.frame().meta.rss;
+    let rss = buf.frame().meta.rss.filter(|_| head.is_hashed_alike());
     let class = rss.map_or_else(|| shared.class_of(&head.tuple(buf.bytes())), Steer::class);
     Some(shared.steer.owner(class)).filter(|owner| *owner != shard.id)
 }
@@ -75,7 +86,7 @@ fn stages<M: Memory>(
     emit: &mut Emit<'_>,
 ) -> Result<Verdict, Exit> {
     match head.kind {
-        Kind::Flow => parse::judge(&head.key)?,
+        Kind::Flow => parse::judge(head, frame.bytes())?,
         Kind::Early(exit) => return Err(exit),
         Kind::IcmpError => return icmp::translate(shared, shard, now, frame, head, emit),
         Kind::Echo => return Err(icmp::echo(shared, frame, head)),
@@ -84,8 +95,9 @@ fn stages<M: Memory>(
         Some(hit) => hit,
         None => open::miss(shared, shard, now, frame, head, emit)?,
     };
-    let way = output::way(shared, frame, head, shard.conns.conn(conn).next_hops[dir as usize])?;
+    let (leaves, hop) = (shard.conns.leaves(conn, dir), shard.conns.conn(conn).next_hops[dir as usize]);
+    let way = output::way(shared, frame, head, leaves, hop)?;
     observe::packet(shared, shard, now, conn, dir, frame, head);
-    rewrite::apply(shared, shard, conn, dir, frame, head);
-    output::send(frame, head, &way, emit)
+    let head = rewrite::apply(shared, shard, conn, dir, frame, head)?;
+    output::send(frame, &head, &way, emit)
 }

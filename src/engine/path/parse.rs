@@ -1,11 +1,13 @@
 //! Stage 1: what a frame is. Strict: whatever is not well-formed leaves here, each with a reason of its own.
 //!
 //! Ethernet and 802.1Q; ARP (RFC 826); IPv4 (RFC 791, RFC 1812 5.2.2); TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792).
-//! Lengths are compared with `pkt_len`; all headers must be in the first segment.
+//! IPv6 is in [`v6`]. Lengths are compared with `pkt_len`; all headers must be in the first segment.
+
+pub mod v6;
 
 use super::{Heads, hit};
-use crate::addr::{Be32, Family, IfaceId, Mac, PortId, Proto};
-use crate::conn::key::Key;
+use crate::addr::{Be16, Be32, Family, IfaceId, Mac, PortId, Proto};
+use crate::conn::key::{Key, Secret};
 use crate::conn::state::State;
 use crate::conn::tuple::Tuple;
 use crate::conn::{Candidate, Conns};
@@ -26,7 +28,13 @@ pub struct Head {
     pub hash: u64,
     /// The connection that it most likely is.
     pub candidate: Candidate,
-    /// Length of the IP packet in bytes.
+    /// Where the IP header begins in the frame.
+    pub l3: u8,
+    /// Length of the IP header in bytes, options or extension headers included.
+    pub ihl: u8,
+    /// What it is.
+    pub kind: Kind,
+    /// Length of the IP packet in bytes; 0 when it is not known yet.
     pub ip_len: u16,
     /// TCP flags; 0 for other protocols.
     pub flags: u8,
@@ -34,14 +42,8 @@ pub struct Head {
     pub ttl: u8,
     /// The interface it came in by.
     pub iface: IfaceId,
-    /// The [`State`](crate::conn::state::State) of a connection that this packet takes the short way in; 0xFF for none.
+    /// The [`State`] of a connection that this packet takes the short way in; 0xFF for none.
     pub keeps: u8,
-    /// Where the IP header begins in the frame; 0 for a frame that was not plain, until it is parsed.
-    pub l3: u8,
-    /// Length of the IP header in bytes.
-    pub ihl: u8,
-    /// What it is.
-    pub kind: Kind,
 }
 
 /// What a frame is.
@@ -63,16 +65,18 @@ impl Head {
     pub fn l4(&self) -> usize {
         usize::from(self.l3) + usize::from(self.ihl)
     }
-    /// The tuple of the packet, whose frame these bytes are.
+    /// The tuple of the packet, whose frame these bytes are; of an ICMP error that of an answer to the quoted packet.
     pub fn tuple(&self, bytes: &[u8]) -> Tuple {
         match self.key.family() {
             Family::V4 => self.key.tuple4(),
-            Family::V6 => {
-                let ip = bytes.get(usize::from(self.l3)..).and_then(|b| ipv6::Header::ref_from_prefix(b).ok());
-                let (src, dst) = ip.map_or_else(Default::default, |(ip, _)| (ip.src, ip.dst));
-                Tuple::new(src, dst, self.key.sport(), self.key.dport(), self.key.proto())
-            }
+            Family::V6 => v6::tuple(self, bytes),
         }
+    }
+    /// True when every card that hashes addresses and ports does so for this packet. Cards differ in how far they look behind
+    /// the extension headers of IPv6.
+    #[inline(always)]
+    pub fn is_hashed_alike(&self) -> bool {
+        self.key.family() == Family::V4 || usize::from(self.ihl) == ipv6::LEN
     }
     /// Where the IP packet ends in the frame.
     #[inline(always)]
@@ -93,16 +97,19 @@ pub(super) fn headers<M: Memory, B: Buffer>(
 ) -> u64 {
     let (mut bytes, mut strict) = (0, shard.whole_way);
     let mut entry = Entry::of(shared.snapshot(), PortId(0));
-    heads.extend(burst.iter().map(|buf| {
+    for (buf, head) in burst.iter().zip(heads.iter_mut()) {
         bytes += buf.len() as u64;
         if buf.port() != entry.port {
             entry = Entry::of(shared.snapshot(), buf.port());
         }
-        plain(&entry, &shard.conns, buf).unwrap_or_else(|| {
-            strict = true;
-            EMPTY
-        })
-    }));
+        match plain(&entry, &shard.conns, buf).or_else(|| v6::plain(&entry, &shard.conns, buf)) {
+            Some(plain) => *head = plain,
+            None => {
+                head.ip_len = 0;
+                strict = true;
+            }
+        }
+    }
     if strict {
         strictly(shared, shard, burst, heads);
     }
@@ -112,9 +119,10 @@ pub(super) fn headers<M: Memory, B: Buffer>(
 /// The frames that are not plain.
 #[cold]
 fn strictly<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) {
-    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || h.l3 == 0) {
+    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || h.ip_len == 0) {
         *head = EMPTY;
-        head.kind = parse(shared.snapshot(), &buf.frame(), head).unwrap_or_else(Kind::Early);
+        let frame = buf.frame();
+        head.kind = parse(shared.snapshot(), shard.conns.secret(), &frame, head).unwrap_or_else(Kind::Early);
         head.hash = shard.conns.hash(&head.key);
         shard.conns.prefetch_bucket(head.hash);
     }
@@ -181,27 +189,16 @@ fn plain<M: Memory, B: Buffer>(entry: &Entry, conns: &Conns<M>, buf: &B) -> Opti
     let key = Key::v4(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto);
     let hash = conns.hash(&key);
     conns.prefetch_bucket(hash);
-    Some(Head {
-        key,
-        hash,
-        candidate: Candidate::NONE,
-        ip_len,
-        flags,
-        ttl: ip.ttl,
-        iface: entry.iface,
-        keeps,
-        l3: ethernet::LEN as u8,
-        ihl: ipv4::LEN as u8,
-        kind: Kind::Flow,
-    })
+    Some(Head { key, hash, ip_len, flags, ttl: ip.ttl, iface: entry.iface, keeps, ..EMPTY })
 }
 
-const EMPTY: Head = Head {
+/// What nothing is known of yet.
+pub const EMPTY: Head = Head {
     kind: Kind::Flow,
     iface: IfaceId(0),
     keeps: hit::NONE,
-    l3: 0,
-    ihl: 0,
+    l3: ethernet::LEN as u8,
+    ihl: ipv4::LEN as u8,
     flags: 0,
     ttl: 0,
     ip_len: 0,
@@ -210,7 +207,7 @@ const EMPTY: Head = Head {
     candidate: Candidate::NONE,
 };
 
-fn parse(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> Result<Kind, Exit> {
+fn parse(snapshot: &Snapshot, secret: &Secret, frame: &Frame<'_>, head: &mut Head) -> Result<Kind, Exit> {
     use DropReason as D;
     if frame.meta.bad_form {
         return Err(D::FrameForm.into());
@@ -226,17 +223,16 @@ fn parse(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> Result<Kind
     }
     head.iface = snapshot.iface_of(frame.meta.port, vid).ok_or(D::UnknownVlan)?;
     let mac = snapshot.iface(head.iface).ok_or(D::Bug)?.mac;
+    let l3_len = frame.pkt_len as usize - usize::from(head.l3);
     if ether_type == ethernet::IPV4 {
         if eth.dst != mac {
             return Err(D::OtherStation.into());
         }
-        let l3_len = frame.pkt_len as usize - usize::from(head.l3);
         ip(rest, l3_len, head)
     } else if ether_type == ethernet::ARP {
         arp(rest, eth.dst, mac)
     } else if ether_type == ethernet::IPV6 {
-        ipv6::Header::ref_from_prefix(rest).map_err(|_| D::Ipv6Truncated)?;
-        Err(D::ProtocolUnknown.into())
+        v6::ip(&v6::Received { snapshot, secret, meta: &frame.meta, own: mac, to: eth.dst, len: l3_len }, rest, head)
     } else {
         Err(D::EtherTypeUnknown.into())
     }
@@ -290,48 +286,63 @@ fn ip(bytes: &[u8], received: usize, head: &mut Head) -> Result<Kind, Exit> {
     let l4 = bytes.get(ihl..ip_len.min(bytes.len())).ok_or(D::Ipv4HeaderLength)?;
     let l4_len = ip_len - ihl;
     match ip.proto {
-        ipv4::TCP => tcp(ip, l4, head),
-        ipv4::UDP => udp(ip, l4, l4_len, head),
+        ipv4::TCP => {
+            let (sport, dport) = tcp(l4, head)?;
+            head.key = Key::v4(ip.src, ip.dst, sport, dport, Proto::Tcp);
+            Ok(Kind::Flow)
+        }
+        ipv4::UDP => {
+            let udp = udp(l4, l4_len)?;
+            head.key = Key::v4(ip.src, ip.dst, udp.sport, udp.dport, Proto::Udp);
+            Ok(Kind::Flow)
+        }
         ipv4::ICMP => icmp(ip, l4, l4_len, head),
         _ => Err(D::ProtocolUnknown.into()),
     }
 }
 
+/// Source and destination port of a segment, which is well-formed.
 #[inline(always)]
-fn tcp(ip: &ipv4::Header, l4: &[u8], head: &mut Head) -> Result<Kind, Exit> {
+fn tcp(l4: &[u8], head: &mut Head) -> Result<(Be16, Be16), DropReason> {
     let (tcp, _) = tcp::Header::ref_from_prefix(l4).map_err(|_| DropReason::TcpTruncated)?;
     if tcp.header_len() < tcp::LEN || tcp.header_len() > l4.len() {
-        return Err(DropReason::TcpDataOffset.into());
+        return Err(DropReason::TcpDataOffset);
     }
     head.flags = tcp.flags;
-    head.key = Key::v4(ip.src, ip.dst, tcp.sport, tcp.dport, Proto::Tcp);
-    Ok(Kind::Flow)
+    Ok((tcp.sport, tcp.dport))
 }
 
+/// The header of a datagram, which is well-formed. `l4_len` is what the packet holds, in all segments.
 #[inline(always)]
-fn udp(ip: &ipv4::Header, l4: &[u8], l4_len: usize, head: &mut Head) -> Result<Kind, Exit> {
+fn udp(l4: &[u8], l4_len: usize) -> Result<&udp::Header, DropReason> {
     let (udp, _) = udp::Header::ref_from_prefix(l4).map_err(|_| DropReason::UdpTruncated)?;
     let len = usize::from(udp.len.host());
     if len < udp::LEN || len > l4_len {
-        return Err(DropReason::UdpLength.into());
+        return Err(DropReason::UdpLength);
     }
-    head.key = Key::v4(ip.src, ip.dst, udp.sport, udp.dport, Proto::Udp);
-    Ok(Kind::Flow)
+    Ok(udp)
 }
 
 /// Refuses tuples that no packet may have. Those of a connection need no look: they had it when it was opened.
 #[inline(always)]
-pub(super) fn judge(key: &Key) -> Result<(), DropReason> {
-    if is_martian(key.src()) {
-        return Err(DropReason::MartianSource);
-    }
-    if is_martian(key.dst()) {
-        return Err(DropReason::MartianDestination);
-    }
+pub(super) fn judge(head: &Head, bytes: &[u8]) -> Result<(), DropReason> {
+    let key = &head.key;
+    let same_address = match key.family() {
+        Family::V4 => {
+            if is_martian(key.src()) {
+                return Err(DropReason::MartianSource);
+            }
+            if is_martian(key.dst()) {
+                return Err(DropReason::MartianDestination);
+            }
+            key.src() == key.dst()
+        }
+        Family::V6 => v6::judge(head, bytes)?,
+    };
     if key.sport().raw() == 0 || key.dport().raw() == 0 {
         return Err(DropReason::PortZero);
     }
-    if key.src() == key.dst() && key.sport() == key.dport() {
+    if same_address && key.sport() == key.dport() {
         return Err(DropReason::Land);
     }
     Ok(())

@@ -42,12 +42,9 @@ pub(super) fn both_sides<M: Memory>(
         if tcp.has(ACK) { Tcp { seq: ack, ack: 0, flags: RST } } else { Tcp { seq: 0, ack: next, flags: RST | ACK } };
     let ack_flag = if tcp.has(ACK) { ACK } else { 0 };
     let on = Tcp { seq: seq.wrapping_add(seq_shift), ack: ack.wrapping_add(ack_shift), flags: RST | ack_flag };
-    let back = match dir {
-        Dir::In => Dir::Out,
-        Dir::Out => Dir::In,
-    };
     let on = send(shared, &shard.conns.rewritten(id, dir), on, conn.next_hops[dir as usize], emit);
-    on && (opens || send(shared, &head.tuple(frame.bytes()).reversed(), to_sender, conn.next_hops[back as usize], emit))
+    on && (opens
+        || send(shared, &head.tuple(frame.bytes()).reversed(), to_sender, conn.next_hops[dir.other() as usize], emit))
 }
 
 /// Makes a server forget a half-open connection. Goes out before the packet that is being worked on.

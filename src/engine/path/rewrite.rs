@@ -1,68 +1,77 @@
 //! The rewrite: the connection's stored deltas, applied. Checksums are only ever updated (RFC 1624), so a corrupt packet
-//! stays corrupt; all lengths were checked by the parser.
+//! stays corrupt; all lengths were checked by the parser. The IP headers of connections with IPv6 are in [`super::wide`].
 
 use super::parse::Head;
-use crate::addr::{Be16, Be32, ConnId, Dir, Proto};
-use crate::conn::flags;
-use crate::conn::key::Key;
+use super::wide;
+use crate::addr::{Be16, Be32, ConnId, Dir, Family, Proto};
+use crate::conn::{Conn, flags};
 use crate::frame::Frame;
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
+use crate::verdict::DropReason;
 use crate::wire::checksum::{self, Delta, DeltaSum};
 use crate::wire::tcp::{self, ACK, SYN};
 use crate::wire::{FromBytes, ipv4, udp};
 
 /// Turns a packet into the one that goes on: addresses, ports, TTL less one, and for the few connections that need it
-/// sequence numbers and the options of a SYN.
+/// sequence numbers and the options of a SYN. Gives what it is now.
 pub(super) fn apply<M: Memory>(
     shared: &Shared,
-    shard: &Shard<M>,
+    shard: &mut Shard<M>,
     id: ConnId,
     dir: Dir,
     frame: &mut Frame<'_>,
     head: &Head,
-) {
+) -> Result<Head, DropReason> {
+    let head = match shard.conns.conn(id).has(flags::WIDE) {
+        true => wide::headers(shard, id, dir, frame, head).ok_or(DropReason::FrameForm)?,
+        false => {
+            addresses(frame, head, shard.conns.conn(id), dir);
+            *head
+        }
+    };
     let conn = shard.conns.conn(id);
     let new = conn.rewritten(dir);
-    let (ip_delta, l4_delta) = (conn.ip_delta.toward(dir), conn.l4_delta.toward(dir));
+    let l4_delta = conn.l4_delta.toward(dir);
     let unfinished = frame.meta.csum_unfinished;
-    let Some(packet) = frame.bytes_mut().get_mut(usize::from(head.l3)..) else { return };
-    let Some((ip, l4)) = packet.split_at_mut_checked(usize::from(head.ihl)) else { return };
-    addresses(ip, &new, ip_delta);
+    let l4 = frame.bytes_mut().get_mut(head.l4()..).ok_or(DropReason::Bug)?;
     match new.proto() {
         Proto::Tcp => {
             let special = conn.has(flags::EXT) || head.flags & SYN != 0 && conn.has(flags::CLAMP | flags::HIDE_TS);
             let extra = if special { special_tcp(shared, shard, id, dir, l4) } else { Delta::ZERO };
-            let Ok((tcp, _)) = tcp::Header::mut_from_prefix(l4) else { return };
+            let (tcp, _) = tcp::Header::mut_from_prefix(l4).map_err(|_| DropReason::Bug)?;
             (tcp.sport, tcp.dport) = (new.sport(), new.dport());
             checksum::apply(&mut tcp.checksum, l4_delta.then(extra));
         }
         Proto::Udp => {
-            let Ok((udp, _)) = udp::Header::mut_from_prefix(l4) else { return };
+            let (udp, _) = udp::Header::mut_from_prefix(l4).map_err(|_| DropReason::Bug)?;
             (udp.sport, udp.dport) = (new.sport(), new.dport());
             checksum::apply_udp(&mut udp.checksum, l4_delta);
+            let unsummed = udp.checksum.raw() == 0 && new.family() == Family::V6;
+            if unsummed && !unfinished && !wide::sum_up(&shard.conns.rewritten(id, dir), l4) {
+                return Err(DropReason::UdpNoChecksum);
+            }
         }
     }
     if unfinished {
+        let new = shard.conns.rewritten(id, dir);
         let len = usize::from(head.ip_len - u16::from(head.ihl));
         if let Some(segment) = l4.get_mut(..len) {
             checksum::l4_fill(new.src(), new.dst(), new.proto() as u8, segment);
         }
     }
+    Ok(head)
 }
 
+/// The IP header of a connection of IPv4 alone.
 #[inline(always)]
-fn addresses(ip: &mut [u8], new: &Key, delta: Delta) {
-    if let Ok((ip, _)) = ipv4::Header::mut_from_prefix(ip) {
-        header(ip, new, delta);
-    }
-}
-
-#[inline(always)]
-fn header(ip: &mut ipv4::Header, new: &Key, delta: Delta) {
+fn addresses(frame: &mut Frame<'_>, head: &Head, conn: &Conn, dir: Dir) {
+    let packet = frame.bytes_mut().get_mut(usize::from(head.l3)..).unwrap_or(&mut []);
+    let Ok((ip, _)) = ipv4::Header::mut_from_prefix(packet) else { return };
+    let new = conn.rewritten(dir);
     (ip.src, ip.dst) = (new.src(), new.dst());
     ip.ttl = ip.ttl.wrapping_sub(1);
-    checksum::apply_both(&mut ip.checksum, delta, Delta::TTL_DOWN);
+    checksum::apply_both(&mut ip.checksum, conn.ip_delta.toward(dir), Delta::TTL_DOWN);
 }
 
 /// Sequence numbers and options. Gives what they add to the checksum.

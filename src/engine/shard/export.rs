@@ -1,5 +1,6 @@
 //! Connections as records: to list them, to hand them to another node, to carry them over a restart.
 
+use super::open::fill_deltas;
 use super::{Shard, Shared};
 use crate::addr::{ConnId, Dir, Proto};
 use crate::conn::record::{Cursor, Record, Refused};
@@ -98,8 +99,8 @@ impl<M: Memory> Shard<M> {
             if e == NoSeat::Full { Refused::Full } else { Refused::Taken }
         })?;
         let ext = if r.seq_delta != 0 { self.exts.take(r.seq_delta) } else { None };
-        self.fill_deltas(id);
         let conn = self.conns.conn_mut(id);
+        fill_deltas(conn, &[r.client, r.reply]);
         conn.real = real.id;
         conn.profile = service.profile;
         conn.next_hops = next_hops;

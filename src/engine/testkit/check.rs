@@ -1,11 +1,11 @@
 //! An independent opinion on checksums: etherparse computes what [`crate::wire::checksum`] should have.
 
 use etherparse::checksum::Sum16BitWords;
-use etherparse::{Icmpv4Slice, Ipv4Slice, NetSlice, SlicedPacket, TransportSlice, UdpSlice};
+use etherparse::{Icmpv4Slice, Icmpv6Slice, Ipv4Slice, Ipv6Slice, NetSlice, SlicedPacket, TransportSlice, UdpSlice};
 
-/// Computes every checksum in an Ethernet frame anew: IPv4 header, TCP, UDP (absent is right), ICMP, and in an ICMP error
-/// those of the quoted packet as far as it is quoted. Only the first fragment's IPv4 header is looked at in fragments.
-/// What is not IPv4 has no checksum and is right.
+/// Computes every checksum in an Ethernet frame anew: IPv4 header, TCP, UDP (absent is right over IPv4), ICMP, ICMPv6, and
+/// in an error of these those of the quoted packet as far as it is quoted. Only the first fragment's IPv4 header is looked
+/// at in fragments. What is neither IPv4 nor IPv6 has no checksum and is right.
 ///
 /// # Errors
 /// A sentence about the first checksum that is wrong, or about what makes the frame unreadable.
@@ -13,25 +13,36 @@ pub fn checksums(frame: &[u8]) -> Result<(), String> {
     verify(frame, true)
 }
 
+/// Source and destination of a packet.
+#[derive(Clone, Copy)]
+enum Addrs {
+    V4([u8; 4], [u8; 4]),
+    V6([u8; 16], [u8; 16]),
+}
+
 fn verify(frame: &[u8], into_quotes: bool) -> Result<(), String> {
     let packet = SlicedPacket::from_ethernet(frame).map_err(|e| format!("unreadable: {e}"))?;
-    let Some(NetSlice::Ipv4(ip)) = &packet.net else { return Ok(()) };
-    header(ip.header().to_header().calc_header_checksum(), ip.header().header_checksum())?;
-    let (src, dst) = (ip.header().source(), ip.header().destination());
-    match &packet.transport {
-        Some(TransportSlice::Tcp(tcp)) => {
-            let right = tcp.calc_checksum_ipv4(src, dst).map_err(|e| format!("unreadable: {e}"))?;
-            same("TCP checksum", tcp.checksum(), right)
+    let addrs = match &packet.net {
+        Some(NetSlice::Ipv4(ip)) => {
+            header(ip.header().to_header().calc_header_checksum(), ip.header().header_checksum())?;
+            Addrs::V4(ip.header().source(), ip.header().destination())
         }
-        Some(TransportSlice::Udp(udp)) => udp_checksum(udp, src, dst),
-        Some(TransportSlice::Icmpv4(icmp)) => {
-            let right = Sum16BitWords::new().add_slice(icmp.slice()).ones_complement().to_be();
-            if right != 0 {
-                return Err(format!("ICMP checksum {:#06x} is wrong by {right:#06x}", icmp.checksum()));
-            }
-            if into_quotes { quote(icmp) } else { Ok(()) }
+        Some(NetSlice::Ipv6(ip)) => Addrs::V6(ip.header().source(), ip.header().destination()),
+        Some(NetSlice::Arp(_)) | None => return Ok(()),
+    };
+    match (&packet.transport, addrs) {
+        (Some(TransportSlice::Tcp(tcp)), addrs) => {
+            let right = match addrs {
+                Addrs::V4(src, dst) => tcp.calc_checksum_ipv4(src, dst),
+                Addrs::V6(src, dst) => tcp.calc_checksum_ipv6(src, dst),
+            };
+            same("TCP checksum", tcp.checksum(), right.map_err(|e| format!("unreadable: {e}"))?)
         }
-        _ => Ok(()),
+        (Some(TransportSlice::Udp(udp)), addrs) => udp_checksum(udp, addrs),
+        (Some(TransportSlice::Icmpv4(icmp)), Addrs::V4(..)) => icmpv4(icmp, into_quotes),
+        (Some(TransportSlice::Icmpv6(icmp)), Addrs::V6(src, dst)) => icmpv6(icmp, src, dst, into_quotes),
+        (Some(TransportSlice::Icmpv4(_) | TransportSlice::Icmpv6(_)), _) => Err("ICMP of the other family".into()),
+        (Some(TransportSlice::Igmp(_)) | None, _) => Ok(()),
     }
 }
 
@@ -39,28 +50,44 @@ fn header(right: u16, is: u16) -> Result<(), String> {
     same("IPv4 header checksum", is, right)
 }
 
-fn udp_checksum(udp: &UdpSlice<'_>, src: [u8; 4], dst: [u8; 4]) -> Result<(), String> {
-    if udp.checksum() == 0 {
-        return Ok(());
-    }
-    let right = udp.to_header().calc_checksum_ipv4_raw(src, dst, udp.payload());
+fn udp_checksum(udp: &UdpSlice<'_>, addrs: Addrs) -> Result<(), String> {
+    let right = match addrs {
+        Addrs::V4(..) if udp.checksum() == 0 => return Ok(()),
+        Addrs::V4(src, dst) => udp.to_header().calc_checksum_ipv4_raw(src, dst, udp.payload()),
+        Addrs::V6(..) if udp.checksum() == 0 => return Err("UDP checksum is absent".into()),
+        Addrs::V6(src, dst) => udp.to_header().calc_checksum_ipv6_raw(src, dst, udp.payload()),
+    };
     same("UDP checksum", udp.checksum(), right.map_err(|e| format!("unreadable: {e}"))?)
 }
 
-/// The packet that an ICMP error quotes.
-fn quote(icmp: &Icmpv4Slice<'_>) -> Result<(), String> {
-    if !matches!(icmp.type_u8(), 3 | 4 | 5 | 11 | 12) {
+fn icmpv4(icmp: &Icmpv4Slice<'_>, into_quotes: bool) -> Result<(), String> {
+    let right = Sum16BitWords::new().add_slice(icmp.slice()).ones_complement().to_be();
+    if right != 0 {
+        return Err(format!("ICMP checksum {:#06x} is wrong by {right:#06x}", icmp.checksum()));
+    }
+    if !into_quotes || !matches!(icmp.type_u8(), 3 | 4 | 5 | 11 | 12) {
         return Ok(());
     }
     let quoted = icmp.slice().get(8..).unwrap_or(&[]);
     if let Ok(ip) = etherparse::Ipv4HeaderSlice::from_slice(quoted) {
         header(ip.to_header().calc_header_checksum(), ip.header_checksum()).map_err(|e| format!("quoted {e}"))?;
     }
-    if Ipv4Slice::from_slice(quoted).is_err() {
-        return Ok(()); // cut, as quotes are
+    // What is cut, as quotes are, can not be computed.
+    if Ipv4Slice::from_slice(quoted).is_ok() { quote([8, 0], quoted) } else { Ok(()) }
+}
+
+fn icmpv6(icmp: &Icmpv6Slice<'_>, src: [u8; 16], dst: [u8; 16], into_quotes: bool) -> Result<(), String> {
+    if !icmp.is_checksum_valid(src, dst) {
+        return Err(format!("ICMPv6 checksum {:#06x} is wrong", icmp.checksum()));
     }
-    // Whole: as if it came in a frame of its own.
-    let frame = [&[0; 12][..], &[8, 0], quoted].concat();
+    let quoted = icmp.slice().get(8..).unwrap_or(&[]);
+    let whole = into_quotes && icmp.type_u8() < 128 && Ipv6Slice::from_slice(quoted).is_ok();
+    if whole { quote([0x86, 0xdd], quoted) } else { Ok(()) }
+}
+
+/// The whole packet that an ICMP error quotes: as if it came in a frame of its own.
+fn quote(ether_type: [u8; 2], quoted: &[u8]) -> Result<(), String> {
+    let frame = [&[0; 12][..], &ether_type, quoted].concat();
     verify(&frame, false).map_err(|e| format!("quoted {e}"))
 }
 
@@ -113,12 +140,32 @@ mod tests {
         assert!(bad.starts_with("quoted IPv4 header checksum is"), "{bad}");
     }
 
+    #[test]
+    fn ipv6_is_judged_by_its_own_rules() {
+        const A: &str = "[2001:db8:1::7]:40000";
+        const B: &str = "[2001:db8:1::100]:80";
+        let error = |quoted: &[u8]| Packet::icmp_error("2001:db8:1::254", "2001:db8:1::7", 1, 4, 0, quoted);
+        for packet in [Packet::tcp(A, B).payload(b"odd"), Packet::udp(A, B).hop_by_hop(&[]).payload(b"odd")] {
+            checksums(&packet.build()).unwrap();
+            checksums(&packet.clone().payload(b"fragment").fragment(1232, false).bad_l4_checksum().build()).unwrap();
+            let quoted = packet.build_ip();
+            checksums(&error(&quoted).build()).unwrap();
+            checksums(&error(&quoted[..48]).build()).unwrap();
+        }
+        assert!(wrong(Packet::tcp(A, B).bad_l4_checksum()).starts_with("TCP checksum is 0x"));
+        assert_eq!(wrong(Packet::udp(A, B).udp_checksum_zero()), "UDP checksum is absent");
+        assert!(wrong(error(&[]).bad_l4_checksum()).starts_with("ICMPv6 checksum 0x"));
+        let quoted = Packet::tcp(A, B).bad_l4_checksum().build_ip();
+        assert!(wrong(error(&quoted)).starts_with("quoted TCP checksum is"));
+        assert!(wrong(Packet::ndp_solicit([2; 6], "2001:db8::1", "2001:db8::2").bad_l4_checksum()).contains("ICMPv6"));
+    }
+
     proptest! {
         #[test]
-        fn any_bytes_are_judged_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), ip: bool) {
+        fn any_bytes_are_judged_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), ip in 0..3) {
             let mut bytes = bytes;
-            if ip && bytes.len() > 14 {
-                bytes[12..15].copy_from_slice(&[8, 0, 0x45]);
+            if ip > 0 && bytes.len() > 14 {
+                bytes[12..15].copy_from_slice(if ip == 1 { &[8, 0, 0x45] } else { &[0x86, 0xdd, 0x60] });
             }
             let _ = checksums(&bytes);
         }

@@ -8,7 +8,7 @@
 //! each packet: a corrupt packet stays corrupt, by the same difference. [`l4_fill`] is for frames that we originate, and
 //! for those whose sender left the checksum unfinished.
 
-use super::ipv4;
+use super::{ipv4, ipv6};
 use crate::addr::{Addr, Be16, Be32, Dir};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -182,6 +182,12 @@ impl DeltaSum {
         DeltaSum(self.0 + u64::from(sum))
     }
 
+    /// Both.
+    #[inline(always)]
+    pub const fn then(self, other: DeltaSum) -> DeltaSum {
+        DeltaSum(self.0 + other.0)
+    }
+
     /// The difference.
     #[inline(always)]
     pub const fn fold(self) -> Delta {
@@ -225,11 +231,14 @@ const fn never_zero(raw: u16) -> u16 {
 /// True when the checksum of an IPv4 header is right. `header` is all of it with its options, and nothing more.
 #[inline(always)]
 pub fn ipv4_header_ok(header: &[u8]) -> bool {
-    // Nearly all have no options. Every carry counts 1, as 2^64 is 1 in one's complement too.
-    let ([a, b], [c, d, e, f]) = header.as_chunks::<8>() else { return of(header) == 0 };
-    let (sum, carry) = u64::from_ne_bytes(*a).overflowing_add(u64::from_ne_bytes(*b));
-    let (sum, last) = sum.overflowing_add(u64::from(u32::from_ne_bytes([*c, *d, *e, *f])) + u64::from(carry));
-    let sum = sum + u64::from(last);
+    // Nearly all have no options. The addresses are one word, as in a key.
+    let Ok(header): Result<&[u8; ipv4::LEN], _> = header.try_into() else { return of(header) == 0 };
+    let [start, addrs] = [header.first_chunk(), header.last_chunk()].map(|b| b.map_or(0, |b| u64::from_ne_bytes(*b)));
+    let middle = header[8..].first_chunk().map_or(0, |b| u32::from_ne_bytes(*b));
+    // Every carry counts 1, as 2^64 is 1 in one's complement too.
+    let (sum, carry) = start.overflowing_add(addrs);
+    let (sum, carry) = sum.carrying_add(u64::from(middle), carry);
+    let sum = sum + u64::from(carry);
     // A multiple of 0xffff, and not 0 (Warren: Hacker's Delight, 10-17).
     const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
     sum.wrapping_mul(INVERSE).wrapping_sub(1) < u64::MAX / 0xffff
@@ -257,7 +266,7 @@ pub fn icmp_fill(message: &mut [u8]) {
     write(message, 2, raw);
 }
 
-/// The checksum that belongs in a TCP segment or UDP datagram, raw, whatever its field holds now; never 0 for UDP.
+/// The checksum that belongs in a TCP segment, UDP datagram or ICMPv6 message, raw, whatever its field holds now; never 0 for UDP.
 /// `segment` is header and data, at most 65,535 bytes.
 #[inline]
 pub fn l4(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8]) -> u16 {
@@ -266,7 +275,7 @@ pub fn l4(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8])
     if proto == ipv4::UDP { never_zero(raw) } else { raw }
 }
 
-/// True when the checksum of a TCP segment or UDP datagram is right, or absent (UDP only). `segment` as for [`l4`].
+/// True when the checksum of a TCP segment, UDP datagram or ICMPv6 message is right, or absent (UDP only). `segment` as for [`l4`].
 #[inline]
 pub fn l4_ok(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8]) -> bool {
     if proto == ipv4::UDP && segment.get(6..8) == Some(&[0, 0]) {
@@ -285,7 +294,11 @@ pub fn l4_fill(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &
 /// Where the checksum stands in a segment.
 #[inline(always)]
 const fn l4_place(proto: u8) -> usize {
-    if proto == ipv4::UDP { 6 } else { 16 }
+    match proto {
+        ipv4::UDP => 6,
+        ipv6::ICMPV6 => 2,
+        _ => 16,
+    }
 }
 
 /// The checksum of `bytes` as if the field at `place`, an even offset, held 0.
@@ -365,6 +378,18 @@ mod tests {
         let mut udp = field(0xdd2f);
         apply_udp(&mut udp, d);
         assert_eq!(udp, field(0xffff));
+    }
+
+    #[test]
+    fn a_known_icmpv6_message_has_its_known_checksum() {
+        let ip = |a: &str| a.parse::<core::net::Ipv6Addr>().unwrap();
+        let (src, dst) = (ip("2001:db8::1"), ip("2001:db8::2"));
+        // 2 * (2001 + 0db8) + 1 + 2 + 8 + 3a + 8000 + 1234 + 1 without a carry.
+        let mut echo = [0x80, 0, 0xde, 0xad, 0x12, 0x34, 0, 1];
+        assert!(!l4_ok(src, dst, ipv6::ICMPV6, &echo));
+        l4_fill(src, dst, ipv6::ICMPV6, &mut echo);
+        assert_eq!(echo[2..4], (!(2 * (0x2001 + 0x0db8) + 1 + 2 + 8 + 0x3a + 0x8000 + 0x1234 + 1u16)).to_be_bytes());
+        assert!(l4_ok(src, dst, ipv6::ICMPV6, &echo));
     }
 
     #[test]

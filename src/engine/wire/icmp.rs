@@ -5,6 +5,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Bytes of the header; in an error the quoted packet follows.
 pub const LEN: usize = 8;
+/// Bytes of an error with its IP header, at most (RFC 1812, 4.3.2.3).
+pub const ERROR_LEN: usize = 576;
 
 /// Echo reply.
 pub const ECHO_REPLY: u8 = 0;
@@ -33,6 +35,8 @@ pub const PORT_UNREACHABLE: u8 = 3;
 pub const FRAGMENTATION_NEEDED: u8 = 4;
 /// Code of [`UNREACHABLE`]: source route failed.
 pub const SOURCE_ROUTE_FAILED: u8 = 5;
+/// Code of [`UNREACHABLE`]: communication with the host is administratively prohibited.
+pub const HOST_PROHIBITED: u8 = 10;
 /// Code of [`UNREACHABLE`]: communication administratively prohibited (RFC 1812, 5.2.7.1).
 pub const ADMIN_PROHIBITED: u8 = 13;
 /// Code of [`TIME_EXCEEDED`]: TTL exceeded in transit.

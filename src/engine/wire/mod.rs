@@ -15,6 +15,9 @@ pub mod ipv4;
 pub mod ipv6;
 
 pub mod icmp;
+pub mod icmpv6;
+pub mod mld;
+pub mod ndp;
 pub mod tcp;
 pub mod udp;
 

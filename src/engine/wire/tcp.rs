@@ -9,6 +9,9 @@ pub const LEN: usize = 20;
 /// Bytes of the header with as many options as fit.
 pub const MAX_LEN: usize = 60;
 
+/// Where [`Header::checksum`] stands, for segments that are quoted without their last bytes.
+pub const CHECKSUM_AT: usize = core::mem::offset_of!(Header, checksum);
+
 /// Flag: the sender has no more data.
 pub const FIN: u8 = 0x01;
 /// Flag: synchronise sequence numbers.

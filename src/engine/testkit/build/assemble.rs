@@ -1,8 +1,12 @@
 //! From what was said about a packet to its bytes.
 
-use super::{Body, Ip, L4Checksum, Packet, Tcp};
-use crate::addr::{Be16, Be32};
-use crate::wire::{IntoBytes, checksum, ethernet, icmp, ipv4, tcp, udp, vlan};
+use super::{Body, Ip, L4Checksum, Packet, Tcp, by_family};
+use crate::addr::{Addr, Be16, Be32, Be128};
+use crate::wire::{IntoBytes, checksum, ethernet, icmp, ipv4, ipv6, tcp, udp, vlan};
+
+/// The number of the fragment header (RFC 8200, 4.5), and its bytes.
+const FRAGMENT: u8 = 44;
+const FRAGMENT_LEN: usize = 8;
 
 impl Packet {
     /// The Ethernet frame.
@@ -12,7 +16,9 @@ impl Packet {
     pub fn build(&self) -> Vec<u8> {
         let mut ether_type = match self.body {
             Body::NotIp(ether_type) => ether_type,
-            _ => ethernet::IPV4,
+            Body::Tcp(_) | Body::Udp { .. } | Body::Icmp { .. } | Body::OtherIp => {
+                by_family(self.ip.src, ethernet::IPV4, ethernet::IPV6)
+            }
         };
         let mut tags = Vec::new();
         for (announced, tci) in self.tags.iter().rev() {
@@ -29,7 +35,7 @@ impl Packet {
     pub fn build_ip(&self) -> Vec<u8> {
         match self.body {
             Body::NotIp(_) => self.payload.clone(),
-            _ if self.ip.fragment_offset > 0 => self.ip.over(&self.payload),
+            _ if self.ip.fragment.is_some_and(|(offset, _)| offset > 0) => self.ip.over(&self.payload),
             _ => self.ip.over(&self.segment()),
         }
     }
@@ -37,9 +43,9 @@ impl Packet {
     /// The packet cut into fragments that fit into `mtu` bytes each, with its true checksum in the first.
     ///
     /// # Panics
-    /// When not even 8 bytes fit after the IPv4 header.
+    /// When not even 8 bytes fit after the IP header.
     pub fn fragments(&self, mtu: usize) -> Vec<Vec<u8>> {
-        let room = mtu.saturating_sub(self.ip.header_len()) / 8 * 8;
+        let room = mtu.saturating_sub(self.ip.header_len(true)) / 8 * 8;
         assert!(room > 0, "no fragment fits into an MTU of {mtu} bytes");
         let segment = self.segment();
         let pieces = segment.len().div_ceil(room);
@@ -53,7 +59,7 @@ impl Packet {
         segment.chunks(room).enumerate().map(piece).collect()
     }
 
-    /// What follows the IPv4 header.
+    /// What follows the IP header and its extensions.
     fn segment(&self) -> Vec<u8> {
         let header = match &self.body {
             Body::Tcp(tcp) => tcp.header(),
@@ -75,7 +81,7 @@ impl Packet {
             _ => 2,
         };
         let (src, dst, proto) = (self.ip.src, self.ip.dst, self.ip.proto);
-        if proto == ipv4::ICMP {
+        if (proto, src.v4().is_some()) == (ipv4::ICMP, true) {
             checksum::icmp_fill(&mut segment);
         } else {
             checksum::l4_fill(src, dst, proto, &mut segment);
@@ -92,8 +98,8 @@ impl Packet {
     }
 }
 
-fn pseudo(src: Be32, dst: Be32, proto: u8, len: usize) -> [u8; 2] {
-    Be16::from_raw(checksum::pseudo(src.into(), dst.into(), proto, length("segment", len)).fold()).bytes()
+fn pseudo(src: Addr, dst: Addr, proto: u8, len: usize) -> [u8; 2] {
+    Be16::from_raw(checksum::pseudo(src, dst, proto, length("segment", len)).fold()).bytes()
 }
 
 /// Another checksum, which is neither 0 nor the same in one's complement.
@@ -115,27 +121,46 @@ fn padded(what: &str, options: &[u8]) -> Vec<u8> {
 }
 
 impl Ip {
-    fn header_len(&self) -> usize {
-        ipv4::LEN + self.options.len().next_multiple_of(4)
+    /// Bytes of the header with options and extensions, when it is a fragment or not.
+    fn header_len(&self, fragment: bool) -> usize {
+        let extensions: usize = self.extensions.iter().map(|(_, bytes)| bytes.len()).sum();
+        let v6 = ipv6::LEN + extensions + if fragment { FRAGMENT_LEN } else { 0 };
+        by_family(self.src, ipv4::LEN + self.options.len().next_multiple_of(4), v6)
+    }
+
+    /// The fragment offset in units of 8 bytes, and whether more follow.
+    fn place(&self) -> (u16, bool) {
+        let (offset, more) = self.fragment.unwrap_or_default();
+        assert!(offset.is_multiple_of(8), "a fragment can not begin at {offset}");
+        (length("fragment offset", offset) / 8, more)
     }
 
     /// The packet that carries `data`.
     fn over(&self, data: &[u8]) -> Vec<u8> {
+        match (self.src, self.dst) {
+            (Addr::V4(src), Addr::V4(dst)) => self.v4(src, dst, data),
+            (Addr::V6(src), Addr::V6(dst)) => self.v6(src, dst, data),
+            (Addr::V4(_), Addr::V6(_)) | (Addr::V6(_), Addr::V4(_)) => {
+                panic!("addresses of two families: {}, {}", self.src, self.dst)
+            }
+        }
+    }
+
+    fn v4(&self, src: Be32, dst: Be32, data: &[u8]) -> Vec<u8> {
         let options = padded("IPv4", &self.options);
         let header_len = ipv4::LEN + options.len();
-        assert!(self.fragment_offset.is_multiple_of(8), "a fragment can not begin at {}", self.fragment_offset);
-        let units = length("fragment offset", self.fragment_offset) / 8;
+        let (units, more) = self.place();
         let header = ipv4::Header {
-            ver_ihl: self.version << 4 | self.ihl.unwrap_or((header_len / 4) as u8) & 0x0f,
+            ver_ihl: self.version.unwrap_or(4) << 4 | self.ihl.unwrap_or((header_len / 4) as u8) & 0x0f,
             tos: self.tos,
-            total_len: Be16::new(self.total_len.unwrap_or_else(|| length("packet", header_len + data.len()))),
-            id: Be16::new(self.id),
-            frag: Be16::new(self.flags | units),
+            total_len: Be16::new(self.said_len.unwrap_or_else(|| length("packet", header_len + data.len()))),
+            id: Be16::new(length("identification", self.id as usize)),
+            frag: Be16::new(self.flags | if more { ipv4::MF } else { 0 } | units),
             ttl: self.ttl,
             proto: self.proto,
             checksum: Be16::new(0),
-            src: self.src,
-            dst: self.dst,
+            src,
+            dst,
         };
         let mut packet = [header.as_bytes(), &options, data].concat();
         // What a reader takes for the header, when the header says a length that can be one.
@@ -147,6 +172,33 @@ impl Ip {
             packet[10..12].copy_from_slice(&bad);
         }
         packet
+    }
+
+    fn v6(&self, src: Be128, dst: Be128, data: &[u8]) -> Vec<u8> {
+        let mut extensions = self.extensions.clone();
+        if self.fragment.is_some() {
+            let (units, more) = self.place();
+            let [a, b] = (units << 3 | u16::from(more)).to_be_bytes();
+            extensions.push((FRAGMENT, [&[0, 0, a, b][..], &self.id.to_be_bytes()].concat()));
+        }
+        // From the last to the first, as each says what follows it.
+        let (mut next, mut rest) = (self.proto, data.to_vec());
+        for (number, mut header) in extensions.into_iter().rev() {
+            if let Some(first) = header.first_mut() {
+                *first = next;
+            }
+            (next, rest) = (number, [header, rest].concat());
+        }
+        let first = Be32::new(u32::from(self.version.unwrap_or(6)) << 28 | self.first_bits());
+        let payload_len = self.said_len.map(|n| n.saturating_sub(ipv6::LEN as u16));
+        let payload_len = Be16::new(payload_len.unwrap_or_else(|| length("IPv6 payload", rest.len())));
+        let header = ipv6::Header { ver_class_flow: first, payload_len, next, hop_limit: self.ttl, src, dst };
+        [header.as_bytes(), &rest].concat()
+    }
+
+    /// Traffic class and flow label.
+    fn first_bits(&self) -> u32 {
+        ipv6::Header::first_word(self.tos, self.flow_label).host() & 0x0fff_ffff
     }
 }
 
@@ -211,6 +263,76 @@ mod tests {
         }
     }
 
+    const A6: &str = "[2001:db8:1::7]:40000";
+    const B6: &str = "[2001:db8:1::100]:80";
+
+    #[test]
+    fn a_datagram_over_ipv6_is_these_bytes() {
+        let packet = Packet::udp(A6, B6).ttl(63).tos(0xab).flow_label(0x12345).hop_by_hop(&[5, 2, 0, 0]);
+        let expected = [
+            2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd, //
+            0x6a, 0xb1, 0x23, 0x45, 0, 17, 0, 63, //
+            0x20, 1, 0x0d, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, //
+            0x20, 1, 0x0d, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, //
+            17, 0, 5, 2, 0, 0, 1, 0, 0x9c, 0x40, 0, 80, 0, 9, 0x8e, 0xd0, b'x',
+        ];
+        assert_eq!(packet.payload(b"x").build(), expected);
+    }
+
+    #[test]
+    fn every_kind_of_packet_over_ipv6_is_right_by_default() {
+        let (a, b) = ("2001:db8:1::7", "2001:db8:1::100");
+        let inner = Packet::tcp(A6, B6).flags("PA").payload(b"hello").vlan(7);
+        let quoted = build::quote(&inner.build(), 8);
+        assert_eq!(quoted, inner.build_ip()[..48]);
+        for packet in [
+            Packet::tcp(A6, B6)
+                .timestamps(1, 0)
+                .wscale(7)
+                .destination_options(&[1, 0])
+                .payload(b"odd")
+                .vlan(100)
+                .pad(6),
+            Packet::udp(A6, B6).payload(b"odd"),
+            Packet::icmp_echo(a, b, 7, 1).payload(b"abc"),
+            Packet::icmp_echo_reply(a, b, 7, 1),
+            Packet::icmp_error(a, b, 2, 0, 1400, &quoted),
+            Packet::ndp_solicit("02:00:00:00:00:09", a, b),
+            Packet::ndp_solicit("02:00:00:00:00:09", "::", b),
+            Packet::ndp_advertise("02:00:00:00:00:09", a, [2; 6], b),
+            Packet::ndp_announce("02:00:00:00:00:09", a),
+        ] {
+            check::checksums(&packet.build()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_solicitation_goes_to_the_group_of_its_target() {
+        let frame = Packet::ndp_solicit([2; 6], "2001:db8:1::7", "2001:db8:1::12:3456").build();
+        assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
+        assert_eq!(frame[38..54], [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0x12, 0x34, 0x56]);
+        assert_eq!((frame[21], frame[54], frame.len()), (255, 135, 14 + 40 + 8 + 16 + 8));
+    }
+
+    #[test]
+    fn lies_about_ipv6_are_told_where_they_were_asked_for() {
+        let ip = |p: Packet| p.build_ip();
+        assert_eq!(ip(Packet::tcp(A6, B6).version(4))[0], 0x40);
+        assert_eq!(ip(Packet::tcp(A6, B6).ip_total_len(49))[4..6], [0, 9]);
+        let chain = ip(Packet::udp(A6, B6).extension(60, &[0, 200, 0, 0]).routing(0, 1, &["2001:db8::1"]));
+        assert_eq!((chain[6], &chain[40..48], &chain[66..68]), (60, &[43, 200, 0, 0, 17, 2, 0, 1][..], &[0, 1][..]));
+        let fragment = ip(Packet::udp(A6, B6).fragment(1232, true).id(9));
+        assert_eq!((fragment[6], &fragment[40..48]), (44, &[17, 0, 4, 0xd1, 0, 0, 0, 9][..]));
+    }
+
+    #[test]
+    fn fragments_of_ipv6_put_together_are_the_packet() {
+        let whole = Packet::udp(A6, B6).payload(&[7; 2000]).id(9);
+        let data: Vec<u8> = whole.fragments(1280).iter().flat_map(|f| f[62..].to_vec()).collect();
+        assert_eq!(data, whole.build_ip()[40..]);
+        assert_eq!(whole.fragments(1280).iter().map(Vec::len).collect::<Vec<_>>(), [14 + 1280, 14 + 48 + 776]);
+    }
+
     #[test]
     fn tags_stand_outermost_first() {
         let frame = Packet::raw(0x1234, b"x").qinq(0x6005).vlan(6).macs([1; 6], [3; 6]).build();
@@ -265,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "not an IPv4 address and port: \"198.18.1.1\"")]
+    #[should_panic(expected = "not an address and port: \"198.18.1.1\"")]
     fn an_address_that_is_none_is_named() {
         Packet::tcp("198.18.1.1", B);
     }
@@ -274,13 +396,15 @@ mod tests {
         #[test]
         fn every_built_packet_has_right_checksums(
             payload in vec(any::<u8>(), 0..200), options in vec(any::<u8>(), 0..40), seq: u32, ports: (u16, u16), udp: bool,
+            v6: bool,
         ) {
-            let (a, b) = (format!("198.18.1.1:{}", ports.0), format!("198.18.1.100:{}", ports.1));
+            let (a, b) = if v6 { ("[2001:db8:1::7]", "[2001:db8:1::100]") } else { ("198.18.1.1", "198.18.1.100") };
+            let (a, b) = (format!("{a}:{}", ports.0), format!("{b}:{}", ports.1));
             let packet = if udp { Packet::udp(&a, &b) } else { Packet::tcp(&a, &b).seq(seq).tcp_options(&options) };
             let packet = packet.payload(&payload);
             prop_assert_eq!(check::checksums(&packet.build()), Ok(()));
             prop_assert!(check::checksums(&packet.clone().bad_l4_checksum().build()).is_err());
-            prop_assert!(check::checksums(&packet.bad_ip_checksum().build()).is_err());
+            prop_assert!(v6 || check::checksums(&packet.bad_ip_checksum().build()).is_err());
         }
     }
 }

@@ -6,15 +6,17 @@
 //! assert_eq!(text::frame(&syn), "tcp 198.18.1.1:40000 > 198.18.1.100:80 [S] seq 1000 win 65535 mss 1460 len 0");
 //! ```
 //!
-//! A builder is called with what a person wrote: an address that can not be parsed is a panic that says so. Setters of
-//! a protocol that the packet does not carry do nothing.
+//! The addresses say the family: `"198.18.1.1:80"` or `"[2001:db8::1]:80"`. A builder is called with what a person wrote:
+//! an address that can not be parsed is a panic that says so. Setters of a protocol that the packet does not carry do
+//! nothing.
 
 mod assemble;
+mod ndp;
 mod set;
 
-use crate::addr::{Be16, Be32, Mac};
-use crate::wire::{IntoBytes, arp, ethernet, ipv4, tcp};
-use std::net::Ipv4Addr;
+use crate::addr::{Addr, Be16, Be32, Family, Mac};
+use crate::wire::{IntoBytes, arp, ethernet, ipv4, ipv6, tcp};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The source MAC address, unless said otherwise.
 pub const SRC_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
@@ -61,18 +63,28 @@ struct Tcp {
 
 #[derive(Clone, Debug)]
 struct Ip {
-    src: Be32,
-    dst: Be32,
+    src: Addr,
+    dst: Addr,
     proto: u8,
+    /// Type of service, traffic class.
     tos: u8,
-    id: u16,
+    id: u32,
+    /// Time to live, hop limit.
     ttl: u8,
+    /// Only of IPv4: DF.
     flags: u16,
-    fragment_offset: usize,
+    /// Where it begins in the whole packet, in bytes, and whether more follow.
+    fragment: Option<(usize, bool)>,
+    /// Only of IPv4.
     options: Vec<u8>,
-    total_len: Option<u16>,
+    /// Only of IPv6.
+    flow_label: u32,
+    /// Only of IPv6: each with its number, and its bytes from the first, which will say what follows.
+    extensions: Vec<(u8, Vec<u8>)>,
+    /// Bytes of the packet as the header says them.
+    said_len: Option<u16>,
     ihl: Option<u8>,
-    version: u8,
+    version: Option<u8>,
     bad_checksum: bool,
 }
 
@@ -100,34 +112,35 @@ impl Packet {
         Packet::over_ip(src, dst, ipv4::UDP, Body::Udp { sport, dport, len: None })
     }
 
-    /// An ICMP echo request.
+    /// An ICMP or ICMPv6 echo request.
     pub fn icmp_echo(src: &str, dst: &str, id: u16, seq: u16) -> Packet {
         let ([a, b], [c, d]) = (id.to_be_bytes(), seq.to_be_bytes());
-        Packet::icmp(src, dst, 8, 0, [a, b, c, d])
+        Packet::icmp(src, dst, by_family(address(src), 8, 128), 0, [a, b, c, d])
     }
 
-    /// An ICMP echo reply.
+    /// An ICMP or ICMPv6 echo reply.
     pub fn icmp_echo_reply(src: &str, dst: &str, id: u16, seq: u16) -> Packet {
         let mut reply = Packet::icmp_echo(src, dst, id, seq);
         if let Body::Icmp { kind, .. } = &mut reply.body {
-            *kind = 0;
+            *kind = by_family(address(src), 0, 129);
         }
         reply
     }
 
-    /// An ICMP error. `mtu` is that of 3/4, and 0 elsewhere; `quoted` begins with the IPv4 header of the packet it is
-    /// about: see [`quote`] and [`Packet::build_ip`].
+    /// An ICMP or ICMPv6 error, of the types and codes of the family. `mtu` is that of ICMP 3/4 or ICMPv6 2/0, and 0
+    /// elsewhere; `quoted` begins with the IP header of the packet it is about: see [`quote`] and [`Packet::build_ip`].
     pub fn icmp_error(src: &str, dst: &str, kind: u8, code: u8, mtu: u16, quoted: &[u8]) -> Packet {
         let [c, d] = mtu.to_be_bytes();
         Packet::icmp(src, dst, kind, code, [0, 0, c, d]).payload(quoted)
     }
 
-    /// Any ICMP message; its data is the payload.
+    /// Any ICMP or ICMPv6 message; its data is the payload.
     pub fn icmp(src: &str, dst: &str, kind: u8, code: u8, rest: [u8; 4]) -> Packet {
-        Packet::over_ip(address(src), address(dst), ipv4::ICMP, Body::Icmp { kind, code, rest })
+        let (src, dst) = (address(src), address(dst));
+        Packet::over_ip(src, dst, by_family(src, ipv4::ICMP, ipv6::ICMPV6), Body::Icmp { kind, code, rest })
     }
 
-    /// Any other protocol over IPv4; what follows the IPv4 header is the payload.
+    /// Any other protocol; what follows the IP header is the payload.
     pub fn ip(src: &str, dst: &str, proto: u8) -> Packet {
         Packet::over_ip(address(src), address(dst), proto, Body::OtherIp)
     }
@@ -135,14 +148,14 @@ impl Packet {
     /// `tell`, at `mac`, asks everybody who has `who_has`.
     pub fn arp_request(mac: impl ToMac, tell: &str, who_has: &str) -> Packet {
         let mac = mac.to_mac();
-        let packet = arp::Packet::new(arp::REQUEST, mac, address(tell), Mac::default(), address(who_has));
+        let packet = arp::Packet::new(arp::REQUEST, mac, address4(tell), Mac::default(), address4(who_has));
         Packet::arp(packet).macs(mac, Mac::BROADCAST)
     }
 
     /// `ip` is at `mac`: said to `to_ip` at `to_mac`.
     pub fn arp_reply(mac: impl ToMac, ip: &str, to_mac: impl ToMac, to_ip: &str) -> Packet {
         let (mac, to_mac) = (mac.to_mac(), to_mac.to_mac());
-        Packet::arp(arp::Packet::new(arp::REPLY, mac, address(ip), to_mac, address(to_ip))).macs(mac, to_mac)
+        Packet::arp(arp::Packet::new(arp::REPLY, mac, address4(ip), to_mac, address4(to_ip))).macs(mac, to_mac)
     }
 
     /// `ip` is at `mac`: said to everybody, as a request (RFC 5227, 3).
@@ -157,11 +170,12 @@ impl Packet {
 
     /// Any bytes after an Ethernet header of this type.
     pub fn raw(ether_type: u16, bytes: &[u8]) -> Packet {
-        let any = Be32::new(0);
+        let any = Addr::V4(Be32::new(0));
         Packet::over_ip(any, any, 0, Body::NotIp(Be16::new(ether_type))).payload(bytes)
     }
 
-    fn over_ip(src: Be32, dst: Be32, proto: u8, body: Body) -> Packet {
+    fn over_ip(src: Addr, dst: Addr, proto: u8, body: Body) -> Packet {
+        assert_eq!(src.family(), dst.family(), "addresses of two families: {src}, {dst}");
         let ip = Ip {
             src,
             dst,
@@ -170,11 +184,13 @@ impl Packet {
             id: 0,
             ttl: 64,
             flags: 0,
-            fragment_offset: 0,
+            fragment: None,
             options: Vec::new(),
-            total_len: None,
+            flow_label: 0,
+            extensions: Vec::new(),
+            said_len: None,
             ihl: None,
-            version: 4,
+            version: None,
             bad_checksum: false,
         };
         let (dst_mac, src_mac, l4_checksum) = (DST_MAC, SRC_MAC, L4Checksum::Right);
@@ -183,15 +199,19 @@ impl Packet {
     }
 }
 
-/// Of an Ethernet frame (with any tags) of IPv4 what an ICMP error quotes: the IPv4 header and `n` bytes after it. RFC
-/// 792 asks for 8, RFC 1812, 4.3.2.3 for as many as fit into 576.
+/// Of an Ethernet frame (with any tags) of IPv4 or IPv6 what an ICMP error quotes: the IP header (of IPv6 without its
+/// extensions) and `n` bytes after it. RFC 792 asks for 8, RFC 1812, 4.3.2.3 for as many as fit into 576, RFC 4443, 2.4
+/// for as many as fit into 1,280.
 pub fn quote(frame: &[u8], n: usize) -> Vec<u8> {
     let mut at = 12;
     while matches!(frame.get(at..at + 2), Some([0x81, 0x00] | [0x88, 0xa8])) {
         at += 4;
     }
     let packet = frame.get(at + 2..).unwrap_or(&[]);
-    let header_len = packet.first().map_or(0, |b| usize::from(b & 0x0f) * 4);
+    let header_len = match (frame.get(at..at + 2), packet.first()) {
+        (Some([0x86, 0xdd]), _) => ipv6::LEN,
+        (_, first) => first.map_or(0, |b| usize::from(b & 0x0f) * 4),
+    };
     packet[..packet.len().min(header_len + n)].to_vec()
 }
 
@@ -226,16 +246,30 @@ impl ToMac for &str {
     }
 }
 
-fn endpoint(s: &str) -> (Be32, u16) {
-    match s.parse::<std::net::SocketAddrV4>() {
-        Ok(a) => (Be32::from(*a.ip()), a.port()),
-        Err(_) => panic!("not an IPv4 address and port: {s:?}"),
+fn endpoint(s: &str) -> (Addr, u16) {
+    match s.parse::<SocketAddr>() {
+        Ok(a) => (a.ip().into(), a.port()),
+        Err(_) => panic!("not an address and port: {s:?}"),
     }
 }
 
-fn address(s: &str) -> Be32 {
+fn address(s: &str) -> Addr {
+    match s.parse::<IpAddr>() {
+        Ok(a) => a.into(),
+        Err(_) => panic!("not an address: {s:?}"),
+    }
+}
+
+fn address4(s: &str) -> Be32 {
     match s.parse::<Ipv4Addr>() {
-        Ok(a) => Be32::from(a),
+        Ok(a) => a.into(),
         Err(_) => panic!("not an IPv4 address: {s:?}"),
+    }
+}
+
+fn by_family<T>(addr: Addr, v4: T, v6: T) -> T {
+    match addr.family() {
+        Family::V4 => v4,
+        Family::V6 => v6,
     }
 }

@@ -1,6 +1,6 @@
 //! What can be said about a packet, right and wrong.
 
-use super::{Body, L4Checksum, Packet, Tcp, ToMac};
+use super::{Body, L4Checksum, Packet, Tcp, ToMac, address};
 use crate::wire::{ethernet, ipv4, tcp};
 
 /// Ethernet.
@@ -33,26 +33,61 @@ impl Packet {
     }
 }
 
-/// IPv4.
+/// IPv4 and IPv6.
 impl Packet {
-    /// Time to live; 64 unless said otherwise.
+    /// Another source address, of the same family. Checksums fit it.
+    pub fn from_addr(mut self, src: &str) -> Packet {
+        self.ip.src = address(src);
+        self
+    }
+
+    /// Another destination address, of the same family. Checksums fit it.
+    pub fn to_addr(mut self, dst: &str) -> Packet {
+        self.ip.dst = address(dst);
+        self
+    }
+
+    /// Time to live or hop limit; 64 unless said otherwise.
     pub fn ttl(mut self, ttl: u8) -> Packet {
         self.ip.ttl = ttl;
         self
     }
 
-    /// Differentiated services and congestion notification; 0 unless said otherwise.
+    /// Differentiated services and congestion notification (of IPv6: the traffic class); 0 unless said otherwise.
     pub fn tos(mut self, tos: u8) -> Packet {
         self.ip.tos = tos;
         self
     }
 
-    /// Identification; 0 unless said otherwise.
-    pub fn id(mut self, id: u16) -> Packet {
+    /// Identification, of IPv4 16 bits; 0 unless said otherwise. IPv6 has it in fragments only.
+    pub fn id(mut self, id: u32) -> Packet {
         self.ip.id = id;
         self
     }
 
+    /// Makes it a fragment, `offset` bytes (a multiple of 8) into the packet. One at 0 carries the layer-4 header and
+    /// the payload, any other only the payload. Of IPv6 the fragment header stands after the other extensions.
+    pub fn fragment(mut self, offset: usize, more: bool) -> Packet {
+        self.ip.fragment = Some((offset, more));
+        self
+    }
+
+    /// Another length of the whole packet in bytes, IP header included. The header checksum fits it, and so for those
+    /// that follow.
+    pub fn ip_total_len(mut self, n: u16) -> Packet {
+        self.ip.said_len = Some(n);
+        self
+    }
+
+    /// Another version.
+    pub fn version(mut self, version: u8) -> Packet {
+        self.ip.version = Some(version);
+        self
+    }
+}
+
+/// IPv4 alone.
+impl Packet {
     /// Don't fragment.
     pub fn df(mut self) -> Packet {
         self.ip.flags |= ipv4::DF;
@@ -65,23 +100,9 @@ impl Packet {
         self
     }
 
-    /// Makes it a fragment, `offset` bytes (a multiple of 8) into the packet. One at 0 carries the layer-4 header and
-    /// the payload, any other only the payload.
-    pub fn fragment(mut self, offset: usize, more: bool) -> Packet {
-        self.ip.fragment_offset = offset;
-        self.ip.flags = self.ip.flags & !ipv4::MF | if more { ipv4::MF } else { 0 };
-        self
-    }
-
     /// A wrong header checksum.
     pub fn bad_ip_checksum(mut self) -> Packet {
         self.ip.bad_checksum = true;
-        self
-    }
-
-    /// Another total length, in bytes. The header checksum fits it, and so for those that follow.
-    pub fn ip_total_len(mut self, n: u16) -> Packet {
-        self.ip.total_len = Some(n);
         self
     }
 
@@ -90,10 +111,36 @@ impl Packet {
         self.ip.ihl = Some(words);
         self
     }
+}
 
-    /// Another version.
-    pub fn version(mut self, version: u8) -> Packet {
-        self.ip.version = version;
+/// IPv6 alone. Extension headers stand in the order of the calls.
+impl Packet {
+    /// Flow label, 20 bits; 0 unless said otherwise.
+    pub fn flow_label(mut self, label: u32) -> Packet {
+        self.ip.flow_label = label;
+        self
+    }
+
+    /// Hop-by-hop options (RFC 8200, 4.3), padded to a whole number of 8 bytes.
+    pub fn hop_by_hop(self, options: &[u8]) -> Packet {
+        self.extension(0, &filled(options))
+    }
+
+    /// Destination options (RFC 8200, 4.6), padded to a whole number of 8 bytes.
+    pub fn destination_options(self, options: &[u8]) -> Packet {
+        self.extension(60, &filled(options))
+    }
+
+    /// A routing header (RFC 8200, 4.4): its type, segments left, and 4 bytes and addresses after that.
+    pub fn routing(self, kind: u8, left: u8, via: &[&str]) -> Packet {
+        let mut header = vec![0, via.len() as u8 * 2, kind, left, 0, 0, 0, 0];
+        via.iter().filter_map(|a| address(a).v6()).for_each(|a| header.extend(a.bytes()));
+        self.extension(43, &header)
+    }
+
+    /// Any bytes as an extension header of this number. The first one is overwritten with the number of what follows.
+    pub fn extension(mut self, number: u8, bytes: &[u8]) -> Packet {
+        self.ip.extensions.push((number, bytes.to_vec()));
         self
     }
 }
@@ -105,12 +152,12 @@ impl Packet {
         Packet { payload: bytes.to_vec(), ..self }
     }
 
-    /// A wrong TCP, UDP or ICMP checksum; never 0.
+    /// A wrong TCP, UDP, ICMP or ICMPv6 checksum; never 0.
     pub fn bad_l4_checksum(self) -> Packet {
         Packet { l4_checksum: L4Checksum::Bad, ..self }
     }
 
-    /// No checksum: allowed for UDP, wrong for any other.
+    /// No checksum: allowed for UDP over IPv4, wrong for any other.
     pub fn udp_checksum_zero(self) -> Packet {
         Packet { l4_checksum: L4Checksum::Absent, ..self }
     }
@@ -210,6 +257,21 @@ impl Packet {
         }
         self
     }
+}
+
+/// The options of an extension header with its first two bytes, filled up with PadN (RFC 8200, 4.2).
+fn filled(options: &[u8]) -> Vec<u8> {
+    let len = (2 + options.len()).next_multiple_of(8);
+    let mut header = [&[0, (len / 8 - 1) as u8], options].concat();
+    match len - header.len() {
+        0 => {}
+        1 => header.push(0),
+        n => {
+            header.extend([1, n as u8 - 2]);
+            header.resize(len, 0);
+        }
+    }
+    header
 }
 
 fn flag(letter: char) -> u8 {

@@ -164,10 +164,11 @@ impl Lab {
         }
     }
 
-    /// Sends gratuitous ARP for every address of ours, on the links that speak ARP.
+    /// Says which addresses are ours, on the links where anybody hears it. Those of IPv6 that are the interfaces' own are
+    /// probed for first, which takes a second.
     pub fn announce(&mut self) -> Vec<Sent> {
         let mut out = Vec::new();
-        self.local.announce(self.plan.shared.snapshot(), &mut out);
+        self.local.announce(self.now, self.plan.shared.snapshot(), &mut out);
         self.relay(out);
         self.settle();
         self.take()

@@ -7,12 +7,18 @@
 //! icmp echo request 198.18.1.1 > 198.18.1.100 id 7 seq 1 len 56
 //! arp who-has 198.18.1.100 tell 198.18.1.1
 //! vlan 100 arp 198.18.1.100 is-at 02:00:00:00:00:02
+//! tcp [2001:db8:1::7]:40000 > [2001:db8:1::100]:80 [S] seq 1000 win 65535 mss 1440 len 0
+//! icmp6 2/0 2001:db8:1::254 > 2001:db8:1::7 mtu 1400 about (udp [2001:db8:1::7]:4000 > [2001:db8:1::100]:53)
+//! ndp who-has 2001:db8:1::100 tell 2001:db8:1::7
+//! ndp 2001:db8:1::100 is-at 02:00:00:00:00:02 [SO]
 //! ```
 //!
 //! TCP flags are tcpdump's: F S R P, a dot for ACK, U, E (ECE), W (CWR). What is malformed says where and how, a wrong
 //! checksum is marked: `!ip-checksum`, `!tcp-checksum`, `!udp-checksum`, `!icmp-checksum`. Lengths are in bytes.
 
-use crate::addr::{Be16, Be32, Mac};
+mod ipv6;
+
+use crate::addr::{Addr, Be16, Be32, Mac};
 use crate::wire::{FromBytes, arp, checksum, ethernet, icmp, ipv4, tcp, udp, vlan};
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -24,7 +30,7 @@ pub fn frame(bytes: &[u8]) -> String {
     line.text
 }
 
-/// An Ethernet frame in one line that begins with its MAC addresses and ends with what the IPv4 header has besides the
+/// An Ethernet frame in one line that begins with its MAC addresses and ends with what the IP header has besides the
 /// addresses: `02:00:00:00:00:01 > 02:00:00:00:00:02 tcp … len 0 ttl 64 id 0 df`.
 pub fn long(bytes: &[u8]) -> String {
     let mut line = Line { long: true, ..Line::default() };
@@ -32,13 +38,6 @@ pub fn long(bytes: &[u8]) -> String {
         line.say(format_args!("{} > {}", header.src, header.dst));
     }
     line.frame(bytes);
-    line.text
-}
-
-/// An IPv4 packet in one line, as in [`frame`].
-pub fn ip(bytes: &[u8]) -> String {
-    let mut line = Line::default();
-    line.ipv4(bytes);
     line.text
 }
 
@@ -54,6 +53,21 @@ enum View {
     Whole,
     /// Quoted by an ICMP error: cut, and only its addresses are told.
     Quote,
+}
+
+/// What TCP and UDP want to know of the packet they are in.
+#[derive(Clone, Copy)]
+struct Ip {
+    src: Addr,
+    dst: Addr,
+    fragment: bool,
+}
+
+impl Ip {
+    /// `address:port`, or `[address]:port`.
+    fn endpoint(addr: Addr, port: u16) -> String {
+        std::net::SocketAddr::new(addr.into(), port).to_string()
+    }
 }
 
 impl Line {
@@ -77,9 +91,9 @@ impl Line {
             (ether_type, rest) = (tag.ether_type, inner);
         }
         match ether_type {
-            ethernet::IPV4 => self.ipv4(rest),
+            ethernet::IPV4 => self.ipv4(rest, View::Whole),
             ethernet::ARP => self.arp(rest),
-            ethernet::IPV6 => self.say(format_args!("ipv6 len {}", rest.len())),
+            ethernet::IPV6 => self.ipv6(rest, View::Whole),
             other => self.say(format_args!("ethertype {:#06x} len {}", other.host(), rest.len())),
         }
     }
@@ -107,11 +121,7 @@ impl Line {
         }
     }
 
-    fn ipv4(&mut self, bytes: &[u8]) {
-        self.packet(bytes, View::Whole);
-    }
-
-    fn packet(&mut self, bytes: &[u8], view: View) {
+    fn ipv4(&mut self, bytes: &[u8], view: View) {
         let Ok((header, _)) = ipv4::Header::ref_from_prefix(bytes) else { return self.truncated("ipv4", bytes) };
         if header.version() != 4 {
             return self.say(format_args!("ipv4 version {}: malformed", header.version()));
@@ -135,10 +145,11 @@ impl Line {
     }
 
     fn transport(&mut self, header: &ipv4::Header, data: &[u8], view: View) {
+        let ip = Ip { src: header.src.into(), dst: header.dst.into(), fragment: header.is_fragment() };
         match header.proto {
             _ if header.fragment_offset() > 0 => self.other(header, data, view),
-            ipv4::TCP => self.tcp(header, data, view),
-            ipv4::UDP => self.udp(header, data, view),
+            ipv4::TCP => self.tcp(&ip, data, view),
+            ipv4::UDP => self.udp(&ip, data, view),
             ipv4::ICMP => self.icmp(header, data, view),
             _ => self.other(header, data, view),
         }
@@ -174,18 +185,18 @@ impl Line {
     }
 
     /// The protocol and the endpoints; of a quote only the ports are sure to be there.
-    fn endpoints(&mut self, name: &str, header: &ipv4::Header, data: &[u8]) -> bool {
-        let (src, dst) = (address(header.src), address(header.dst));
+    fn endpoints(&mut self, name: &str, ip: &Ip, data: &[u8]) -> bool {
+        let Ip { src, dst, .. } = *ip;
         let (Some([a, b]), Some([c, d])) = (data.first_chunk(), data.get(2..).and_then(|d| d.first_chunk())) else {
             self.say(format_args!("{name} {src} > {dst} {} bytes: truncated", data.len()));
             return false;
         };
         let [sport, dport] = [[*a, *b], [*c, *d]].map(u16::from_be_bytes);
-        self.say(format_args!("{name} {src}:{sport} > {dst}:{dport}"));
+        self.say(format_args!("{name} {} > {}", Ip::endpoint(src, sport), Ip::endpoint(dst, dport)));
         true
     }
 
-    fn tcp(&mut self, ip: &ipv4::Header, segment: &[u8], view: View) {
+    fn tcp(&mut self, ip: &Ip, segment: &[u8], view: View) {
         if !self.endpoints("tcp", ip, segment) || view == View::Quote {
             return;
         }
@@ -205,7 +216,7 @@ impl Line {
         }
         self.tcp_options(options);
         self.say(format_args!("len {}", data.len()));
-        if !ip.is_fragment() && !checksum::l4_ok(ip.src, ip.dst, ipv4::TCP, segment) {
+        if !ip.fragment && !checksum::l4_ok(ip.src, ip.dst, ipv4::TCP, segment) {
             self.say("!tcp-checksum");
         }
     }
@@ -243,7 +254,7 @@ impl Line {
         }
     }
 
-    fn udp(&mut self, ip: &ipv4::Header, datagram: &[u8], view: View) {
+    fn udp(&mut self, ip: &Ip, datagram: &[u8], view: View) {
         if !self.endpoints("udp", ip, datagram) || view == View::Quote {
             return;
         }
@@ -251,7 +262,7 @@ impl Line {
             return self.say(format_args!("{} bytes: truncated", datagram.len()));
         };
         let len = usize::from(header.len.host());
-        if ip.is_fragment() {
+        if ip.fragment {
             // The length is that of the whole datagram.
             return self.say(format_args!("len {}", len.saturating_sub(udp::LEN)));
         }
@@ -288,7 +299,7 @@ impl Line {
                 self.say(format_args!("to {}", Ipv4Addr::from(header.rest)));
             }
             self.say("about (");
-            self.packet(data, View::Quote);
+            self.ipv4(data, View::Quote);
             self.text.push(')');
         } else {
             if matches!(header.kind, icmp::ECHO | icmp::ECHO_REPLY) {
@@ -352,7 +363,7 @@ mod tests {
             said(Packet::ip("10.0.0.1", "10.0.0.2", 47).payload(b"gre")),
             "ip 10.0.0.1 > 10.0.0.2 proto 47 len 3"
         );
-        assert_eq!(said(Packet::raw(0x86dd, b"abc")), "ipv6 len 3");
+        assert_eq!(said(Packet::raw(0x86dd, b"abc")), "ipv6 3 bytes: truncated");
         assert_eq!(said(Packet::raw(0x88cc, b"abc")), "ethertype 0x88cc len 3");
     }
 
@@ -433,8 +444,9 @@ mod tests {
         #[test]
         fn any_bytes_make_one_line(
             start in prop::sample::select(vec![&[][..], &[0x45], &[0x45, 0, 0, 40], &[0x46, 0, 0, 60, 0, 0, 0, 0, 9, 6],
-                &[0x45, 0, 0, 60, 0, 0, 0, 0, 9, 17], &[0x45, 0, 0, 70, 0, 0, 0, 0, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11]]),
-            bytes in vec(any::<u8>(), 0..100), kind in prop::sample::select(vec![0x0800u16, 0x0806, 0x8100, 0x88a8]),
+                &[0x45, 0, 0, 60, 0, 0, 0, 0, 9, 17], &[0x45, 0, 0, 70, 0, 0, 0, 0, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11],
+                &[0x60, 0, 0, 0, 0, 40, 0, 9], &[0x60, 0, 0, 0, 0, 40, 58, 255], &[0x60, 0, 0, 0, 0, 40, 44, 9]]),
+            bytes in vec(any::<u8>(), 0..100), kind in prop::sample::select(vec![0x0800u16, 0x0806, 0x8100, 0x88a8, 0x86dd]),
         ) {
             let built = Packet::raw(kind, &[start, &bytes].concat()).build();
             for bytes in [&built[..], &bytes] {
