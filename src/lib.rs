@@ -9,6 +9,7 @@
 pub mod api;
 pub mod commands;
 pub mod config;
+pub mod ipvsadm;
 #[cfg(feature = "dpdk")]
 pub mod loadgen;
 #[cfg(feature = "dpdk")]
