@@ -1,7 +1,7 @@
 //! `ipvsadm` for gatun: the grammar, the output and the exit codes of ipvsadm 1.31, in front of the REST interface.
 //!
 //! [`run`] takes a command line apart ([`parse`]), has a [`Gateway`] carry it out, and prints what it says ([`print`]). It knows of
-//! no connection: [`rest`](crate::ipvsadm::rest) is the gateway of the program, the tests have one in memory, and hold both parts
+//! no connection: [`rest`] is the gateway of the program, the tests have one in memory, and hold both parts
 //! against transcripts of the real program (`tests/ipvsadm`). What gatun can not do yet it says, with the exit code of a
 //! refusal, 255.
 //!
@@ -15,6 +15,7 @@ mod options;
 mod order;
 pub mod parse;
 pub mod print;
+pub mod rest;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -70,7 +71,7 @@ pub trait Gateway {
     fn connections(&mut self, each: &mut dyn FnMut(&Connection)) -> Result<(), Exit>;
     /// The timeouts.
     fn timeouts(&mut self) -> Result<Timeouts, Exit>;
-    /// Carries out changes, in their order, and says what became of each.
+    /// Carries out changes, in their order, and says what became of each; of none after one that ends everything.
     fn change(&mut self, changes: Vec<Change>) -> Vec<Result<(), Exit>>;
 }
 
