@@ -10,6 +10,7 @@ pub mod api;
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod ctl;
 pub mod ipvsadm;
 #[cfg(feature = "dpdk")]
 pub mod loadgen;

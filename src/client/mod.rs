@@ -217,8 +217,37 @@ impl Client {
         bytes.map_err(|e| self.unreachable(e))
     }
 
+    /// GET of a document that is worth reading whatever the status is.
+    pub fn document<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let mut answer = self.exchange("GET", path, &Ask::default(), None)?;
+        let text = answer.body_mut().read_to_string().map_err(|e| self.unreachable(e))?;
+        serde_json::from_str(&text).map_err(|e| match serde_json::from_str(&text) {
+            Ok(problem) => Failure::Refused(problem),
+            Err(_) => self.strange(e),
+        })
+    }
+
     /// The same as it comes, for what is long.
     pub fn open(
+        &self,
+        method: &str,
+        path: &str,
+        ask: &Ask<'_>,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Result<Response<Body>, Failure> {
+        let mut answer = self.exchange(method, path, ask, body)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let text = answer.body_mut().read_to_string().map_err(|e| self.unreachable(e))?;
+        match serde_json::from_str::<Problem>(&text) {
+            Ok(problem) => Err(Failure::Refused(Box::new(problem))),
+            Err(_) => Err(self.strange(format!("{status} to {method} {path}"))),
+        }
+    }
+
+    fn exchange(
         &self,
         method: &str,
         path: &str,
@@ -242,16 +271,7 @@ impl Client {
             Some((kind, body)) => self.agent.run(request.header("Content-Type", kind).body(body).map_err(odd)?),
             None => self.agent.run(request.body(()).map_err(odd)?),
         };
-        let mut answer = answer.map_err(|e| self.unreachable(e))?;
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let status = answer.status();
-        let text = answer.body_mut().read_to_string().map_err(|e| self.unreachable(e))?;
-        match serde_json::from_str::<Problem>(&text) {
-            Ok(problem) => Err(Failure::Refused(Box::new(problem))),
-            Err(_) => Err(self.strange(format!("{status} to {method} {path}"))),
-        }
+        answer.map_err(|e| self.unreachable(e))
     }
 
     fn unreachable(&self, e: ureq::Error) -> Failure {
