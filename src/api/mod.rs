@@ -2,4 +2,5 @@
 //!
 //! [`types`] is what goes over the wire; it needs no DPDK, so that the clients are built on any machine.
 
+pub mod metrics;
 pub mod types;
