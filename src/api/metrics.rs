@@ -4,7 +4,7 @@
 //! counted here, and nothing is kept. The number of series is bounded: of services and servers beyond [`SERVICES_MAX`] and
 //! [`REALS_MAX`] only how many were left out is told. prometheus-client: the format, with its escapes and rules for names.
 
-use super::types::{Health, Lcore, Neighbor, NeighborState, Port, RealStats, ServiceStats, Stats, Totals};
+use super::types::{Capacity, Health, Lcore, Neighbor, NeighborState, Port, RealStats, ServiceStats, Stats, Totals};
 use gatun_engine::stats::LcoreStats;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text::encode};
@@ -40,6 +40,8 @@ pub struct Scrape {
     pub neighbors: Vec<Neighbor>,
     /// The most connections that the tables of all workers hold.
     pub connections_max: u64,
+    /// The limits, and how near they are.
+    pub capacity: Vec<Capacity>,
 }
 
 /// Writes it down.
@@ -67,7 +69,8 @@ impl Collector for Told {
         ports(&mut out, &s.ports)?;
         lcores(&mut out, &s.lcores)?;
         reasons(&mut out, s)?;
-        neighbors(&mut out, &s.neighbors)
+        neighbors(&mut out, &s.neighbors)?;
+        limits(&mut out, &s.capacity)
     }
 }
 
@@ -135,8 +138,11 @@ fn program(out: &mut Out<'_, '_>, s: &Scrape) -> Result<(), Error> {
     out.gauge("reals_left_out", help, reals.saturating_sub(REALS_MAX) as f64)
 }
 
+/// Of a total, what came from clients and what went to them.
+type Directions = fn(&Totals) -> [(&'static str, u64); 2];
+
 /// What services and servers both have: name, help, and which.
-const FLOWS: [(&str, &str, fn(&Totals) -> [(&'static str, u64); 2]); 2] = [
+const FLOWS: [(&str, &str, Directions); 2] = [
     ("packets", "Packets from clients (in) and to clients (out)", |t| [("in", t.in_pkts), ("out", t.out_pkts)]),
     ("bytes", "Bytes of IP packets from clients (in) and to clients (out)", |t| {
         [("in", t.in_bytes), ("out", t.out_bytes)]
@@ -280,6 +286,16 @@ fn neighbors(out: &mut Out<'_, '_>, list: &[Neighbor]) -> Result<(), Error> {
     )
 }
 
+fn limits(out: &mut Out<'_, '_>, list: &[Capacity]) -> Result<(), Error> {
+    let list = &list[..list.len().min(LIMITS_MAX)];
+    let labels = |c: &Capacity| vec![("limit", c.limit.clone()), ("of", c.of.clone().unwrap_or_default())];
+    out.gauges("capacity_used", "How much of a limit is in use.", list.iter().map(|c| (labels(c), c.used as f64)))?;
+    out.gauges("capacity_room", "What there is of a limit.", list.iter().map(|c| (labels(c), c.room as f64)))?;
+    out.gauges("capacity_ratio", "The share of a limit that is in use.", list.iter().map(|c| (labels(c), c.share)))
+}
+
+/// Limits that are told one by one.
+const LIMITS_MAX: usize = 1_000;
 /// Next hops without a MAC address that are told one by one.
 const SILENT_MAX: usize = 1_000;
 

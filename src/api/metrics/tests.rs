@@ -93,6 +93,15 @@ pub(crate) fn scrape(services: usize, reals: usize) -> Scrape {
             neighbor("2001:db8:1::11", NeighborState::Failed),
         ],
         connections_max: 1_000_000,
+        capacity: vec![Capacity {
+            limit: "local_ports".to_owned(),
+            of: Some("198.18.2.11:80".to_owned()),
+            used: 63_000,
+            room: 64_512,
+            share: 0.5,
+            binds: "soon".to_owned(),
+            remedy: "more addresses".to_owned(),
+        }],
     }
 }
 
@@ -114,6 +123,7 @@ fn everything_that_is_counted_is_told_with_its_help() {
         "gatun_drops_total{reason=\"table_full\"} 4",
         "gatun_neighbors{state=\"failed\"} 1.0",
         "gatun_neighbor_failed{address=\"2001:db8:1::11\",interface=\"lan\"} 1.0",
+        "gatun_capacity_ratio{limit=\"local_ports\",of=\"198.18.2.11:80\"} 0.5",
         "gatun_health{check=\"journal\"} 1.0",
         "# HELP gatun_lcore_rx Frames received from ports.",
         "# TYPE gatun_lcore_ports_now gauge",
@@ -154,4 +164,92 @@ fn the_number_of_series_is_bounded_and_what_is_left_out_is_told() {
     assert_eq!(count("gatun_real_weight{"), REALS_MAX);
     assert!(text.contains("\ngatun_services_left_out 5.0\n"));
     assert!(text.contains(&format!("\ngatun_reals_left_out {}.0\n", (SERVICES_MAX + 5) * 3 - REALS_MAX)));
+}
+
+fn file(name: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Every word that begins with `gatun_`.
+fn names(text: &str) -> HashSet<&str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("gatun_")).collect()
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_what_is_told() {
+    let text = text(scrape(2, 3));
+    let told: HashSet<&str> = text.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
+    for name in ["conf/prometheus/gatun.rules.yml", "conf/prometheus/gatun.test.yml", "conf/grafana/gatun.json"] {
+        let asked = file(name);
+        let asked = names(&asked);
+        assert!(asked.len() > 10, "{name}");
+        let unknown: Vec<_> = asked.difference(&told).collect();
+        assert!(unknown.is_empty(), "{name} asks for {unknown:?}");
+    }
+}
+
+#[test]
+fn the_page_of_counters_is_that_of_the_code() {
+    let page = page();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/counters.md");
+    if std::env::var_os("GATUN_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let same = file("docs/counters.md") == page;
+    assert!(same, "docs/counters.md is not what the code says: GATUN_WRITE_DOCS=1 cargo test the_page_of_counters");
+}
+
+/// docs/counters.md.
+fn page() -> String {
+    let mut out = String::from(PAGE_HEAD);
+    out.push_str("\n## A worker\n\nMetrics `gatun_lcore_NAME`, of those that only grow with `_total`; also in `gatunctl lcore show`.\n\n");
+    rows(&mut out, LcoreStats::default().named().map(|(name, _, help)| (name, help)));
+    out.push_str(
+        "\n## Drops\n\nIn the order of the packet's way. `gatun_drops_total{reason=\"NAME\"}`, `gatunctl drops`.\n\n",
+    );
+    rows(&mut out, DropReason::ALL.iter().map(|r| (r.label(), r.help())));
+    out.push_str("\n## Punts\n\nWhat the master answers. `gatun_punts_total{reason=\"NAME\"}`.\n\n");
+    rows(&mut out, PuntReason::ALL.iter().map(|r| (r.label(), r.help())));
+    out.push_str("\n## A port\n\nThe device's own counting. `gatun_port_NAME_total`, `gatunctl port show`.\n\n");
+    rows(&mut out, PORT_COUNTERS.into_iter());
+    out.push_str("\n## All metrics\n\n");
+    let text = text(scrape(1, 1));
+    let mut types = std::collections::HashMap::new();
+    for (name, kind) in text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split_once(' ')) {
+        types.insert(name, kind);
+    }
+    let metrics = text.lines().filter_map(|l| l.strip_prefix("# HELP ")?.split_once(' '));
+    let metrics = metrics.map(|(name, help)| match types.get(name) {
+        Some(&"counter") => (format!("{name}_total"), help.to_owned()),
+        _ => (name.to_owned(), help.to_owned()),
+    });
+    let metrics: Vec<(String, String)> = metrics.collect();
+    rows(&mut out, metrics.iter().map(|(name, help)| (name.as_str(), help.as_str())));
+    out
+}
+
+const PAGE_HEAD: &str = "\
+# Counters
+
+This page is made from the code (`GATUN_WRITE_DOCS=1 cargo test the_page_of_counters`), and a test holds the two together.
+
+```
+            rx ──┐                            ┌── tx_sent
+     from_ring ──┼─> parse, look up, rewrite ─┼── drops, by reason
+    originated ──┘                            ├── punts, by reason ──> master
+                                              ├── to_ring ──> another worker
+                                              └── held_now, for a next hop
+```
+
+Every frame that comes in at the left goes out at the right, once. Between two turns, for every worker:
+`rx + from_ring + originated = tx_sent + drops + punts + to_ring + held_now`. `gatun status` prints the difference.
+";
+
+fn rows<'a>(out: &mut String, list: impl Iterator<Item = (&'a str, &'a str)>) {
+    out.push_str("| name | what it counts |\n|---|---|\n");
+    for (name, help) in list {
+        out.push_str(&format!("| `{name}` | {} |\n", help.replace('|', "\\|")));
+    }
 }
