@@ -12,8 +12,8 @@ use gatun_bench::goals::Results;
 use gatun_bench::heap::{Buf, Pool};
 use gatun_bench::{callgrind, gateway};
 use gatun_engine::addr::{Be16, Be32, LcoreId, Proto};
-use gatun_engine::conn::key::{Key4, SplitMix};
 use gatun_engine::conn::state::State;
+use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
 use gatun_engine::frame::Buffer;
 use gatun_engine::lcore::{Batch, EXPIRE_BUDGET, Lcore, Source};
 use gatun_engine::mem::Heap;
@@ -143,7 +143,7 @@ impl Gateway {
     }
 
     /// The tuples of clients that were not yet here.
-    fn clients(&mut self, n: usize) -> Vec<Key4> {
+    fn clients(&mut self, n: usize) -> Vec<Tuple> {
         let first = self.clients;
         self.clients += n as u32;
         (first..self.clients).map(|n| flow::client_key(n, self.proto, &mut self.random)).collect()
@@ -163,7 +163,7 @@ impl Gateway {
     /// Counts frames of the flows 0, 1, 2 ...
     fn bursts(&mut self, flags: u8, flow: impl Fn(usize) -> Flow) {
         let template =
-            flow::frame(&Key4::new(Be32::new(0), Be32::new(0), Be16::new(0), Be16::new(0), self.proto), flags, 1);
+            flow::frame(&Tuple::new(Be32::new(0), Be32::new(0), Be16::new(0), Be16::new(0), self.proto), flags, 1);
         for first in (0..PACKETS).step_by(BURST) {
             let mut batch: Batch<Buf> = (first..first + BURST).map(|i| self.filled(&template, &flow(i))).collect();
             counted_turn(&mut self.lcore, self.now, &mut self.pool, &mut batch);
@@ -172,7 +172,7 @@ impl Gateway {
 
     /// A frame of no flow.
     fn template(&self, flags: u8) -> Bytes {
-        let nobody = Key4::new(Be32::default(), Be32::default(), Be16::default(), Be16::default(), self.proto);
+        let nobody = Tuple::new(Be32::default(), Be32::default(), Be16::default(), Be16::default(), self.proto);
         flow::frame(&nobody, flags, 1)
     }
 
@@ -201,6 +201,7 @@ impl Gateway {
 }
 
 /// The same to one of 256 addresses that nobody here has.
-fn elsewhere(key: &Key4) -> Key4 {
-    Key4::new(key.src(), Be32::new(0xCB00_7100 + key.src().host() % 256), key.sport(), key.dport(), key.proto())
+fn elsewhere(key: &Tuple) -> Tuple {
+    let nobody = Be32::new(0xCB00_7100 + key.src().v4().map_or(0, Be32::host) % 256);
+    Tuple::new(key.src(), nobody, key.sport(), key.dport(), key.proto())
 }

@@ -10,7 +10,7 @@ use arrayvec::ArrayVec;
 use dpdk::port::ring_port;
 use dpdk::ring::{self, Producer};
 use dpdk::{Mbuf, Mempool, softrss_be};
-use gatun::worker::io::{Mbufs, Packet, Receiver};
+use gatun::worker::io::{Packet, Receiver};
 use gatun::worker::rss::{ENOUGH, EVERY, Rss, Sampler, Trust, Wrong};
 use gatun_engine::addr::PortId;
 use gatun_engine::frame::{BURST, Buffer};
@@ -81,7 +81,7 @@ impl Card {
         let mut burst = ArrayVec::<Mbuf, 1>::from([mbuf]);
         assert_eq!(self.wires[usize::from(queue)].enqueue_burst(&mut burst), 1);
         let mut batch: Batch<Packet> = Batch::new();
-        assert_eq!(self.receivers[usize::from(queue)].burst(&mut Mbufs::new(), &mut batch), 1);
+        assert_eq!(self.receivers[usize::from(queue)].burst(&mut batch, 1), 1);
         let seen = batch[0].frame().meta.rss;
         assert!(seen.is_none() || seen == noted, "the engine never sees anything but the card's hash");
         seen

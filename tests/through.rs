@@ -9,7 +9,7 @@ mod support;
 use dpdk::port::ring_port;
 use dpdk::ring::{self, Consumer};
 use dpdk::{Mempool, TxQueue};
-use gatun::worker::io::{DpdkIo, HugePages, Mbufs, Packet, Punts, Way, dequeue};
+use gatun::worker::io::{DpdkIo, HugePages, Packet, Punts, Way};
 use gatun_engine::addr::{LcoreId, PortId};
 use gatun_engine::lcore::{Batch, Lcore};
 use gatun_engine::limit::DEFAULT_LIMITS;
@@ -37,7 +37,7 @@ impl Worker {
         let shared = Shared::new(Arc::new(Snapshot::default()), Arc::new(Neighbors::new(16)), Arc::new(steer));
         let stats = Arc::new(Stats::new(1));
         let memory = HugePages { eal: turn.eal.clone(), socket: None };
-        let shard = Shard::new(&memory, LcoreId(id), Sizes::of(64, 1), stats.clone(), 1, NOW).unwrap();
+        let shard = Shard::new(&memory, LcoreId(id), Sizes::of(64, 0, 1), stats.clone(), 1, NOW).unwrap();
         let (peers, punts) = (Vec::new(), Arc::new(Punts::new()));
         let io = DpdkIo { tx: vec![way], stats, peers, punts, pool: pool.clone() };
         Worker { lcore: Lcore::new(shared, shard, 1, 2, &DEFAULT_LIMITS, NOW), io }
@@ -79,17 +79,17 @@ fn frames_sent_through_another_worker_balance_on_both_and_a_full_ring_drops() {
     assert_eq!((s.tx_sent.value(), s.tx_bytes.value()), (0, 0), "it has no queue");
     assert_eq!(s.drop(DropReason::TxFull).value(), 50, "and does not wait for room");
 
-    let (mut batch, mut mbufs) = (Batch::new(), Mbufs::new());
-    while dequeue(&mut handed, &mut mbufs, &mut batch) > 0 {
+    let mut batch: Batch<Packet> = Batch::new();
+    while handed.dequeue_burst(&mut batch) > 0 {
         assert!(batch.iter().all(|p| p.0.port() == 0), "each says which port it is for");
         with.send(batch.drain(..));
     }
     let s = with.stats();
     assert_eq!((s.from_ring.value(), s.tx_sent.value(), s.tx_bytes.value()), (100, 100, 6_000));
-    let mut sent = Mbufs::new();
+    let mut sent: Batch<Packet> = Batch::new();
     let mut seen = Vec::new();
     while wire.dequeue_burst(&mut sent) > 0 {
-        seen.extend(sent.drain(..).map(|mbuf| mbuf.data()[0]));
+        seen.extend(sent.drain(..).map(|packet| packet.0.data()[0]));
     }
     assert_eq!(seen, (0..100).collect::<Vec<u8>>(), "in order");
 }

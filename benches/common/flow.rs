@@ -2,8 +2,8 @@
 
 use super::gateway::{self, MAC, PEER, SERVICES};
 use gatun_engine::addr::{Be16, Be32, LcoreId, NeighborId, PortId, Proto};
-use gatun_engine::conn::key::{Key4, SplitMix};
 use gatun_engine::conn::record::EventKind;
+use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
 use gatun_engine::frame::{BURST, Buffer};
 use gatun_engine::lcore::{Batch, Io, Lcore, Punt, Source};
 use gatun_engine::local::write;
@@ -27,7 +27,7 @@ const LINK: [u8; 12] = {
 pub type Bytes = [u8; LEN];
 
 /// A frame with this tuple, from our neighbour to us.
-pub fn frame(key: &Key4, flags: u8, seq: u32) -> Bytes {
+pub fn frame(key: &Tuple, flags: u8, seq: u32) -> Bytes {
     let mut bytes = [b'6'; LEN];
     let link = write::L2 { dst: MAC, src: PEER, vlan: 0 };
     match key.proto() {
@@ -38,7 +38,8 @@ pub fn frame(key: &Key4, flags: u8, seq: u32) -> Bytes {
         }
         Proto::Udp => {
             let packet = write::l2(&mut bytes, &link, ethernet::IPV4);
-            let segment = write::ipv4(packet, key.src(), key.dst(), ipv4::UDP, 0);
+            let (src, dst) = key.v4().expect("an IPv4 flow");
+            let segment = write::ipv4(packet, src, dst, ipv4::UDP, 0);
             let len = segment.len() as u16;
             if let Ok((header, _)) = udp::Header::mut_from_prefix(segment) {
                 (header.sport, header.dport) = (key.sport(), key.dport());
@@ -50,7 +51,7 @@ pub fn frame(key: &Key4, flags: u8, seq: u32) -> Bytes {
     bytes
 }
 
-fn lengthen(bytes: &mut Bytes, key: &Key4, proto: u8) {
+fn lengthen(bytes: &mut Bytes, key: &Tuple, proto: u8) {
     let (header, segment) = bytes[ethernet::LEN..].split_at_mut(ipv4::LEN);
     header[2..4].copy_from_slice(&((LEN - ethernet::LEN) as u16).to_be_bytes());
     checksum::ipv4_header_fill(header);
@@ -67,17 +68,17 @@ pub struct Flow {
 
 impl Flow {
     /// The flow of a frame.
-    pub fn of(key: &Key4, flags: u8) -> Flow {
+    pub fn of(key: &Tuple, flags: u8) -> Flow {
         let bytes = frame(key, flags, 1);
         let at = sum_place(key.proto());
         Flow { middle: bytes[MIDDLE].try_into().expect("16 bytes"), l4_sum: [bytes[at], bytes[at + 1]] }
     }
 
     /// Its tuple.
-    pub fn key(&self, proto: Proto) -> Key4 {
+    pub fn key(&self, proto: Proto) -> Tuple {
         let four = |at: usize| Be32::new(u32::from_be_bytes(self.middle[at..at + 4].try_into().expect("4 bytes")));
         let two = |at: usize| Be16::new(u16::from_be_bytes([self.middle[at], self.middle[at + 1]]));
-        Key4::new(four(4), four(8), two(12), two(14), proto)
+        Tuple::new(four(4), four(8), two(12), two(14), proto)
     }
 
     /// Makes a frame of the same protocol and flags, wherever it comes from, one of this flow.
@@ -99,10 +100,10 @@ const fn sum_place(proto: Proto) -> usize {
 }
 
 /// The tuple of the n-th client's packets, to some service.
-pub fn client_key(n: u32, proto: Proto, random: &mut SplitMix) -> Key4 {
+pub fn client_key(n: u32, proto: Proto, random: &mut SplitMix) -> Tuple {
     let (vip, vport) = gateway::service((random.next() % u64::from(SERVICES)) as u32);
     let (addr, port) = gateway::client(n);
-    Key4::new(addr, vip, port, vport, proto)
+    Tuple::new(addr, vip, port, vport, proto)
 }
 
 /// Opens connections by the packets of real handshakes, and gives the tuples of both directions of each. `now` gives the
@@ -110,15 +111,15 @@ pub fn client_key(n: u32, proto: Proto, random: &mut SplitMix) -> Key4 {
 pub fn open<M: Memory, B: Buffer>(
     lcore: &mut Lcore<M, B>,
     mut now: impl FnMut(usize) -> Tick,
-    keys: impl Iterator<Item = Key4>,
+    keys: impl Iterator<Item = Tuple>,
     fresh: impl FnMut() -> B,
-) -> Vec<[Key4; 2]> {
+) -> Vec<[Tuple; 2]> {
     let mut sink = Sink { fresh, spent: Vec::new() };
     let mut opened = Vec::with_capacity(keys.size_hint().0);
     lcore.shard.tap(BURST);
     let mut keys = keys.peekable();
     while keys.peek().is_some() {
-        let clients: Vec<Key4> = keys.by_ref().take(BURST).collect();
+        let clients: Vec<Tuple> = keys.by_ref().take(BURST).collect();
         let now = now(clients.len());
         for flags in [SYN, ACK] {
             let mut batch: Batch<B> = clients.iter().map(|key| sink.filled(&frame(key, flags, 1))).collect();
@@ -136,7 +137,7 @@ pub fn open<M: Memory, B: Buffer>(
 }
 
 /// The flows of both directions of these connections, in random order.
-pub fn shuffled(opened: &[[Key4; 2]]) -> Vec<Flow> {
+pub fn shuffled(opened: &[[Tuple; 2]]) -> Vec<Flow> {
     let mut flows: Vec<Flow> = opened.iter().flatten().map(|key| Flow::of(key, ACK)).collect();
     let mut random = SplitMix(3);
     for i in (1..flows.len()).rev() {

@@ -52,11 +52,9 @@ pub fn shared(proto: Proto, lcores: u8) -> Shared {
     Shared::new(snapshot, neighbors, steer)
 }
 
-/// Tables for exactly `conns` connections. A small table gets more room for local ports than usual: with so many servers
-/// nearly each connection has a (server, class) of its own.
+/// Tables for exactly `conns` connections.
 pub fn sizes(conns: usize) -> Sizes {
-    let sizes = Sizes::of(conns, SERVICES as usize);
-    Sizes { port_chunks: sizes.port_chunks.max(100_000), ..sizes }
+    Sizes::of(conns, 0, SERVICES as usize)
 }
 
 /// One lcore of such a gateway.
@@ -68,21 +66,22 @@ pub fn lcore<M: Memory, B: Buffer>(memory: &M, id: LcoreId, conns: usize, shared
 }
 
 fn snapshot(neighbors: &Neighbors, proto: Proto) -> Snapshot {
-    let iface = Iface { port: PortId(0), vlan: 0, mac: MAC, mtu: 1500, addrs: vec![(Be32::new(0xC613_0001), 16)] };
+    let iface =
+        Iface { port: PortId(0), vlan: 0, mac: MAC, mtu: 1500, addrs: vec![(Be32::new(0xC613_0001).into(), 16)] };
     let hop = |addr| {
         let id = neighbors.claim(IfaceId(0), addr).expect("a seat");
         neighbors.set(id, Cell { mac: PEER, state: NudState::Reachable, iface: IfaceId(0) });
         id
     };
-    let lips: Vec<_> = (0..LIPS).map(|i| Lip { id: LipId(i as u16), addr: local(i) }).collect();
+    let lips: Vec<_> = (0..LIPS).map(|i| Lip { id: LipId(i as u16), addr: local(i).into() }).collect();
     let mut s = Snapshot { generation: 1, ifaces: vec![iface], ..Snapshot::default() };
     s.reals = vec![RealState::Present; (SERVICES * REALS) as usize + 1];
     let mut routes = Vec::new();
     // Servers in 256 networks, clients in 256 others.
     for i in 0..HOPS {
-        let to = RouteTo::Via(hop(Be32::new(0xC613_0100 + i)));
-        routes.push(Route { prefix: Be32::new(0x0A00_0000 + (i << 16)), len: 16, to });
-        routes.push(Route { prefix: Be32::new(0x6440_0000 + (i << 14)), len: 18, to });
+        let to = RouteTo::Via(hop(Be32::new(0xC613_0100 + i).into()));
+        routes.push(Route { prefix: Be32::new(0x0A00_0000 + (i << 16)).into(), len: 16, to });
+        routes.push(Route { prefix: Be32::new(0x6440_0000 + (i << 14)).into(), len: 18, to });
     }
     s.routes = Routes::new(&routes);
     for lip in &lips {
@@ -91,26 +90,26 @@ fn snapshot(neighbors: &Neighbors, proto: Proto) -> Snapshot {
     let pool = Arc::new(Pool::new(lips));
     for n in 0..SERVICES {
         let (vip, vport) = service(n);
-        s.locals.insert(vip, Local { kind: LocalKind::Vip, iface: None });
+        s.locals.insert(vip.into(), Local { kind: LocalKind::Vip, iface: None });
         let service = Service {
             id: ServiceId(n),
             proto,
-            vip,
+            vip: vip.into(),
             vport,
             scheduler: Scheduler::Rr,
             version: 1,
             reals: (0..REALS).map(|r| real(n * REALS + r)).collect(),
-            pool: pool.clone(),
+            pools: [pool.clone(), Arc::default()],
             profile: 0,
             mss_clamp: None,
             on_removed: OnRemoved::Reset,
         };
-        s.services.insert((proto, vip, vport), Arc::new(service));
+        s.services.insert((proto, vip.into(), vport), Arc::new(service));
     }
     s
 }
 
 fn real(id: u32) -> Real {
     let addr = Be32::new(0x0A00_0000 + ((id % HOPS) << 16) + id / HOPS + 1);
-    Real { id: RealId(id + 1), endpoint: EndpointId(id), addr, port: Be16::new(80), weight: 1 }
+    Real { id: RealId(id + 1), endpoint: EndpointId(id), addr: addr.into(), port: Be16::new(80), weight: 1 }
 }

@@ -11,9 +11,9 @@ use arrayvec::ArrayVec;
 use dpdk::ring::{self, Consumer};
 use dpdk::{Eal, Mbuf, Mempool};
 use gatun::worker::Clock;
-use gatun::worker::io::{self, DpdkIo, HugePages, Mbufs, Packet, Punts, Receiver, Way};
+use gatun::worker::io::{DpdkIo, HugePages, Packet, Punts, Receiver, Way};
 use gatun_engine::addr::{Be16, Be32, LcoreId, PortId, Proto};
-use gatun_engine::conn::key::{Key4, SplitMix};
+use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
 use gatun_engine::lcore::{Batch, Lcore, Source};
 use gatun_engine::shard::Shared;
 use gatun_engine::testkit::check;
@@ -127,7 +127,7 @@ impl Worker {
 
     /// Makes every frame one with these TCP flags, and fills the rings.
     pub fn fill(&mut self, flags: u8) {
-        let none = Key4::new(Be32::default(), Be32::default(), Be16::default(), Be16::default(), self.proto);
+        let none = Tuple::new(Be32::default(), Be32::default(), Be16::default(), Be16::default(), self.proto);
         let template = flow::frame(&none, flags, 1);
         self.empty();
         let mut all: Vec<Mbuf> = std::iter::from_fn(|| self.io.pool.alloc()).collect();
@@ -158,7 +158,7 @@ impl Worker {
 
     /// Opens connections of these clients, evenly over the minute before the start, so that their timers do not fire
     /// together; gives the tuples of both directions.
-    pub fn open(&mut self, keys: impl ExactSizeIterator<Item = Key4>) -> Vec<[Key4; 2]> {
+    pub fn open(&mut self, keys: impl ExactSizeIterator<Item = Tuple>) -> Vec<[Tuple; 2]> {
         let (mut opened, all) = (0, keys.len() as u64);
         let now = |n: usize| {
             opened += n as u64;
@@ -171,8 +171,8 @@ impl Worker {
     pub fn open_at(
         &mut self,
         now: impl FnMut(usize) -> Tick,
-        keys: impl ExactSizeIterator<Item = Key4>,
-    ) -> Vec<[Key4; 2]> {
+        keys: impl ExactSizeIterator<Item = Tuple>,
+    ) -> Vec<[Tuple; 2]> {
         let pool = &self.io.pool;
         let fresh = || {
             let mut mbuf = pool.alloc().expect("an mbuf");
@@ -184,7 +184,7 @@ impl Worker {
 
     #[inline(always)]
     fn receive<const N: usize>(&mut self, feed: &mut Feed, into: &mut Batch<Packet>) -> usize {
-        let received = self.receiver.burst(&mut ArrayVec::<Mbuf, N>::new(), into);
+        let received = self.receiver.burst(into, N);
         for packet in into.iter_mut() {
             feed.take().write(whole(&mut packet.0), self.proto);
         }
@@ -226,7 +226,7 @@ impl Worker {
     pub fn handed_over(&mut self, from: &mut Consumer) -> usize {
         let now = self.now();
         let mut batch = Batch::new();
-        let taken = io::dequeue(from, &mut Mbufs::new(), &mut batch);
+        let taken = from.dequeue_burst(&mut batch);
         self.lcore.turn(now, &mut self.io, &mut batch, Source::Ring);
         self.lcore.finish(now, &mut self.io);
         taken
@@ -291,7 +291,7 @@ fn whole(mbuf: &mut Mbuf) -> &mut Bytes {
 }
 
 /// The tuples of `n` clients from the `first` on.
-pub fn clients(first: u32, n: usize, proto: Proto) -> impl ExactSizeIterator<Item = Key4> {
+pub fn clients(first: u32, n: usize, proto: Proto) -> impl ExactSizeIterator<Item = Tuple> {
     let mut random = SplitMix(u64::from(first) + 5);
     (first..first + n as u32).map(move |n| flow::client_key(n, proto, &mut random))
 }

@@ -5,7 +5,7 @@ use gatun_bench::flow::{self, Bytes, Flow, LEN};
 use gatun_bench::heap::{Buf, Pool};
 use gatun_bench::{gateway, ring};
 use gatun_engine::addr::{Be16, Be32, LcoreId, Proto};
-use gatun_engine::conn::key::Key4;
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::frame::Buffer;
 use gatun_engine::lcore::Lcore;
 use gatun_engine::mem::Heap;
@@ -23,7 +23,7 @@ pub(super) fn run(micro: &mut Micro) {
     let mut lcore: Lcore<Heap, Buf> = gateway::lcore(&Heap, LcoreId(0), BURST, &shared, Tick(0));
     let opened = flow::open(&mut lcore, |_| Tick(0), ring::clients(0, BURST, Proto::Tcp), Buf::new);
     let flows = flow::shuffled(&opened);
-    let nobody = Key4::new(Be32::default(), Be32::default(), Be16::default(), Be16::default(), Proto::Tcp);
+    let nobody = Tuple::new(Be32::default(), Be32::default(), Be16::default(), Be16::default(), Proto::Tcp);
     let template = flow::frame(&nobody, ACK, 1);
     let mut pool = Pool::new(BURSTS * BURST);
     let mut bufs: Vec<Buf> = (0..BURSTS * BURST).map(|_| pool.take()).collect();
@@ -51,8 +51,10 @@ pub(super) fn run(micro: &mut Micro) {
             fresh(&mut bufs);
             let (hits, took) = timed(|| {
                 let mut hits = 0;
+                let (stats, conns) = (&lcore.shard.stats, &mut lcore.shard.conns);
+                let tables = lcore.shared.tables(stats);
                 for (buf, head) in bufs.iter_mut().zip(heads.iter().cycle()) {
-                    hits += usize::from(path::hit(&lcore.shared, &mut lcore.shard, Tick(0), buf, head).is_some());
+                    hits += usize::from(path::hit(&tables, conns, Tick(0), buf, head).is_some());
                 }
                 hits
             });

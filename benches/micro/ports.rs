@@ -4,7 +4,7 @@ use super::{Micro, timed};
 use gatun_bench::gateway;
 use gatun_engine::addr::{Be16, Be32, Class, EndpointId, LcoreId, LipId};
 use gatun_engine::conn::key::SplitMix;
-use gatun_engine::laddr::{LeaseId, NoPort, Ports, Release, Want};
+use gatun_engine::laddr::{LeaseId, NoPort, Ports, Release, Want, Word};
 use gatun_engine::mem::Heap;
 use gatun_engine::snapshot::{Lip, Pool};
 use gatun_engine::steer::{CLASSES, Steer};
@@ -46,7 +46,7 @@ struct Server {
 
 impl Server {
     fn new() -> Server {
-        let pool = Pool::new(vec![Lip { id: LipId(0), addr: gateway::local(0) }]);
+        let pool = Pool::new(vec![Lip { id: LipId(0), addr: gateway::local(0).into() }]);
         let ports = Ports::new(&Heap, 100_000, 25_000, LcoreId(0)).expect("memory");
         let steer = Steer::new(Steer::key_from_seed(1), 1).expect("a key");
         Server { ports, steer, pool, random: SplitMix(4), taken: Vec::with_capacity(ALL) }
@@ -56,13 +56,13 @@ impl Server {
         let n = self.random.next();
         let want = Want {
             endpoint: EndpointId(1),
-            rip: Be32::new(0x0A00_0001),
+            rip: Be32::new(0x0A00_0001).into(),
             rport: Be16::new(80),
             pool: &self.pool,
             class: Class((n % CLASSES as u64) as u8),
             start: (n >> 32) as u32,
         };
-        let lease = self.ports.take(&self.steer, &want, Tick(0), |_, _, _| true)?;
+        let lease = self.ports.take(&self.steer, &want, Tick(0), |_, _, _| Word::Good)?;
         self.taken.push(lease.id);
         Ok(())
     }

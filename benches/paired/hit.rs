@@ -8,7 +8,7 @@ use gatun_bench::measure::{Pairs, Phase, load};
 use gatun_bench::memory::resident;
 use gatun_bench::ring::{self, Feed, Worker};
 use gatun_engine::addr::{LcoreId, Mac, Proto};
-use gatun_engine::conn::key::Key4;
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::wire::{FromBytes, plain};
 
 /// Frames that are looked at in a verification, at most.
@@ -58,9 +58,9 @@ impl Gateway {
         self.worker.verify(&mut self.feed, VERIFIED, Worker::gatun::<32>, |worker, flow, frame| {
             let (link, key) = read(frame, proto);
             let (conns, came) = (&worker.lcore.shard.conns, flow.key(proto));
-            let (id, dir) = conns.find(conns.hash(&came), &came).expect("its connection");
+            let (id, dir) = conns.find_tuple(&came).expect("its connection");
             assert_eq!(link, [gateway::PEER, gateway::MAC]);
-            assert_eq!(key, conns.conn(id).rewritten(dir), "gatun rewrites the tuple");
+            assert_eq!(key, conns.rewritten(id, dir), "gatun rewrites the tuple");
         });
     }
 
@@ -116,8 +116,8 @@ pub(crate) fn tsc(rate: f64) -> f64 {
 }
 
 /// Link addresses and tuple of a frame.
-fn read(frame: &[u8], proto: Proto) -> ([Mac; 2], Key4) {
+fn read(frame: &[u8], proto: Proto) -> ([Mac; 2], Tuple) {
     let (f, _) = plain::Udp::ref_from_prefix(frame).expect("a whole frame");
-    let key = Key4::new(f.ip.src, f.ip.dst, f.udp.sport, f.udp.dport, proto);
+    let key = Tuple::new(f.ip.src, f.ip.dst, f.udp.sport, f.udp.dport, proto);
     ([f.eth.dst, f.eth.src], key)
 }

@@ -6,8 +6,8 @@ use gatun_bench::flow::Flow;
 use gatun_bench::goals::Results;
 use gatun_bench::measure::{Pairs, load};
 use gatun_bench::ring::{self, Feed, Worker};
-use gatun_engine::addr::{Be16, Be32};
-use gatun_engine::conn::key::Key4;
+use gatun_engine::addr::{Addr, Be16, Be32};
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::wire::tcp::{ACK, SYN};
 
 /// Different packets of each kind.
@@ -15,10 +15,10 @@ const PACKETS: usize = 1_000_000;
 
 /// Measures three kinds; the worst is the figure.
 pub(crate) fn all(g: &mut Gateway, r: &mut Results) {
-    let others: Vec<Key4> = ring::clients(g.conns() as u32, PACKETS, g.proto).collect();
-    let to = |key: &Key4, addr: Be32, port: Be16| Key4::new(key.src(), addr, key.sport(), port, key.proto());
-    let nowhere = |key: &Key4| to(key, Be32::new(0xCB00_7101), key.dport());
-    let closed = |key: &Key4| to(key, key.dst(), Be16::new(7));
+    let others: Vec<Tuple> = ring::clients(g.conns() as u32, PACKETS, g.proto).collect();
+    let to = |key: &Tuple, addr: Addr, port: Be16| Tuple::new(key.src(), addr, key.sport(), port, key.proto());
+    let nowhere = |key: &Tuple| to(key, Be32::new(0xCB00_7101).into(), key.dport());
+    let closed = |key: &Tuple| to(key, key.dst(), Be16::new(7));
     let kinds = [
         ("miss-address", SYN, others.iter().map(nowhere).collect::<Vec<_>>()),
         ("miss-port", SYN, others.iter().map(closed).collect()),

@@ -38,7 +38,7 @@ pub use eal::{Eal, EalError};
 pub use errno::Errno;
 pub use flow::{FlowError, FlowMatch, FlowRule};
 pub use lcore::{LaunchError, LaunchHandle, Lcore, LcoreId, RegisteredThread, current_lcore};
-pub use mbuf::{HEADROOM, Mbuf};
+pub use mbuf::{Carrier, HEADROOM, Mbuf};
 pub use mem::HugeSlice;
 pub use mempool::{Mempool, MempoolError};
 pub use port::{Port, PortConfig, PortError, PortInfo, Queues, RxQueue, TxQueue};

@@ -13,6 +13,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use arrayvec::ArrayVec;
+use bytemuck::TransparentWrapper;
 use dpdk_sys as sys;
 use thiserror::Error;
 
@@ -75,6 +76,14 @@ pub struct Mbuf(NonNull<sys::rte_mbuf>);
 
 // A burst of Mbufs is what DPDK takes: an array of pointers.
 const _: () = assert!(size_of::<Mbuf>() == size_of::<*mut sys::rte_mbuf>());
+
+/// An mbuf, or a type of its user's that is nothing but an mbuf: bursts hold either, so that a user's own type costs no copy.
+/// `#[derive(bytemuck::TransparentWrapper)]` makes one.
+pub trait Carrier: TransparentWrapper<Mbuf> {}
+impl<T: TransparentWrapper<Mbuf>> Carrier for T {}
+
+// SAFETY: the same type has the same layout.
+unsafe impl TransparentWrapper<Mbuf> for Mbuf {}
 
 // SAFETY: the only pointer to its rte_mbuf; mempools take mbufs back from every thread.
 unsafe impl Send for Mbuf {}
@@ -246,6 +255,18 @@ impl Mbuf {
         self.raw().refcnt
     }
 
+    /// Whether it is one segment with one reference and at least `headroom` bytes in front of the data: what nearly every
+    /// received packet is. One look at what [`Mbuf::headroom`], [`Mbuf::refcnt`] and [`Mbuf::nb_segs`] say.
+    #[inline(always)]
+    pub fn is_simple(&self, headroom: u16) -> bool {
+        const HEAD: usize = std::mem::offset_of!(sys::rte_mbuf, data_off);
+        const { assert!(HEAD.is_multiple_of(8) && std::mem::offset_of!(sys::rte_mbuf, nb_segs) == HEAD + 4) };
+        // SAFETY: the eight bytes from `data_off` on are `data_off`, `refcnt`, `nb_segs` and `port` of the mbuf that self owns,
+        // 16 bits each, and lie at a multiple of eight in a structure that begins with a cache line.
+        let word = unsafe { *self.0.as_ptr().cast::<u64>().wrapping_add(HEAD / 8) };
+        word as u16 >= headroom && (word >> 16) as u32 == 0x1_0001
+    }
+
     /// The port that received it, or what [`Mbuf::set_port`] said.
     #[inline]
     pub fn port(&self) -> u16 {
@@ -383,7 +404,7 @@ impl fmt::Debug for Mbuf {
 
 /// Frees all mbufs of a burst at once: cheaper than dropping them one by one.
 #[inline]
-pub fn free_burst<const N: usize>(burst: &mut ArrayVec<Mbuf, N>) {
+pub fn free_burst<P: Carrier, const N: usize>(burst: &mut ArrayVec<P, N>) {
     let count = burst.len();
     // SAFETY: no place is dropped twice: from here on the elements belong to the call below.
     unsafe { burst.set_len(0) };
@@ -391,9 +412,9 @@ pub fn free_burst<const N: usize>(burst: &mut ArrayVec<Mbuf, N>) {
     unsafe { sys::rte_pktmbuf_free_bulk(raw_burst(burst), count as u32) };
 }
 
-/// The places of a burst as DPDK sees them: an array of pointers.
+/// The places of a burst as DPDK sees them: an array of pointers. A [`Carrier`] has the layout of an [`Mbuf`].
 #[inline]
-pub(crate) fn raw_burst<const N: usize>(burst: &mut ArrayVec<Mbuf, N>) -> *mut *mut sys::rte_mbuf {
+pub(crate) fn raw_burst<P: Carrier, const N: usize>(burst: &mut ArrayVec<P, N>) -> *mut *mut sys::rte_mbuf {
     burst.as_mut_ptr().cast()
 }
 
@@ -402,11 +423,11 @@ pub(crate) fn raw_burst<const N: usize>(burst: &mut ArrayVec<Mbuf, N>) -> *mut *
 /// # Safety
 /// The first `count` elements were handed over.
 #[inline]
-pub(crate) unsafe fn forget_front<const N: usize>(burst: &mut ArrayVec<Mbuf, N>, count: usize) {
+pub(crate) unsafe fn forget_front<P: Carrier, const N: usize>(burst: &mut ArrayVec<P, N>, count: usize) {
     let count = count.min(burst.len());
     let rest = burst.len() - count;
-    let start = burst.as_mut_ptr().cast::<ManuallyDrop<Mbuf>>();
-    // SAFETY: both ranges lie within the elements; an Mbuf is a plain pointer.
+    let start = burst.as_mut_ptr().cast::<ManuallyDrop<P>>();
+    // SAFETY: both ranges lie within the elements; a Carrier is a plain pointer, as the Mbuf in it.
     unsafe { std::ptr::copy(start.wrapping_add(count), start, rest) };
     // SAFETY: the first `rest` places hold what was moved there; behind them is nothing that anybody owns here.
     unsafe { burst.set_len(rest) };

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::eal::{Eal, EalInner, Shared, c_name};
 use crate::errno::Errno;
-use crate::mbuf::{HEADROOM, Mbuf};
+use crate::mbuf::{Carrier, HEADROOM, Mbuf};
 
 /// Why a mempool was not made.
 #[derive(Debug, Error)]
@@ -116,13 +116,13 @@ impl Mempool {
     /// Appends `count` empty mbufs to `into`. All or nothing: returns `count`, or 0 if the pool has fewer or `into` has not
     /// the room.
     #[inline]
-    pub fn alloc_bulk<const N: usize>(&self, into: &mut ArrayVec<Mbuf, N>, count: usize) -> usize {
+    pub fn alloc_bulk<P: Carrier, const N: usize>(&self, into: &mut ArrayVec<P, N>, count: usize) -> usize {
         if count > into.remaining_capacity() {
             return 0;
         }
         let old = into.len();
         let spare = into.as_mut_ptr().wrapping_add(old).cast::<*mut sys::rte_mbuf>();
-        // SAFETY: `spare` is the start of at least `count` free places, and an Mbuf is a pointer to an rte_mbuf; count <= N fits.
+        // SAFETY: `spare` is the start of at least `count` free places, and a Carrier is a pointer to an rte_mbuf; count <= N fits.
         let result = unsafe { sys::rte_pktmbuf_alloc_bulk(self.raw(), spare, count as u32) };
         if result != 0 {
             return 0;

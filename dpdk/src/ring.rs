@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::eal::{Eal, EalInner, Shared, c_name};
 use crate::errno::Errno;
-use crate::mbuf::{Mbuf, forget_front, free_burst, raw_burst};
+use crate::mbuf::{Carrier, Mbuf, forget_front, free_burst, raw_burst};
 
 /// Why a ring was not made.
 #[derive(Debug, Error)]
@@ -74,7 +74,7 @@ impl Producer {
     /// Puts mbufs from the front of `burst` into the ring until it is full; says how many. Those are taken out of `burst`, the
     /// others stay there in order. Never waits.
     #[inline]
-    pub fn enqueue_burst<const N: usize>(&mut self, burst: &mut ArrayVec<Mbuf, N>) -> usize {
+    pub fn enqueue_burst<P: Carrier, const N: usize>(&mut self, burst: &mut ArrayVec<P, N>) -> usize {
         self.ring.enqueue(burst)
     }
 
@@ -109,7 +109,7 @@ pub struct SharedProducer {
 impl SharedProducer {
     /// As [`Producer::enqueue_burst`].
     #[inline]
-    pub fn enqueue_burst<const N: usize>(&self, burst: &mut ArrayVec<Mbuf, N>) -> usize {
+    pub fn enqueue_burst<P: Carrier, const N: usize>(&self, burst: &mut ArrayVec<P, N>) -> usize {
         self.ring.enqueue(burst)
     }
 
@@ -140,7 +140,7 @@ pub struct Consumer {
 impl Consumer {
     /// Appends mbufs from the ring to `burst`, in order, at most as many as it has room for; says how many. Never waits.
     #[inline]
-    pub fn dequeue_burst<const N: usize>(&mut self, burst: &mut ArrayVec<Mbuf, N>) -> usize {
+    pub fn dequeue_burst<P: Carrier, const N: usize>(&mut self, burst: &mut ArrayVec<P, N>) -> usize {
         self.ring.dequeue(burst)
     }
 
@@ -201,7 +201,7 @@ impl Ring {
 
     /// For the only producer of a single-producer ring, or any producer of another.
     #[inline]
-    fn enqueue<const N: usize>(&self, burst: &mut ArrayVec<Mbuf, N>) -> usize {
+    fn enqueue<P: Carrier, const N: usize>(&self, burst: &mut ArrayVec<P, N>) -> usize {
         let (table, len) = (raw_burst(burst), burst.len() as u32);
         // SAFETY: the first `len` places are mbufs of the caller's; the ring's kind allows this producer (see above).
         let count = unsafe { sys::rte_ring_enqueue_burst(self.raw(), table.cast(), len, std::ptr::null_mut()) };
@@ -212,7 +212,7 @@ impl Ring {
 
     /// For the only consumer.
     #[inline]
-    fn dequeue<const N: usize>(&self, burst: &mut ArrayVec<Mbuf, N>) -> usize {
+    fn dequeue<P: Carrier, const N: usize>(&self, burst: &mut ArrayVec<P, N>) -> usize {
         let old = burst.len();
         let (spare, room) = (raw_burst(burst).wrapping_add(old), burst.remaining_capacity() as u32);
         // SAFETY: `spare` has `room` free places; the ring's one consumer calls, and only mbufs are ever enqueued.

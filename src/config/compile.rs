@@ -6,11 +6,11 @@
 
 mod convert;
 
-pub use convert::{Fixed, Hop, hops, limits, socket, v4};
+pub use convert::{Fixed, Hop, hops, limits, service_key, socket};
 
 use super::{self as model, Model};
-use convert::{on_removed, own_addresses, service_key, settings, timeouts, wanted_reals};
-use gatun_engine::addr::{Be16, Be32, EndpointId, IfaceId, LipId, Mac, NeighborId, PortId, Proto, RealId, ServiceId};
+use convert::{on_removed, own_addresses, settings, timeouts, wanted_reals};
+use gatun_engine::addr::{Addr, Be16, EndpointId, IfaceId, LipId, Mac, NeighborId, PortId, Proto, RealId, ServiceId};
 use gatun_engine::conn::state::Timeouts;
 use gatun_engine::neighbor::Neighbors;
 use gatun_engine::sched::Scheduler;
@@ -19,7 +19,6 @@ use gatun_engine::snapshot::{
     ServiceMap, Snapshot,
 };
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Why a model can not be made into a snapshot.
@@ -37,13 +36,11 @@ pub enum CompileError {
         /// What to do.
         remedy: &'static str,
     },
-    /// IPv6 got this far.
-    #[error("{0} is an IPv6 address, which is not supported yet: use IPv4")]
-    Ipv6(IpAddr),
 }
 
-type ServiceKey = (Proto, Be32, Be16);
-type RealKey = (ServiceKey, Be32, Be16);
+/// What a service is found by: protocol, VIP and port.
+pub type ServiceKey = (Proto, Addr, Be16);
+type RealKey = (ServiceKey, Addr, Be16);
 
 #[derive(Clone, Copy)]
 struct RealSeat {
@@ -83,8 +80,8 @@ pub struct Compiler {
     reals: HashMap<RealKey, RealSeat>,
     free_reals: Vec<RealId>,
     fresh_real: u32,
-    endpoints: HashMap<(Proto, Be32, Be16), EndpointId>,
-    lips: HashMap<Be32, LipId>,
+    endpoints: HashMap<(Proto, Addr, Be16), EndpointId>,
+    lips: HashMap<Addr, LipId>,
     profiles: Vec<Timeouts>,
 }
 
@@ -119,9 +116,9 @@ impl Compiler {
             Some(first) => *first = default,
             None => self.profiles.push(default),
         }
-        let ifaces = self.ifaces(model)?;
-        let mut locals = own_addresses(model)?;
-        let pools = self.pools(model, &mut locals)?;
+        let ifaces = self.ifaces(model);
+        let mut locals = own_addresses(model);
+        let pools = self.pools(model, &mut locals);
         self.retire(model, shards);
         let mut services = ServiceMap::default();
         for s in &model.services {
@@ -177,36 +174,35 @@ impl Compiler {
         Ok(())
     }
 
-    fn ifaces(&self, model: &Model) -> Result<Vec<Iface>, CompileError> {
+    fn ifaces(&self, model: &Model) -> Vec<Iface> {
         let iface = |i: &model::Interface| {
             let port = &model.ports[i.port.0];
-            let addrs: Result<Vec<_>, _> = i.addresses.iter().map(|a| Ok((v4(a.addr())?, a.prefix_len()))).collect();
-            Ok(Iface {
+            Iface {
                 port: PortId(i.port.0 as u8),
                 vlan: i.vlan.unwrap_or(0),
                 mac: self.macs.get(i.port.0).copied().unwrap_or_default(),
                 mtu: port.mtu,
-                addrs: addrs?,
-            })
+                addrs: i.addresses.iter().map(|a| (a.addr().into(), a.prefix_len())).collect(),
+            }
         };
         model.interfaces.iter().map(iface).collect()
     }
 
-    fn pools(&mut self, model: &Model, locals: &mut LocalMap) -> Result<Vec<Arc<Pool>>, CompileError> {
+    fn pools(&mut self, model: &Model, locals: &mut LocalMap) -> Vec<[Arc<Pool>; 2]> {
         let mut pools = Vec::new();
         for pool in &model.laddr_pools {
-            let mut lips = Vec::new();
+            let mut lips = [Vec::new(), Vec::new()];
             for address in &pool.addresses {
-                let addr = v4(*address)?;
+                let addr = Addr::from(*address);
                 let next = LipId(self.lips.len() as u16);
                 let id = *self.lips.entry(addr).or_insert(next);
                 let iface = model.interface_of(*address).map(|i| IfaceId(i.0 as u8));
                 locals.insert(addr, Local { kind: LocalKind::Lip(id), iface });
-                lips.push(Lip { id, addr });
+                lips[addr.family() as usize].push(Lip { id, addr });
             }
-            pools.push(Arc::new(Pool::new(lips)));
+            pools.push(lips.map(|lips| Arc::new(Pool::new(lips))));
         }
-        Ok(pools)
+        pools
     }
 
     /// Marks the servers that the model no longer has, and frees the ids of those that nobody refers to.
@@ -216,7 +212,7 @@ impl Compiler {
             .services
             .values()
             .map(|s| ((s.proto, s.vip, s.vport), s.on_removed))
-            .chain(model.services.iter().filter_map(|s| Some((service_key(s).ok()?, on_removed(s.on_server_removed)))))
+            .chain(model.services.iter().map(|s| (service_key(s), on_removed(s.on_server_removed))))
             .collect();
         let generation = self.generation;
         let free = &mut self.free_reals;
@@ -235,7 +231,7 @@ impl Compiler {
             }
             keep
         });
-        let there: HashSet<_> = model.services.iter().filter_map(|s| service_key(s).ok()).collect();
+        let there: HashSet<_> = model.services.iter().map(service_key).collect();
         let free = &mut self.free_services;
         self.services.retain(|key, service| {
             let stays = there.contains(key);
@@ -246,8 +242,8 @@ impl Compiler {
         });
     }
 
-    fn service(&mut self, s: &model::Service, pools: &[Arc<Pool>]) -> Result<Arc<Service>, CompileError> {
-        let key = service_key(s)?;
+    fn service(&mut self, s: &model::Service, pools: &[[Arc<Pool>; 2]]) -> Result<Arc<Service>, CompileError> {
+        let key = service_key(s);
         let (proto, vip, vport) = key;
         let before = self.services.get(&key).cloned();
         let id = before.as_ref().map(|s| s.id).or_else(|| self.free_services.pop()).unwrap_or_else(|| {
@@ -269,7 +265,7 @@ impl Compiler {
             scheduler: Scheduler::from_name(&s.scheduler.to_string()).unwrap_or(Scheduler::Wlc),
             version: self.version,
             reals,
-            pool: pools.get(s.laddr_pool.0).cloned().unwrap_or_default(),
+            pools: pools.get(s.laddr_pool.0).cloned().unwrap_or_default(),
             profile,
             mss_clamp: s.mss_clamp,
             on_removed: on_removed(s.on_server_removed),
@@ -293,7 +289,7 @@ impl Compiler {
     }
 
     fn real(&mut self, service: ServiceKey, r: &model::Real) -> Result<Real, CompileError> {
-        let (addr, port) = (v4(r.address.ip())?, Be16::new(r.address.port()));
+        let (addr, port) = (Addr::from(r.address.ip()), Be16::new(r.address.port()));
         let seat = self.reals.entry((service, addr, port)).or_insert_with(|| {
             let fresh = (self.fresh_real as usize) < self.room;
             let id = if fresh { RealId(self.fresh_real) } else { self.free_reals.pop().unwrap_or_default() };
@@ -319,17 +315,17 @@ impl Compiler {
         for (i, iface) in model.interfaces.iter().enumerate() {
             for net in &iface.addresses {
                 let to = RouteTo::OnLink(IfaceId(i as u8));
-                routes.push(Route { prefix: v4(net.addr())?, len: net.prefix_len(), to });
+                routes.push(Route { prefix: net.addr().into(), len: net.prefix_len(), to });
             }
         }
         for r in &model.routes {
-            let hop = self.hop(IfaceId(r.interface.0 as u8), v4(r.via)?)?;
-            routes.push(Route { prefix: v4(r.to.addr())?, len: r.to.prefix_len(), to: RouteTo::Via(hop) });
+            let hop = self.hop(IfaceId(r.interface.0 as u8), r.via.into())?;
+            routes.push(Route { prefix: r.to.addr().into(), len: r.to.prefix_len(), to: RouteTo::Via(hop) });
         }
         Ok(Routes::new(&routes))
     }
 
-    fn hop(&self, iface: IfaceId, addr: Be32) -> Result<NeighborId, CompileError> {
+    fn hop(&self, iface: IfaceId, addr: Addr) -> Result<NeighborId, CompileError> {
         let full = CompileError::TooMany {
             what: "neighbours",
             wanted: self.neighbors.claimed().count() + 1,

@@ -176,8 +176,10 @@ fn cpus(section: Section<'_, '_>, workers: &Workers, used: impl Fn(u32) -> bool)
 
 fn tables(section: Section<'_, '_>) -> Tables {
     let default = Tables::default();
+    let connections = section.number("connections", 1..=268_435_456).unwrap_or(default.connections);
     let tables = Tables {
-        connections: section.number("connections", 1..=268_435_456).unwrap_or(default.connections),
+        connections,
+        ipv6_connections: section.number("ipv6_connections", 0..=u64::from(connections)).unwrap_or(connections),
         reals: section.number("reals", 1..=16_777_216).unwrap_or(default.reals),
         neighbors: section.number("neighbors", 1..=65_536).unwrap_or(default.neighbors),
         mbufs: section.number("mbufs", 512..=16_777_216).unwrap_or(default.mbufs),

@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_the_one_that_was_meant_or_none() {
-        let known = ["connections", "reals", "neighbors", "mbufs", "mbuf_size"];
+        let known = ["connections", "ipv6_connections", "reals", "neighbors", "mbufs", "mbuf_size"];
         for (name, meant) in [
             ("conections", Some("connections")),
             ("Connections", Some("connections")),

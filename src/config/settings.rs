@@ -89,6 +89,8 @@ impl Default for Lcores {
 pub struct Tables {
     /// Connections a worker lcore can hold. Default 1,000,000.
     pub connections: u32,
+    /// Of these, connections whose client comes over IPv6, which take 64 bytes more each. Default: all of them.
+    pub ipv6_connections: u32,
     /// Ids for pairs of service and server. Default 65,536.
     pub reals: u32,
     /// Neighbours, which is next hops. Default 65,536, which is also the most.
@@ -101,7 +103,15 @@ pub struct Tables {
 
 impl Default for Tables {
     fn default() -> Self {
-        Self { connections: 1_000_000, reals: 65_536, neighbors: 65_536, mbufs: 16_384, mbuf_size: 2_048 }
+        let connections = 1_000_000;
+        Self {
+            connections,
+            ipv6_connections: connections,
+            reals: 65_536,
+            neighbors: 65_536,
+            mbufs: 16_384,
+            mbuf_size: 2_048,
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Values as they stand on the wire, and ids.
 //!
-//! [`Be16`] and [`Be32`] hold network byte order and have no arithmetic: `lport + 1` does not compile. Ids are newtypes,
+//! [`Be16`], [`Be32`] and [`Be128`] hold network byte order and have no arithmetic: `lport + 1` does not compile. Ids are newtypes,
 //! stable for as long as any shard refers to them.
 
 use core::fmt;
-use core::net::Ipv4Addr;
+use core::hash::{Hash, Hasher};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// A 16-bit value in network byte order, with the alignment of a byte.
@@ -70,6 +71,194 @@ impl Be32 {
     #[inline(always)]
     pub const fn bytes(self) -> [u8; 4] {
         self.0
+    }
+}
+
+/// A 128-bit value in network byte order, with the alignment of a byte: an IPv6 address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Be128([u8; 16]);
+
+impl Be128 {
+    /// The bytes as they stand on the wire.
+    #[inline(always)]
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+    /// From the bytes as they stand on the wire.
+    #[inline(always)]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Be128(bytes)
+    }
+    /// The two halves as they lie in memory, for keys and checksums.
+    #[inline(always)]
+    pub const fn raw(self) -> [u64; 2] {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0;
+        [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+    }
+    /// The inverse of [`Be128::raw`].
+    #[inline(always)]
+    pub const fn from_raw([high, low]: [u64; 2]) -> Self {
+        let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) = (high.to_ne_bytes(), low.to_ne_bytes());
+        Be128([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+    }
+}
+
+/// An address of either family.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Addr {
+    /// RFC 791
+    V4(Be32),
+    /// RFC 4291
+    V6(Be128),
+}
+
+/// Of an address, a tuple, a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum Family {
+    /// IPv4
+    V4 = 0,
+    /// IPv6
+    V6 = 1,
+}
+
+impl Addr {
+    /// Its family.
+    #[inline(always)]
+    pub const fn family(self) -> Family {
+        match self {
+            Addr::V4(_) => Family::V4,
+            Addr::V6(_) => Family::V6,
+        }
+    }
+    /// It as an IPv4 address, if it is one.
+    #[inline(always)]
+    pub const fn v4(self) -> Option<Be32> {
+        match self {
+            Addr::V4(a) => Some(a),
+            Addr::V6(_) => None,
+        }
+    }
+    /// It as an IPv6 address, if it is one.
+    #[inline(always)]
+    pub const fn v6(self) -> Option<Be128> {
+        match self {
+            Addr::V4(_) => None,
+            Addr::V6(a) => Some(a),
+        }
+    }
+    /// Is it in the prefix of `len` bits of `net`? Never in one of the other family.
+    pub fn is_in(self, net: Addr, len: u8) -> bool {
+        self.family() == net.family() && self.prefix(len) == net.prefix(len)
+    }
+    /// Its first `len` bits; zeros after them.
+    pub fn prefix(self, len: u8) -> Addr {
+        match self {
+            Addr::V4(a) => {
+                let mask = u32::MAX.checked_shl(32u32.saturating_sub(len.into())).unwrap_or(0);
+                Addr::V4(Be32::new(a.host() & mask))
+            }
+            Addr::V6(a) => {
+                let mask = u128::MAX.checked_shl(128u32.saturating_sub(len.into())).unwrap_or(0);
+                Addr::V6(Be128((u128::from_be_bytes(a.0) & mask).to_be_bytes()))
+            }
+        }
+    }
+}
+
+impl Hash for Addr {
+    /// One word for IPv4, two for IPv6. Where the two would be the same, equality tells them apart.
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Addr::V4(a) => state.write_u32(a.raw()),
+            Addr::V6(a) => a.raw().iter().for_each(|word| state.write_u64(*word)),
+        }
+    }
+}
+
+impl PartialOrd for Addr {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Addr {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        IpAddr::from(*self).cmp(&IpAddr::from(*other))
+    }
+}
+
+impl From<Be32> for Addr {
+    fn from(a: Be32) -> Self {
+        Addr::V4(a)
+    }
+}
+
+impl From<Be128> for Addr {
+    fn from(a: Be128) -> Self {
+        Addr::V6(a)
+    }
+}
+
+impl From<Ipv4Addr> for Addr {
+    fn from(a: Ipv4Addr) -> Self {
+        Addr::V4(a.into())
+    }
+}
+
+impl From<Ipv6Addr> for Addr {
+    fn from(a: Ipv6Addr) -> Self {
+        Addr::V6(a.into())
+    }
+}
+
+impl From<IpAddr> for Addr {
+    fn from(a: IpAddr) -> Self {
+        match a {
+            IpAddr::V4(a) => a.into(),
+            IpAddr::V6(a) => a.into(),
+        }
+    }
+}
+
+impl From<Addr> for IpAddr {
+    fn from(a: Addr) -> Self {
+        match a {
+            Addr::V4(a) => Ipv4Addr::from(a).into(),
+            Addr::V6(a) => Ipv6Addr::from(a).into(),
+        }
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&IpAddr::from(*self), f)
+    }
+}
+
+impl fmt::Debug for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<Ipv6Addr> for Be128 {
+    fn from(a: Ipv6Addr) -> Self {
+        Be128(a.octets())
+    }
+}
+
+impl From<Be128> for Ipv6Addr {
+    fn from(a: Be128) -> Self {
+        Ipv6Addr::from(a.0)
+    }
+}
+
+impl fmt::Debug for Be128 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Ipv6Addr::from(*self), f)
     }
 }
 

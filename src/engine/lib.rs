@@ -26,6 +26,7 @@ pub mod shard;
 pub mod steer;
 pub mod tw;
 
+pub mod egress;
 pub mod local;
 pub mod neighbor;
 pub mod snapshot;

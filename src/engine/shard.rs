@@ -5,17 +5,19 @@
 //! (`&mut`): there are no locks.
 
 use crate::addr::*;
-use crate::conn::key::{Key4, Secret, SplitMix};
+use crate::conn::key::{Key, Secret, SplitMix};
 use crate::conn::record::{Event, EventKind};
 use crate::conn::reuse::{Exts, Recent};
 use crate::conn::state::{State, Timeouts};
+use crate::conn::tuple::Tuple;
 use crate::conn::{Conn, Conns, NoSeat, flags};
+use crate::egress::Egresses;
 use crate::laddr::{Ports, Release};
 use crate::mem::{Memory, OutOfMemory};
-use crate::neighbor::Neighbors;
+use crate::neighbor::{Hops, Neighbors};
 use crate::sched::SchedState;
 use crate::snapshot::{Real, RealState, RouteTo, Service, Snapshot};
-use crate::stats::Stats;
+use crate::stats::{RealStats, Stats};
 use crate::steer::Steer;
 use crate::time::{Tick, Ticks};
 use crate::tw::Wheel;
@@ -37,6 +39,8 @@ use pressure::Pressed;
 pub struct Sizes {
     /// Connections.
     pub conns: usize,
+    /// Of these, connections whose client may come over IPv6: 64 bytes more each.
+    pub wide: usize,
     /// Services, by id.
     pub services: usize,
     /// (endpoint, local address, class) triples that hold ports at the same time.
@@ -44,10 +48,10 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// What `conns` connections need. A chunk holds the ports of one (endpoint, local address, class): with fewer
-    /// than eight connections in each, ports run out of memory before the table is full, and say so.
-    pub fn of(conns: usize, services: usize) -> Sizes {
-        Sizes { conns, services, port_chunks: (conns / 8).max(8_192) }
+    /// What `conns` connections need. A chunk holds the ports of one (endpoint, local address, class) that has many; where
+    /// there is no room for another, ports are taken at random.
+    pub fn of(conns: usize, wide: usize, services: usize) -> Sizes {
+        Sizes { conns, wide, services, port_chunks: (conns / 16).max(8_192) }
     }
 }
 
@@ -57,6 +61,7 @@ pub struct Shared {
     snapshot: Arc<Snapshot>,
     /// The shortest time after which a connection that is in use can be dead, of all services.
     fresh: Ticks,
+    egresses: Egresses,
     /// The next hops.
     pub neighbors: Arc<Neighbors>,
     /// Who owns what.
@@ -66,8 +71,8 @@ pub struct Shared {
 impl Shared {
     /// From its parts.
     pub fn new(snapshot: Arc<Snapshot>, neighbors: Arc<Neighbors>, steer: Arc<Steer>) -> Shared {
-        let fresh = fresh(&snapshot);
-        Shared { snapshot, fresh, neighbors, steer }
+        let (fresh, egresses) = (fresh(&snapshot), Egresses::of(&snapshot));
+        Shared { snapshot, fresh, egresses, neighbors, steer }
     }
 
     /// The configuration.
@@ -79,23 +84,24 @@ impl Shared {
     /// Replaces the configuration and gives the old one; between two bursts.
     pub fn replace(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
         self.fresh = fresh(&snapshot);
+        self.egresses.fill(&snapshot);
         core::mem::replace(&mut self.snapshot, snapshot)
     }
 
-    /// True when a connection that is established, or UDP, was in use so short a time ago that it can not be dead. One
-    /// that was not may be: [`Shared::deadline`] knows.
+    /// What the short way reads, at hand for a loop over packets.
     #[inline(always)]
-    pub fn is_fresh(&self, conn: &Conn, now: Tick) -> bool {
-        now.0.wrapping_sub(conn.last_seen.0) < self.fresh.0
+    pub fn tables<'a>(&'a self, stats: &'a Stats) -> Tables<'a> {
+        let (hops, egresses, reals) = (self.neighbors.hops(), &self.egresses, &self.snapshot.reals);
+        Tables { hops, egresses, reals, fresh: self.fresh, stats: &stats.reals }
     }
 
     /// The class of a tuple: `home(tuple)`.
-    pub fn class_of(&self, key: &Key4) -> Class {
-        Steer::class(self.steer.hash4(key.src(), key.dst(), key.sport(), key.dport()))
+    pub fn class_of(&self, tuple: &Tuple) -> Class {
+        Steer::class(self.steer.hash(tuple))
     }
 
     /// The next hop towards an address, asked for if it is new.
-    pub fn next_hop(&self, addr: Be32) -> Result<NeighborId, DropReason> {
+    pub fn next_hop(&self, addr: Addr) -> Result<NeighborId, DropReason> {
         match self.snapshot.routes.lookup(addr) {
             Some(RouteTo::Via(hop)) => Ok(hop),
             Some(RouteTo::OnLink(iface)) => self.neighbors.claim(iface, addr).ok_or(DropReason::NeighborTableFull),
@@ -107,6 +113,34 @@ impl Shared {
     #[inline(always)]
     pub fn real_state(&self, conn: &Conn) -> RealState {
         self.snapshot.real(conn.real)
+    }
+}
+
+/// What the short way reads, besides the connections: each table one load away.
+#[derive(Clone, Copy)]
+pub struct Tables<'a> {
+    /// The next hops.
+    pub hops: Hops<'a>,
+    /// The interfaces behind them.
+    pub egresses: &'a Egresses,
+    reals: &'a [RealState],
+    fresh: Ticks,
+    stats: &'a [RealStats],
+}
+
+impl<'a> Tables<'a> {
+    /// True when a connection that is established, or UDP, was in use so short a time ago that it can not be dead. One
+    /// that was not may be: [`Shared::deadline`] knows.
+    #[inline(always)]
+    pub fn is_fresh(&self, conn: &Conn, now: Tick) -> bool {
+        now.0.wrapping_sub(conn.last_seen.0) < self.fresh.0
+    }
+
+    /// The counters of a server that is there.
+    #[inline(always)]
+    pub fn present(&self, real: RealId) -> Option<&'a RealStats> {
+        let RealState::Present = self.reals.get(real.index())? else { return None };
+        self.stats.get(real.index())
     }
 }
 
@@ -141,7 +175,7 @@ pub struct Shard<M: Memory> {
 #[derive(Clone, Copy)]
 pub struct Opening<'a> {
     /// The tuple of the client's packet.
-    pub client: Key4,
+    pub client: Tuple,
     /// Its class.
     pub class: Class,
     /// The service.
@@ -158,7 +192,7 @@ pub struct Opening<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forget {
     /// The tuple of packets to the server.
-    pub key: Key4,
+    pub tuple: Tuple,
     /// The next hop towards the server.
     pub hop: NeighborId,
     /// What the server expects next from the client.
@@ -177,8 +211,8 @@ impl<M: Memory> Shard<M> {
     ) -> Result<Self, OutOfMemory> {
         let secret = Secret::new(seed);
         // Local ports are seen outside: what they tell of their sequence must not lead back to the secret.
-        let random = SplitMix(secret.hash(&Key4::EMPTY));
-        let conns = Conns::new(memory, sizes.conns, secret)?;
+        let random = SplitMix(secret.hash(&Key::EMPTY));
+        let conns = Conns::new(memory, sizes.conns, sizes.wide, secret)?;
         let capacity = conns.capacity();
         Ok(Shard {
             id,
@@ -222,12 +256,13 @@ impl<M: Memory> Shard<M> {
         what: &Opening<'_>,
         forget: &mut dyn FnMut(Forget),
     ) -> Result<ConnId, DropReason> {
-        if !self.conns.has_seat() {
-            self.give_up_seat(now, forget)?;
+        let family = what.client.family();
+        if !self.conns.has_seat(family) {
+            self.give_up_seat(now, family, forget)?;
         }
         let lease = self.lease(shared, now, what, forget)?;
         let real = what.real;
-        let reply = Key4::new(real.addr, lease.lip.addr, real.port, lease.lport, what.client.proto());
+        let reply = Tuple::new(real.addr, lease.lip.addr, real.port, lease.lport, what.client.proto());
         let id = match self.conns.insert([what.client, reply]) {
             Ok(id) => id,
             Err(why) => {
@@ -236,8 +271,8 @@ impl<M: Memory> Shard<M> {
             }
         };
         let tcp = what.client.proto() == Proto::Tcp;
+        self.fill_deltas(id);
         let conn = self.conns.conn_mut(id);
-        fill_deltas(conn);
         conn.real = real.id;
         conn.profile = what.service.profile;
         conn.next_hops = what.next_hops;
@@ -281,6 +316,15 @@ impl<M: Memory> Shard<M> {
         }
         self.close(now, id);
         false
+    }
+
+    /// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.
+    fn fill_deltas(&mut self, id: ConnId) {
+        let (old, new) = (self.conns.tuple(id, Dir::In), self.conns.rewritten(id, Dir::In));
+        let addrs = DeltaSum::new().replace_addr(old.src(), new.src()).replace_addr(old.dst(), new.dst());
+        let conn = self.conns.conn_mut(id);
+        conn.ip_delta = addrs.fold();
+        conn.l4_delta = addrs.replace16(old.sport(), new.sport()).replace16(old.dport(), new.dport()).fold();
     }
 
     fn count_now(&self) {
@@ -385,7 +429,7 @@ impl<M: Memory> Shard<M> {
             return;
         }
         let conn = self.conns.conn(id);
-        let [client, reply] = conn.keys;
+        let (client, reply) = (self.conns.tuple(id, Dir::In), self.conns.tuple(id, Dir::Out));
         self.events.push_back(Event { kind, conn: id, client, reply, real: conn.real, state: conn.state() });
     }
 
@@ -398,12 +442,4 @@ impl<M: Memory> Shard<M> {
 fn fresh(snapshot: &Snapshot) -> Ticks {
     let both = |t: &Timeouts| t.of(State::Established).min(t.of(State::Udp));
     snapshot.profiles.iter().map(both).min().unwrap_or_default()
-}
-
-/// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.
-fn fill_deltas(conn: &mut Conn) {
-    let (old, new) = (*conn.key(Dir::In), conn.rewritten(Dir::In));
-    let addrs = DeltaSum::new().replace32(old.src(), new.src()).replace32(old.dst(), new.dst());
-    conn.ip_delta = addrs.fold();
-    conn.l4_delta = addrs.replace16(old.sport(), new.sport()).replace16(old.dport(), new.dport()).fold();
 }

@@ -5,12 +5,13 @@
 
 use crate::addr::*;
 use crate::conn::state::Timeouts;
+use crate::conn::tuple::Tuple;
 use crate::sched::Scheduler;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 
-/// An IPv4 interface: a port, or a VLAN on a port.
+/// An interface: a port, or a VLAN on a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Iface {
     /// Its port.
@@ -21,8 +22,8 @@ pub struct Iface {
     pub mac: Mac,
     /// Largest IP packet in bytes.
     pub mtu: u16,
-    /// Its own addresses and the lengths of their prefixes; the first is the source of what we send.
-    pub addrs: Vec<(Be32, u8)>,
+    /// Its own addresses and the lengths of their prefixes; the first of a family is the source of what we send.
+    pub addrs: Vec<(Addr, u8)>,
 }
 
 /// What an address of ours is for.
@@ -41,11 +42,11 @@ pub enum LocalKind {
 pub struct Local {
     /// What it is for.
     pub kind: LocalKind,
-    /// The interface that answers ARP for it; `None` for one that is only routed to us.
+    /// The interface that answers ARP or NDP for it; `None` for one that is only routed to us.
     pub iface: Option<IfaceId>,
 }
 
-/// A pool of local addresses.
+/// The local addresses of one family in a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
     lips: Vec<Lip>,
@@ -84,7 +85,7 @@ pub struct Lip {
     /// Its id, unique among all pools.
     pub id: LipId,
     /// Its address.
-    pub addr: Be32,
+    pub addr: Addr,
 }
 
 /// A real server of one service.
@@ -95,7 +96,7 @@ pub struct Real {
     /// What local ports are taken towards.
     pub endpoint: EndpointId,
     /// Its address.
-    pub addr: Be32,
+    pub addr: Addr,
     /// Its port.
     pub port: Be16,
     /// Its weight; 0 drains.
@@ -120,7 +121,7 @@ pub struct Service {
     /// TCP or UDP.
     pub proto: Proto,
     /// The virtual IP.
-    pub vip: Be32,
+    pub vip: Addr,
     /// The virtual port.
     pub vport: Be16,
     /// How a server is chosen.
@@ -129,8 +130,8 @@ pub struct Service {
     pub version: u32,
     /// The servers in LVS's order: the newest first.
     pub reals: Vec<Real>,
-    /// Where local addresses come from.
-    pub pool: Arc<Pool>,
+    /// Where local addresses come from, by the [`Family`] of the server.
+    pub pools: [Arc<Pool>; 2],
     /// The seat of its timeouts in [`Snapshot::profiles`].
     pub profile: u8,
     /// Largest MSS to let pass in a SYN, either way.
@@ -178,8 +179,8 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The prefix.
-    pub prefix: Be32,
-    /// Its length, 0..=32.
+    pub prefix: Addr,
+    /// Its length in bits.
     pub len: u8,
     /// Where it leads.
     pub to: RouteTo,
@@ -194,37 +195,45 @@ pub enum RouteTo {
     Via(NeighborId),
 }
 
-/// Longest prefix match: one hash table a prefix length in use, longest first.
+impl Service {
+    /// Where the local addresses for a server come from.
+    #[inline(always)]
+    pub fn pool(&self, real: &Real) -> &Arc<Pool> {
+        &self.pools[real.addr.family() as usize]
+    }
+}
+
+/// Longest prefix match: one hash table a family and prefix length in use, longest first.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    by_len: Vec<(u32, HashMap<u32, RouteTo>)>,
+    by_len: [Vec<(u8, HashMap<Addr, RouteTo>)>; 2],
 }
 
 impl Routes {
     /// From routes; of two for the same prefix the later wins.
     pub fn new(routes: &[Route]) -> Routes {
-        let mut by_len: Vec<(u32, HashMap<u32, RouteTo>)> = Vec::new();
-        for len in (0..=32u8).rev() {
-            let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
-            let table: HashMap<u32, RouteTo> =
-                routes.iter().filter(|r| r.len == len).map(|r| (r.prefix.host() & mask, r.to)).collect();
-            if !table.is_empty() {
-                by_len.push((mask, table));
-            }
-        }
+        let by_len = [Family::V4, Family::V6].map(|family| {
+            let of_family = || routes.iter().filter(|r| r.prefix.family() == family);
+            let mut lengths: Vec<u8> = of_family().map(|r| r.len).collect();
+            lengths.sort_unstable_by(|a, b| b.cmp(a));
+            lengths.dedup();
+            let table = |len| of_family().filter(|r| r.len == len).map(|r| (r.prefix.prefix(len), r.to)).collect();
+            lengths.into_iter().map(|len| (len, table(len))).collect()
+        });
         Routes { by_len }
     }
 
     /// The route of the longest prefix that contains `addr`.
-    pub fn lookup(&self, addr: Be32) -> Option<RouteTo> {
-        self.by_len.iter().find_map(|(mask, table)| table.get(&(addr.host() & mask)).copied())
+    pub fn lookup(&self, addr: Addr) -> Option<RouteTo> {
+        let by_len = &self.by_len[addr.family() as usize];
+        by_len.iter().find_map(|(len, table)| table.get(&addr.prefix(*len)).copied())
     }
 }
 
 /// The addresses of ours.
-pub type LocalMap = HashMap<Be32, Local>;
+pub type LocalMap = HashMap<Addr, Local>;
 /// The services by protocol, VIP and port.
-pub type ServiceMap = HashMap<(Proto, Be32, Be16), Arc<Service>>;
+pub type ServiceMap = HashMap<(Proto, Addr, Be16), Arc<Service>>;
 
 /// The whole of it.
 #[derive(Clone, Debug)]
@@ -248,6 +257,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What an address of ours is for; `None` for any other.
+    #[inline]
+    pub fn local(&self, addr: impl Into<Addr>) -> Option<&Local> {
+        self.locals.get(&addr.into())
+    }
+    /// The service that a packet with this tuple asks for.
+    #[inline]
+    pub fn service(&self, client: &Tuple) -> Option<&Arc<Service>> {
+        self.services.get(&(client.proto(), client.dst(), client.dport()))
+    }
     /// The interface of a port and VLAN.
     pub fn iface_of(&self, port: PortId, vlan: u16) -> Option<IfaceId> {
         self.ifaces.iter().position(|i| i.port == port && i.vlan == vlan).map(|i| IfaceId(i as u8))
@@ -293,6 +312,18 @@ mod tests {
         assert_eq!(to([192, 0, 2, 1]), Some(RouteTo::Via(NeighborId(1))));
         assert_eq!(to([198, 18, 255, 255]), Some(RouteTo::Via(NeighborId(2))));
         assert_eq!(to([198, 18, 1, 9]), Some(RouteTo::Via(NeighborId(3))));
-        assert_eq!(Routes::new(&[]).lookup(Be32::new(1)), None);
+        assert_eq!(Routes::new(&[]).lookup(Addr::V4(Be32::new(1))), None);
+    }
+
+    #[test]
+    fn the_families_do_not_see_each_others_routes() {
+        let ip = |a: &str| Addr::from(a.parse::<core::net::IpAddr>().unwrap());
+        let route = |p: &str, len, n| Route { prefix: ip(p), len, to: RouteTo::Via(NeighborId(n)) };
+        let routes = Routes::new(&[route("::", 0, 1), route("2001:db8:1::", 48, 2), route("2001:db8:1::7", 128, 3)]);
+        let to = |a: &str| routes.lookup(ip(a));
+        assert_eq!(to("2001:db8:2::1"), Some(RouteTo::Via(NeighborId(1))));
+        assert_eq!(to("2001:db8:1:ffff::"), Some(RouteTo::Via(NeighborId(2))));
+        assert_eq!(to("2001:db8:1::7"), Some(RouteTo::Via(NeighborId(3))));
+        assert_eq!(to("198.18.0.1"), None);
     }
 }

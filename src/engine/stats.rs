@@ -105,7 +105,7 @@ counters! {
     seats_from_closing,
     /// Half-open connections that gave up their seat in a full table.
     seats_from_half_open,
-    /// Local ports taken at random, because there was no memory to list them.
+    /// Local ports taken at random and not listed: of servers with few connections, or because there was no memory to list them.
     ports_unlisted,
     /// Local ports taken from another class of the same lcore.
     ports_other_class,

@@ -8,7 +8,8 @@
 //!
 //! It never changes after it was made, and never looks at where a packet arrived.
 
-use crate::addr::{Be16, Be32, Class, LcoreId};
+use crate::addr::{Addr, Be16, Class, Family, LcoreId};
+use crate::conn::tuple::Tuple;
 use alloc::boxed::Box;
 use alloc::vec;
 use core::fmt;
@@ -48,7 +49,7 @@ impl fmt::Display for KeyError {
             KeyError::Weak { rank } => write!(
                 f,
                 "with this RSS key the local ports reach only {} of {CLASSES} classes: leave the key out and gatun \
-                 makes one, or change its bytes 13 to 15, counted from 0",
+                 makes one, or change its bytes 13 to 15 and 37 to 39, counted from 0",
                 1u32 << rank
             ),
             KeyError::Lcores(n) => write!(f, "{n} workers cannot share {CLASSES} classes: configure 1 to {CLASSES}"),
@@ -58,6 +59,13 @@ impl fmt::Display for KeyError {
 
 impl core::error::Error for KeyError {}
 
+/// What the addresses and the server's port of a reply tuple add to its hash. See [`Steer::base`].
+#[derive(Clone, Copy, Debug)]
+pub struct Base {
+    hash: u32,
+    family: Family,
+}
+
 /// The hash, the map from classes to lcores, and the way back from a class to local ports.
 #[derive(Clone)]
 pub struct Steer {
@@ -66,7 +74,8 @@ pub struct Steer {
     map: [LcoreId; CLASSES],
     /// What each value of each byte of a tuple adds to the hash, by its position in the tuple.
     bytes: Box<[[u32; 256]; POSITIONS]>,
-    ports: Ports,
+    /// By [`Family`]: the destination port stands at another place in each.
+    ports: [Ports; 2],
 }
 
 /// The destination port's part of the hash, taken apart: every port is `lead[c] ^ kernel[i]` for one pair (c, i), and
@@ -88,8 +97,12 @@ impl Steer {
             return Err(KeyError::Lcores(lcores));
         }
         let bytes = byte_tables(&key);
-        let bit = |b: usize| (bytes[if b < 8 { 11 } else { 10 }][1 << (b % 8)] as usize % CLASSES) as u8;
-        let ports = Ports::new(core::array::from_fn(bit))?;
+        // From the bits of a port, the lowest first, whose low byte stands at `low`, to what they add to the class.
+        let bits = |low: usize| {
+            let bit = |b: usize| (bytes[if b < 8 { low } else { low - 1 }][1 << (b % 8)] as usize % CLASSES) as u8;
+            core::array::from_fn(bit)
+        };
+        let ports = [Ports::new(bits(11))?, Ports::new(bits(35))?];
         let map = core::array::from_fn(|c| LcoreId((c % usize::from(lcores)) as u8));
         Ok(Steer { key, lcores, map, bytes, ports })
     }
@@ -117,15 +130,33 @@ impl Steer {
         self.lcores
     }
 
-    /// The hash over two addresses, for packets without ports.
+    /// The hash over two addresses of one family, for packets without ports.
     #[inline]
-    pub fn hash2(&self, src: Be32, dst: Be32) -> u32 {
-        self.hash_at(0, src.bytes()) ^ self.hash_at(4, dst.bytes())
+    pub fn hash2(&self, src: Addr, dst: Addr) -> u32 {
+        match (src, dst) {
+            (Addr::V4(src), Addr::V4(dst)) => self.hash_at(0, src.bytes()) ^ self.hash_at(4, dst.bytes()),
+            (Addr::V6(src), Addr::V6(dst)) => self.hash_at(0, src.bytes()) ^ self.hash_at(16, dst.bytes()),
+            (Addr::V4(_), Addr::V6(_)) | (Addr::V6(_), Addr::V4(_)) => 0,
+        }
     }
     /// The hash over a tuple.
     #[inline]
-    pub fn hash4(&self, src: Be32, dst: Be32, sport: Be16, dport: Be16) -> u32 {
-        self.hash2(src, dst) ^ self.hash_at(8, sport.bytes()) ^ self.hash_at(10, dport.bytes())
+    pub fn hash(&self, t: &Tuple) -> u32 {
+        let at = match t.family() {
+            Family::V4 => 8,
+            Family::V6 => 32,
+        };
+        let ports = self.hash_at(at, t.sport().bytes()) ^ self.hash_at(at + 2, t.dport().bytes());
+        self.hash2(t.src(), t.dst()) ^ ports
+    }
+    /// The hash of a reply tuple but for its local port: of (`rip`, `lip`, `rport`, 0).
+    #[inline]
+    pub fn base(&self, rip: Addr, rport: Be16, lip: Addr) -> Base {
+        let (family, at) = match rip.family() {
+            Family::V4 => (Family::V4, 8),
+            Family::V6 => (Family::V6, 32),
+        };
+        Base { hash: self.hash2(rip, lip) ^ self.hash_at(at, rport.bytes()), family }
     }
     /// What `bytes` at position `at` of a tuple add to its hash. `at + N` is at most 36.
     #[inline(always)]
@@ -157,20 +188,29 @@ impl Steer {
         (lcore.0..end).step_by(usize::from(self.lcores.max(1))).map(Class)
     }
 
-    /// The `i`-th local port whose reply comes into class `want`, where `base` is the hash of the reply tuple
-    /// (rip, lip, rport, 0). Each of the 65,536 ports is that of one pair of class and index; the indices below
-    /// [`RESERVED`] are those of ports below 1024. Only the low nine bits of `i` count.
+    /// The `i`-th local port whose reply comes into class `want`. Each of the 65,536 ports is that of one pair of class and
+    /// index; the indices below [`RESERVED`] are those of ports below 1024. Only the low nine bits of `i` count.
     #[inline]
-    pub fn lport(&self, base: u32, want: Class, i: u16) -> u16 {
-        let part = (base as usize ^ want.index()) % CLASSES;
-        self.ports.lead[part] ^ self.ports.kernel[usize::from(i % PORTS)]
+    pub fn lport(&self, base: Base, want: Class, i: u16) -> u16 {
+        self.lport_of(base.family, self.lead(base, want), i)
+    }
+    /// What the local ports have in common whose replies come into class `want`: for [`Steer::lport_of`].
+    #[inline(always)]
+    pub fn lead(&self, base: Base, want: Class) -> u16 {
+        self.ports[base.family as usize].lead[(base.hash as usize ^ want.index()) % CLASSES]
+    }
+    /// The `i`-th local port of those that have this in common.
+    #[inline(always)]
+    pub fn lport_of(&self, family: Family, lead: u16, i: u16) -> u16 {
+        lead ^ self.ports[family as usize].kernel[usize::from(i % PORTS)]
     }
     /// The class of the reply to a local port and the port's index in it: the inverse of [`Steer::lport`].
     #[inline]
-    pub fn place(&self, base: u32, lport: u16) -> (Class, u16) {
+    pub fn place(&self, base: Base, lport: u16) -> (Class, u16) {
         let [high, low] = lport.to_be_bytes().map(usize::from);
-        let split = self.ports.split[0][high] ^ self.ports.split[1][low];
-        (Steer::class(base ^ u32::from(split / PORTS)), split % PORTS)
+        let ports = &self.ports[base.family as usize];
+        let split = ports.split[0][high] ^ ports.split[1][low];
+        (Steer::class(base.hash ^ u32::from(split / PORTS)), split % PORTS)
     }
 }
 
@@ -261,6 +301,7 @@ fn splitmix(state: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addr::{Be32, Be128, Proto};
     use core::net::{Ipv4Addr, Ipv6Addr};
     use proptest::prelude::*;
     use std::collections::HashSet;
@@ -280,7 +321,7 @@ mod tests {
             .fold(0, |hash, n| hash ^ (n..n + 32).fold(0, |w, b| w << 1 | key_bit(b)))
     }
 
-    fn ports_of(steer: &Steer, base: u32, class: Class) -> HashSet<u16> {
+    fn ports_of(steer: &Steer, base: Base, class: Class) -> HashSet<u16> {
         (RESERVED..PORTS).map(|i| steer.lport(base, class, i)).collect()
     }
 
@@ -294,38 +335,42 @@ mod tests {
             ([38, 27, 205, 30], 48228, [209, 142, 163, 6], 2217, 0xafc7_327f, 0x8298_9176),
             ([153, 39, 163, 191], 44251, [202, 188, 127, 2], 1303, 0x10e8_28a2, 0x5d18_09c5),
         ] {
-            let (src, dst) = (Ipv4Addr::from(src).into(), Ipv4Addr::from(dst).into());
-            assert_eq!(steer.hash4(src, dst, Be16::new(sport), Be16::new(dport)), hash4);
+            let (src, dst) = (Addr::from(Ipv4Addr::from(src)), Addr::from(Ipv4Addr::from(dst)));
+            assert_eq!(steer.hash(&Tuple::new(src, dst, Be16::new(sport), Be16::new(dport), Proto::Tcp)), hash4);
             assert_eq!(steer.hash2(src, dst), hash2);
         }
     }
 
     #[test]
-    fn the_tables_are_long_enough_for_ipv6() {
+    fn the_hash_of_ipv6_is_that_of_the_microsoft_verification_suite() {
         let steer = Steer::new(MICROSOFT, 4).unwrap();
-        let octets = |a: &str| a.parse::<Ipv6Addr>().unwrap().octets();
-        let (src, dst) = (octets("3ffe:2501:200:1fff::7"), octets("3ffe:2501:200:3::1"));
-        let hash = steer.hash_at(0, src) ^ steer.hash_at(16, dst);
-        assert_eq!(hash, 0x2cc1_8cd5);
-        assert_eq!(
-            hash ^ steer.hash_at(32, 2794u16.to_be_bytes()) ^ steer.hash_at(34, 1766u16.to_be_bytes()),
-            0x4020_7d3d
-        );
+        for (src, sport, dst, dport, hash4, hash2) in [
+            ("3ffe:2501:200:1fff::7", 2794, "3ffe:2501:200:3::1", 1766, 0x4020_7d3d, 0x2cc1_8cd5),
+            ("3ffe:501:8::260:97ff:fe40:efab", 14230, "ff02::1", 4739, 0xdde5_1bbf, 0x0f0c_461c),
+            ("3ffe:1900:4545:3:200:f8ff:fe21:67cf", 44251, "fe80::200:f8ff:fe21:67cf", 38024, 0x02d1_feef, 0x4b61_e985),
+        ] {
+            let (src, dst): (Ipv6Addr, Ipv6Addr) = (src.parse().unwrap(), dst.parse().unwrap());
+            assert_eq!(steer.hash(&Tuple::new(src, dst, Be16::new(sport), Be16::new(dport), Proto::Tcp)), hash4);
+            assert_eq!(steer.hash2(src.into(), dst.into()), hash2);
+        }
     }
 
     #[test]
     fn every_port_from_1024_on_belongs_to_exactly_one_class_and_each_has_504() {
-        for (key, base) in [(MICROSOFT, 0), (MICROSOFT, 0xdead_beef), (Steer::key_from_seed(1), 0x55)] {
-            let steer = Steer::new(key, 1).unwrap();
-            let mut all = HashSet::new();
-            for class in (0..128).map(Class) {
-                let ports = ports_of(&steer, base, class);
-                assert_eq!(ports.len(), 504);
-                assert!(ports.iter().all(|p| *p >= 1024));
-                assert!((0..RESERVED).all(|i| steer.lport(base, class, i) < 1024));
-                all.extend(ports);
+        for (key, hash) in [(MICROSOFT, 0), (MICROSOFT, 0xdead_beef), (Steer::key_from_seed(1), 0x55)] {
+            for family in [Family::V4, Family::V6] {
+                let base = Base { hash, family };
+                let steer = Steer::new(key, 1).unwrap();
+                let mut all = HashSet::new();
+                for class in (0..128).map(Class) {
+                    let ports = ports_of(&steer, base, class);
+                    assert_eq!(ports.len(), 504);
+                    assert!(ports.iter().all(|p| *p >= 1024));
+                    assert!((0..RESERVED).all(|i| steer.lport(base, class, i) < 1024));
+                    all.extend(ports);
+                }
+                assert_eq!(all.len(), 64_512);
             }
-            assert_eq!(all.len(), 64_512);
         }
     }
 
@@ -375,32 +420,46 @@ mod tests {
         assert_eq!(format!("{:?}", Steer::new(MICROSOFT, 3).unwrap()), "Steer { lcores: 3, .. }");
     }
 
+    fn tuple6(src: u128, dst: u128, sport: u16, dport: u16) -> Tuple {
+        let ip = |a: u128| Be128::from_bytes(a.to_be_bytes());
+        Tuple::new(ip(src), ip(dst), Be16::new(sport), Be16::new(dport), Proto::Tcp)
+    }
+
+    fn tuple4(src: u32, dst: u32, sport: u16, dport: u16) -> Tuple {
+        Tuple::new(Be32::new(src), Be32::new(dst), Be16::new(sport), Be16::new(dport), Proto::Tcp)
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn tables_agree_with_the_definition_bit_by_bit(
-            seed: u64, src: u32, dst: u32, sport: u16, dport: u16,
-        ) {
+        fn tables_agree_with_the_definition_bit_by_bit(seed: u64, src: u128, dst: u128, sport: u16, dport: u16) {
             let steer = Steer::new(Steer::key_from_seed(seed), 3).unwrap();
-            let mut input = [0; 12];
-            input[..4].copy_from_slice(&src.to_be_bytes());
-            input[4..8].copy_from_slice(&dst.to_be_bytes());
-            input[8..10].copy_from_slice(&sport.to_be_bytes());
-            input[10..].copy_from_slice(&dport.to_be_bytes());
-            let (src, dst) = (Be32::new(src), Be32::new(dst));
-            prop_assert_eq!(steer.hash4(src, dst, Be16::new(sport), Be16::new(dport)), toeplitz(steer.key(), &input));
-            prop_assert_eq!(steer.hash2(src, dst), toeplitz(steer.key(), &input[..8]));
+            let ports = [sport.to_be_bytes(), dport.to_be_bytes()].concat();
+            let (src4, dst4) = (src as u32, dst as u32);
+            let input = [&src4.to_be_bytes()[..], &dst4.to_be_bytes(), &ports].concat();
+            let t = tuple4(src4, dst4, sport, dport);
+            prop_assert_eq!(steer.hash(&t), toeplitz(steer.key(), &input));
+            prop_assert_eq!(steer.hash2(t.src(), t.dst()), toeplitz(steer.key(), &input[..8]));
+            let input = [&src.to_be_bytes()[..], &dst.to_be_bytes(), &ports].concat();
+            let t = tuple6(src, dst, sport, dport);
+            prop_assert_eq!(steer.hash(&t), toeplitz(steer.key(), &input));
+            prop_assert_eq!(steer.hash2(t.src(), t.dst()), toeplitz(steer.key(), &input[..32]));
         }
 
         #[test]
         fn a_local_port_brings_its_reply_into_the_wanted_class_and_place_is_the_inverse(
-            seed: u64, rip: u32, lip: u32, rport: u16, class in 0u8..128, i in 0u16..512,
+            seed: u64, rip: u128, lip: u128, rport: u16, class in 0u8..128, i in 0u16..512, v6: bool,
         ) {
             let steer = Steer::new(Steer::key_from_seed(seed), 3).unwrap();
-            let (rip, lip, rport, class) = (Be32::new(rip), Be32::new(lip), Be16::new(rport), Class(class));
-            let base = steer.hash4(rip, lip, rport, Be16::new(0));
+            let class = Class(class);
+            let reply = |lport| match v6 {
+                true => tuple6(rip, lip, rport, lport),
+                false => tuple4(rip as u32, lip as u32, rport, lport),
+            };
+            let t = reply(0);
+            let base = steer.base(t.src(), t.sport(), t.dst());
             let lport = steer.lport(base, class, i);
-            prop_assert_eq!(Steer::class(steer.hash4(rip, lip, rport, Be16::new(lport))), class);
+            prop_assert_eq!(Steer::class(steer.hash(&reply(lport))), class);
             prop_assert_eq!(steer.place(base, lport), (class, i));
             prop_assert_eq!(lport < 1024, i < RESERVED);
         }

@@ -91,12 +91,10 @@ reasons! {
         OtherStation = "other_station",
         /// No interface is configured for this port and VLAN.
         UnknownVlan = "unknown_vlan",
-        /// Neither IPv4 nor ARP.
+        /// Neither IPv4, IPv6 nor ARP.
         EtherTypeUnknown = "ether_type_unknown",
         /// ARP that is truncated, not for IPv4 over Ethernet, or from an impossible MAC address.
         ArpMalformed = "arp_malformed",
-        /// IPv6, which is not supported yet.
-        Ipv6Unsupported = "ipv6_unsupported",
         /// Shorter than an IPv4 header.
         Ipv4Truncated = "ipv4_truncated",
         /// The version field is not 4.
@@ -107,17 +105,27 @@ reasons! {
         Ipv4TotalLength = "ipv4_total_length",
         /// The IPv4 header checksum is wrong.
         Ipv4Checksum = "ipv4_checksum",
-        /// The source address can not be one: 0/8, loopback, multicast, broadcast, class E, or an address of our own.
+        /// The source address can not be one: this network, loopback, multicast, broadcast, class E, IPv6 forms that never are on a wire, or an address of our own.
         MartianSource = "martian_source",
-        /// The destination address can not be one: 0/8, loopback, multicast, broadcast, class E.
+        /// The destination address can not be one: this network, loopback, multicast, broadcast, class E, IPv6 forms that never are on a wire.
         MartianDestination = "martian_destination",
         /// A loose or strict source route option.
         SourceRoute = "source_route",
+        /// Shorter than an IPv6 header.
+        Ipv6Truncated = "ipv6_truncated",
+        /// The version field is not 6.
+        Ipv6Version = "ipv6_version",
+        /// The payload length is larger than what was received, or smaller than the headers it holds; jumbograms are not taken.
+        Ipv6PayloadLength = "ipv6_payload_length",
+        /// Extension headers that overrun the packet, stand where they may not, repeat, or go on for too long.
+        Ipv6Extension = "ipv6_extension",
+        /// A routing header with segments left, or of type 0 (RFC 5095).
+        Ipv6RoutingHeader = "ipv6_routing_header",
         /// Source and destination are the same address and port.
         Land = "land",
         /// A fragment; fragments are not reassembled.
         Fragment = "fragment",
-        /// Neither TCP, UDP nor ICMP.
+        /// Neither TCP, UDP nor the ICMP of its family.
         ProtocolUnknown = "protocol_unknown",
         /// Shorter than a TCP header.
         TcpTruncated = "tcp_truncated",
@@ -127,6 +135,8 @@ reasons! {
         UdpTruncated = "udp_truncated",
         /// The UDP length is below 8, or more than the packet holds.
         UdpLength = "udp_length",
+        /// UDP over IPv6 without a checksum (RFC 8200, 8.1).
+        UdpNoChecksum = "udp_no_checksum",
         /// Port 0 as source or destination.
         PortZero = "port_zero",
         /// Shorter than an ICMP header.
@@ -139,6 +149,12 @@ reasons! {
         IcmpNoConnection = "icmp_no_connection",
         /// An ICMP type that is neither an echo request nor a translatable error.
         IcmpType = "icmp_type",
+        /// Neighbour discovery that is truncated, not from our link (hop limit below 255), or with options that make no sense.
+        NdpMalformed = "ndp_malformed",
+        /// An ICMP message, or a packet, that has no counterpart in the family of the other side (RFC 7915).
+        Untranslatable = "untranslatable",
+        /// An IPv6 packet whose tuple has the digest of another connection's.
+        TupleCollision = "tuple_collision",
         /// The destination is no address of this gateway.
         NotLocal = "not_local",
         /// Towards a local address, and of no connection.
@@ -167,7 +183,7 @@ reasons! {
         TooBig = "too_big",
         /// Three frames wait for this next hop's MAC address already.
         NeighborPending = "neighbor_pending",
-        /// The next hop does not answer ARP.
+        /// The next hop does not answer ARP or neighbour discovery.
         NeighborFailed = "neighbor_failed",
         /// There is no seat for another neighbour.
         NeighborTableFull = "neighbor_table_full",
@@ -185,11 +201,15 @@ reasons! {
         LimitArp = "limit_arp",
         /// Over the rate limit for ARP replies.
         LimitArpReply = "limit_arp_reply",
+        /// Over the rate limit for neighbour solicitations.
+        LimitNdp = "limit_ndp",
+        /// Over the rate limit for neighbour advertisements.
+        LimitNdpReply = "limit_ndp_reply",
         /// Over the rate limit for ICMP echo.
         LimitEcho = "limit_echo",
         /// Over the rate limit for ICMP time exceeded.
         LimitTtlExceeded = "limit_ttl_exceeded",
-        /// Over the rate limit for ICMP fragmentation needed.
+        /// Over the rate limit for ICMP fragmentation needed and ICMPv6 packet too big.
         LimitFragNeeded = "limit_frag_needed",
         /// Over the rate limit for answers about ports without service.
         LimitNoService = "limit_no_service",
@@ -207,25 +227,42 @@ reasons! {
         Arp = "arp",
         /// An ARP reply.
         ArpReply = "arp_reply",
+        /// A neighbour solicitation.
+        Ndp = "ndp",
+        /// A neighbour advertisement.
+        NdpReply = "ndp_reply",
         /// ICMP echo request to an address of our own.
         Echo = "echo",
-        /// TTL 1: the sender gets ICMP 11/0.
+        /// TTL 1: the sender gets ICMP 11/0 or ICMPv6 3/0.
         TtlExceeded = "ttl_exceeded",
-        /// Too large and DF: the sender gets ICMP 3/4.
+        /// Too large and DF: the sender gets ICMP 3/4 or ICMPv6 2/0.
         FragNeeded = "frag_needed",
-        /// An address of ours without service on this port: RST, or ICMP 3/3.
+        /// An address of ours without service on this port: RST, ICMP 3/3 or ICMPv6 1/4.
         NoService = "no_service",
-        /// A service without server: ICMP 3/3.
+        /// A service without server: ICMP 3/3 or ICMPv6 1/4.
         NoServer = "no_server",
     }
 }
 
 impl PuntReason {
+    /// ARP and neighbour discovery: without them nothing goes, so they go first.
+    pub const fn is_link(self) -> bool {
+        match self {
+            PuntReason::Arp | PuntReason::ArpReply | PuntReason::Ndp | PuntReason::NdpReply => true,
+            PuntReason::Echo
+            | PuntReason::TtlExceeded
+            | PuntReason::FragNeeded
+            | PuntReason::NoService
+            | PuntReason::NoServer => false,
+        }
+    }
     /// The drop that a punt over its rate limit becomes.
     pub const fn over_limit(self) -> DropReason {
         match self {
             PuntReason::Arp => DropReason::LimitArp,
             PuntReason::ArpReply => DropReason::LimitArpReply,
+            PuntReason::Ndp => DropReason::LimitNdp,
+            PuntReason::NdpReply => DropReason::LimitNdpReply,
             PuntReason::Echo => DropReason::LimitEcho,
             PuntReason::TtlExceeded => DropReason::LimitTtlExceeded,
             PuntReason::FragNeeded => DropReason::LimitFragNeeded,

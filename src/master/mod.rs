@@ -15,13 +15,15 @@ pub mod watch;
 use crate::config::Model;
 use crate::config::compile::Compiler;
 use crate::worker::Clock;
-use crate::worker::io::{Mbufs, Punts};
+use crate::worker::io::Punts;
 use crate::worker::mailbox::{FromWorker, Rings, ToWorker};
 use crate::worker::progress::Progress;
+use arrayvec::ArrayVec;
 use cpus::Places;
 use dpdk::ring::Producer;
 use dpdk::{Eal, LaunchHandle, Mbuf, Mempool, Port};
 use gatun_engine::addr::RealId;
+use gatun_engine::frame::BURST;
 use gatun_engine::local::{Local, Out};
 use gatun_engine::neighbor::Neighbors;
 use gatun_engine::snapshot::Snapshot;
@@ -31,7 +33,6 @@ use jobs::{Jobs, Request};
 use ports::Pools;
 use start::Claim;
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -161,7 +162,7 @@ impl Master {
             }
         }
         if let Some(c) = self.local.take_conflict() {
-            let addr = Ipv4Addr::from(c.addr);
+            let addr = c.addr;
             warn!("address conflict: {} says that {addr} is its own; it is ours: find that host and change it", c.mac);
         }
         self.publish();
@@ -173,7 +174,7 @@ impl Master {
         if self.outs.is_empty() {
             return false;
         }
-        let mut bursts: Vec<Mbufs> = self.seats.iter().map(|_| Mbufs::new()).collect();
+        let mut bursts: Vec<ArrayVec<Mbuf, BURST>> = self.seats.iter().map(|_| ArrayVec::new()).collect();
         for out in self.outs.drain(..) {
             let sender = self.senders.get(out.port.index()).copied().unwrap_or_default();
             let (burst, seat) = (&mut bursts[sender], &mut self.seats[sender]);
@@ -249,7 +250,7 @@ impl Master {
             if state == Some(gatun_engine::neighbor::NudState::Reachable) {
                 reached += 1;
             } else {
-                warn!("next hop {} does not answer ARP: is it up, and on this network?", Ipv4Addr::from(*addr));
+                warn!("next hop {} does not answer: is it up, and on this network?", addr);
             }
         }
         info!("{reached} of {} next hops answer", hops.len());

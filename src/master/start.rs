@@ -197,7 +197,11 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
     let (peers, redirected): (Vec<_>, Vec<_>) = hand_over.into_iter().unzip();
     let senders: Vec<usize> = opened.iter().map(|o| o.sender(0)).collect();
     let mut hands = ports::share(&eal, opened, &steerings, &sockets)?;
-    let sizes = Sizes::of(model.tables.connections as usize, model.tables.reals as usize);
+    let sizes = Sizes::of(
+        model.tables.connections as usize,
+        model.tables.ipv6_connections as usize,
+        model.tables.reals as usize,
+    );
     let idle = idle_policy(&model, &places);
     let generation = snapshot.generation;
     let mut seats = Vec::new();

@@ -3,14 +3,13 @@
 use super::cpus::Place;
 use super::{Master, Seat};
 use crate::config::compile;
-use gatun_engine::addr::{Be16, Be32, Proto};
+use gatun_engine::addr::Addr;
 use gatun_engine::conn::record::Record;
 use gatun_engine::neighbor::NudState;
 use gatun_engine::stats::LcoreStats;
 use gatun_engine::verdict::{DropReason, PuntReason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 
 /// The whole answer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -207,9 +206,7 @@ impl Master {
 
     fn services(&self) -> Vec<Service> {
         let service = |s: &crate::config::Service| {
-            let proto = if s.protocol == crate::config::Protocol::Tcp { Proto::Tcp } else { Proto::Udp };
-            let key = compile::v4(s.address.ip()).ok().map(|vip| (proto, vip, Be16::new(s.address.port())));
-            let compiled = key.and_then(|k| self.snapshot.services.get(&k));
+            let compiled = self.snapshot.services.get(&compile::service_key(s));
             let reals = compiled.iter().flat_map(|c| c.reals.iter().rev()).map(|r| self.real(r)).collect();
             Service {
                 name: s.name.clone(),
@@ -261,15 +258,15 @@ impl Master {
 
     fn neighbor_table(&self) -> Vec<Neighbor> {
         let mut table: Vec<_> = self.neighbors.claimed().collect();
-        table.sort_by_key(|(_, iface, addr)| (*iface, addr.host()));
-        let row = |(id, iface, addr)| {
+        table.sort_by_key(|(_, iface, addr)| (*iface, *addr));
+        let row = |(id, iface, addr): (_, _, Addr)| {
             let cell = self.neighbors.cell(id);
             let (mac, state) = match cell.state {
                 NudState::Reachable => (cell.mac.to_string(), "reachable"),
                 NudState::Incomplete => (String::new(), "incomplete"),
                 NudState::Failed => (String::new(), "failed"),
             };
-            Neighbor { address: ip(addr), interface: self.interface(iface), mac, state: state.to_owned() }
+            Neighbor { address: addr.to_string(), interface: self.interface(iface), mac, state: state.to_owned() }
         };
         table.into_iter().map(row).collect()
     }
@@ -323,10 +320,6 @@ fn share<'a>(lcores: impl Iterator<Item = &'a LcoreStats>) -> f64 {
 fn steering(s: &super::steering::Steering) -> Steering {
     let (asked, runs, why) = s.tell();
     Steering { asked: asked.to_string(), runs: runs.to_string(), why, falls: s.falls() }
-}
-
-fn ip(addr: Be32) -> String {
-    Ipv4Addr::from(addr).to_string()
 }
 
 pub(super) fn connection(r: &Record) -> Connection {

@@ -13,12 +13,12 @@ use crate::config::{self, LaddrPool, Model, SteeringPolicy};
 use crate::worker::rss::{ENOUGH, Rss, Trust};
 use dpdk::port::{RssConfig, RssTypes, RxOffloads};
 use dpdk::{FlowMatch, FlowRule, Port};
-use gatun_engine::addr::Be32;
+use gatun_engine::addr::{Addr, Family};
 use gatun_engine::snapshot::{Pool, Service, Snapshot};
 use gatun_engine::steer::{CLASSES, Steer};
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use tracing::{info, warn};
 
@@ -33,7 +33,7 @@ pub(super) fn key(steer: &Steer, len: usize) -> Vec<u8> {
 }
 
 /// The worker that each local address belongs to, while a port runs on `flow`; else empty, and every worker uses all.
-pub(super) type Owners = HashMap<Ipv4Addr, usize>;
+pub(super) type Owners = HashMap<IpAddr, usize>;
 
 /// What runs on a port.
 pub(super) enum Runs {
@@ -237,23 +237,32 @@ fn rules<R, E: Display>(
     pollers: &[usize],
     create: impl Fn(&FlowMatch, u16) -> Result<R, E>,
 ) -> Result<Vec<R>, String> {
-    let rule = |(lip, owner): (&Ipv4Addr, &usize)| {
+    let rule = |(lip, owner): (&IpAddr, &usize)| {
         let queue = pollers.iter().position(|poller| poller == owner);
         let queue = queue.ok_or_else(|| format!("worker {owner} has none of its {} queues", pollers.len()))?;
-        let matches = FlowMatch::ipv4_dst(*lip, Ipv4Addr::BROADCAST);
+        let matches = whole(*lip);
         create(&matches, queue as u16).map_err(|e| format!("the rule for {lip} was refused: {e}"))
     };
     owners.iter().map(rule).collect()
 }
 
+/// Packets to an address.
+fn whole(lip: IpAddr) -> FlowMatch {
+    match lip {
+        IpAddr::V4(lip) => FlowMatch::ipv4_dst(lip, Ipv4Addr::BROADCAST),
+        IpAddr::V6(lip) => FlowMatch::ipv6_dst(lip, Ipv6Addr::from_bits(u128::MAX)),
+    }
+}
+
 /// Gives each local address to a worker. Each pool is shared out evenly; an address keeps its owner where it can.
 fn share_out(pools: &[LaddrPool], workers: usize, before: &Owners) -> Result<Owners, String> {
     let mut owners = Owners::new();
-    for pool in pools {
-        let lips = pool.addresses.iter().filter_map(|a| if let IpAddr::V4(a) = a { Some(*a) } else { None });
-        let (mut of, mut free) = (vec![0; workers], Vec::new());
-        let (share, mut more) = (pool.addresses.len() / workers, pool.addresses.len() % workers);
-        for lip in lips {
+    let families = [Family::V4, Family::V6];
+    for (pool, family) in pools.iter().flat_map(|pool| families.map(|family| (pool, family))) {
+        let lips = || pool.addresses.iter().copied().filter(|a| Addr::from(*a).family() == family);
+        let (mut of, mut free, n) = (vec![0; workers], Vec::new(), lips().count());
+        let (share, mut more) = (n / workers, n % workers);
+        for lip in lips() {
             match before.get(&lip) {
                 Some(&owner) if owner < workers && of[owner] < share + usize::from(more > 0) => {
                     more -= usize::from(of[owner] == share);
@@ -268,10 +277,10 @@ fn share_out(pools: &[LaddrPool], workers: usize, before: &Owners) -> Result<Own
             of[owner] += 1;
             owners.insert(lip, owner);
         }
-        if of.contains(&0) {
-            let (name, n) = (&pool.name, pool.addresses.len());
+        if n > 0 && of.contains(&0) {
+            let (name, family) = (&pool.name, if family == Family::V4 { "IPv4" } else { "IPv6" });
             return Err(format!(
-                "each of {workers} workers needs a local address of its own, and laddr_pool {name} has {n}"
+                "each of {workers} workers needs a local address of its own, and laddr_pool {name} has {n} of {family}"
             ));
         }
     }
@@ -283,11 +292,12 @@ pub(super) fn view(snapshot: &Arc<Snapshot>, owners: &Owners, worker: usize) -> 
     if owners.is_empty() {
         return snapshot.clone();
     }
-    let owned = |addr: Be32| owners.get(&Ipv4Addr::from(addr)) == Some(&worker);
+    let owned = |addr: Addr| owners.get(&IpAddr::from(addr)) == Some(&worker);
     let mut view = Snapshot::clone(snapshot);
     for service in view.services.values_mut() {
-        let lips = service.pool.lips().iter().copied().filter(|lip| owned(lip.addr)).collect();
-        *service = Arc::new(Service { pool: Arc::new(Pool::new(lips)), ..Service::clone(service) });
+        let of = |pool: &Arc<Pool>| Pool::new(pool.lips().iter().copied().filter(|lip| owned(lip.addr)).collect());
+        let pools = service.pools.each_ref().map(|pool| Arc::new(of(pool)));
+        *service = Arc::new(Service { pools, ..Service::clone(service) });
     }
     Arc::new(view)
 }
@@ -380,7 +390,7 @@ mod tests {
         assert_eq!(made.len(), 7);
         for (lip, owner) in &owners {
             let queue = [2, 0, 1].iter().position(|w| w == owner).unwrap() as u16;
-            assert!(made.contains(&(FlowMatch::ipv4_dst(*lip, Ipv4Addr::BROADCAST), queue)), "{lip} of {owner}");
+            assert!(made.contains(&(whole(*lip), queue)), "{lip} of {owner}");
         }
     }
 
@@ -409,18 +419,18 @@ mod tests {
         let neighbors = Arc::new(gatun_engine::neighbor::Neighbors::new(16));
         let mut compiler = config::compile::Compiler::new(neighbors, Vec::new(), 16);
         let mut snapshot = compiler.compile(&model, &config::compile::Shards::NONE).unwrap();
+        let pool = Arc::new(Pool::new(vec![lip(1, a), lip(2, b)]));
         for service in snapshot.services.values_mut() {
-            *service =
-                Arc::new(Service { pool: Arc::new(Pool::new(vec![lip(1, a), lip(2, b)])), ..Service::clone(service) });
+            *service = Arc::new(Service { pools: [pool.clone(), Arc::default()], ..Service::clone(service) });
         }
         let snapshot = Arc::new(snapshot);
-        let seen = |owners: &Owners, worker| -> Vec<Vec<Ipv4Addr>> {
+        let seen = |owners: &Owners, worker| -> Vec<Vec<IpAddr>> {
             let view = view(&snapshot, owners, worker);
-            view.services.values().map(|s| s.pool.lips().iter().map(|l| l.addr.into()).collect()).collect()
+            view.services.values().map(|s| s.pools[0].lips().iter().map(|l| l.addr.into()).collect()).collect()
         };
-        let owners = Owners::from([(a, 1), (b, 0)]);
-        assert_eq!(seen(&owners, 0), [[b], [b]]);
-        assert_eq!(seen(&owners, 1), [[a], [a]]);
-        assert_eq!(seen(&Owners::new(), 1), [[a, b], [a, b]]);
+        let owners = Owners::from([(a.into(), 1), (b.into(), 0)]);
+        assert_eq!(seen(&owners, 0), [[IpAddr::from(b)], [b.into()]]);
+        assert_eq!(seen(&owners, 1), [[IpAddr::from(a)], [a.into()]]);
+        assert_eq!(seen(&Owners::new(), 1), [[IpAddr::from(a), b.into()], [a.into(), b.into()]]);
     }
 }

@@ -49,7 +49,7 @@ fn time(nanos: u64) -> String {
 
 fn punt(reason: PuntReason) -> &'static str {
     match reason {
-        PuntReason::Arp | PuntReason::ArpReply => "to the master",
+        PuntReason::Arp | PuntReason::ArpReply | PuntReason::Ndp | PuntReason::NdpReply => "to the master",
         PuntReason::Echo => "answered",
         PuntReason::TtlExceeded | PuntReason::FragNeeded | PuntReason::NoService | PuntReason::NoServer => "refused",
     }

@@ -76,7 +76,7 @@ impl Gateway {
             hops,
             fixed,
             limits: compile::limits(&model),
-            sizes: Sizes::of(model.tables.connections as usize, reals),
+            sizes: Sizes::of(model.tables.connections as usize, model.tables.ipv6_connections as usize, reals),
             reals,
             links,
             arrival: options.arrival,

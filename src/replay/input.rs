@@ -132,7 +132,7 @@ fn is_arp(frame: &[u8]) -> bool {
 /// for a packet that the gateway itself sent, which does not come in.
 pub fn tidy(frame: &mut [u8], own: Mac, snapshot: &Snapshot) -> bool {
     let Some(view) = View::of(frame) else { return true };
-    if snapshot.locals.contains_key(&view.ip.src) {
+    if snapshot.local(view.ip.src).is_some() {
         return false;
     }
     if !view.eth.dst.is_group() {

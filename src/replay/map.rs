@@ -9,9 +9,9 @@
 
 use super::packet::View;
 use super::player::Input;
-use gatun_engine::addr::{Be16, Be32, PortId, Proto};
-use gatun_engine::conn::key::Key4;
+use gatun_engine::addr::{Addr, Be16, Be32, PortId, Proto};
 use gatun_engine::conn::record::EventKind;
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::testkit::lab::Step;
 use gatun_engine::wire::checksum::{self, DeltaSum};
@@ -24,7 +24,7 @@ const WAITING: usize = 65_536;
 
 struct Lease {
     /// The tuple of the server's packets.
-    reply: Key4,
+    reply: Tuple,
     /// The client's first sequence number; none for UDP.
     isn: Option<u32>,
     /// What the gateway adds to the client's sequence numbers.
@@ -35,13 +35,13 @@ struct Lease {
 /// See the module.
 pub struct Mapper {
     port: PortId,
-    servers: HashSet<(Proto, Be32, Be16)>,
+    servers: HashSet<(Proto, Addr, Be16)>,
     leases: Vec<Lease>,
     /// From the tuple of the server's packets as they were recorded to the lease.
-    known: HashMap<Key4, usize>,
+    known: HashMap<Tuple, usize>,
     /// First sequence numbers of recorded clients, by the tuple of the server's packets.
-    isns: HashMap<Key4, u32>,
-    waiting: Vec<(Key4, Input)>,
+    isns: HashMap<Tuple, u32>,
+    waiting: Vec<(Tuple, Input)>,
 }
 
 impl Mapper {
@@ -105,11 +105,11 @@ impl Mapper {
         None
     }
 
-    fn serves(&self, key: &Key4) -> bool {
+    fn serves(&self, key: &Tuple) -> bool {
         self.servers.contains(&(key.proto(), key.src(), key.sport()))
     }
 
-    fn lease_of(&mut self, recorded: &Key4) -> Option<&Lease> {
+    fn lease_of(&mut self, recorded: &Tuple) -> Option<&Lease> {
         if let Some(i) = self.known.get(recorded) {
             return self.leases.get(*i);
         }
@@ -171,7 +171,7 @@ fn rewrite(input: &Input, lease: &Lease) -> Input {
 
 /// A frame with another tuple, and `shift` added to its acknowledgement number. Its checksums are as right or wrong as
 /// before. An ICMP error becomes one about the answer to that tuple. The frame has a tuple, or quotes a packet that has one.
-pub fn retuple(frame: &[u8], new: &Key4, shift: u32) -> Vec<u8> {
+pub fn retuple(frame: &[u8], new: &Tuple, shift: u32) -> Vec<u8> {
     let mut changed = frame.to_vec();
     let done = match View::of(frame).map(|v| (v.l3, v.quoted().map(|(_, at)| at))) {
         Some((l3, None)) => packet(&mut changed[l3..], new, shift),
@@ -183,12 +183,13 @@ pub fn retuple(frame: &[u8], new: &Key4, shift: u32) -> Vec<u8> {
 }
 
 /// Gives a packet another tuple, with its checksums updated as far as they are there.
-fn packet(bytes: &mut [u8], new: &Key4, shift: u32) -> Option<()> {
+fn packet(bytes: &mut [u8], new: &Tuple, shift: u32) -> Option<()> {
     let ihl = ipv4::Header::ref_from_prefix(bytes).ok()?.0.header_len();
     let (header, l4) = bytes.split_at_mut_checked(ihl)?;
     let (ip, _) = ipv4::Header::mut_from_prefix(header).ok()?;
-    let addrs = DeltaSum::new().replace32(ip.src, new.src()).replace32(ip.dst, new.dst());
-    (ip.src, ip.dst) = (new.src(), new.dst());
+    let (src, dst) = new.v4()?;
+    let addrs = DeltaSum::new().replace32(ip.src, src).replace32(ip.dst, dst);
+    (ip.src, ip.dst) = (src, dst);
     checksum::apply(&mut ip.checksum, addrs.fold());
     let (ports, _) = udp::Header::mut_from_prefix(l4).ok()?;
     let mut sum = addrs.replace16(ports.sport, new.sport()).replace16(ports.dport, new.dport());
@@ -211,15 +212,16 @@ fn packet(bytes: &mut [u8], new: &Key4, shift: u32) -> Option<()> {
 
 /// Gives an ICMP error and the packet that it quotes another tuple. What was wrong stays wrong: the ICMP checksum, or a
 /// destination that never sent the quoted packet.
-fn error(frame: &mut [u8], l3: usize, quote: usize, new: &Key4) -> Option<()> {
+fn error(frame: &mut [u8], l3: usize, quote: usize, new: &Tuple) -> Option<()> {
     let message = quote - icmp::LEN;
     let right = checksum::icmp_ok(frame.get(message..)?);
     let sender = ipv4::Header::ref_from_prefix(frame.get(quote..)?).ok()?.0.src;
     let (ip, _) = ipv4::Header::mut_from_prefix(frame.get_mut(l3..)?).ok()?;
     let end = l3 + usize::from(ip.total_len.host());
     if ip.dst == sender {
-        checksum::apply(&mut ip.checksum, DeltaSum::new().replace32(ip.dst, new.dst()).fold());
-        ip.dst = new.dst();
+        let dst = new.dst().v4()?;
+        checksum::apply(&mut ip.checksum, DeltaSum::new().replace32(ip.dst, dst).fold());
+        ip.dst = dst;
     }
     packet(frame.get_mut(quote..end)?, &new.reversed(), 0)?;
     if right {

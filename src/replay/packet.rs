@@ -1,7 +1,7 @@
 //! What replay wants to know of a frame: where its headers are, and its tuple.
 
-use gatun_engine::addr::{Be16, Be32, Proto};
-use gatun_engine::conn::key::Key4;
+use gatun_engine::addr::{Addr, Be16, Proto};
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::wire::{FromBytes, ethernet, icmp, ipv4, tcp, udp, vlan};
 
 /// An IPv4 packet in a frame.
@@ -33,7 +33,7 @@ impl<'a> View<'a> {
     }
 
     /// The tuple of TCP and UDP.
-    pub(super) fn key(&self) -> Option<Key4> {
+    pub(super) fn key(&self) -> Option<Tuple> {
         key(self.ip, self.l4)
     }
 
@@ -44,7 +44,7 @@ impl<'a> View<'a> {
     }
 
     /// The tuple of the packet that an ICMP error quotes, and where in the frame its IPv4 header begins.
-    pub(super) fn quoted(&self) -> Option<(Key4, usize)> {
+    pub(super) fn quoted(&self) -> Option<(Tuple, usize)> {
         let (icmp, quote) = icmp::Header::ref_from_prefix(self.l4).ok().filter(|_| self.ip.proto == ipv4::ICMP)?;
         let (ip, _) = ipv4::Header::ref_from_prefix(quote).ok().filter(|_| icmp::is_error(icmp.kind))?;
         let key = key(ip, quote.get(ip.header_len()..)?)?;
@@ -52,13 +52,13 @@ impl<'a> View<'a> {
     }
 }
 
-fn key(ip: &ipv4::Header, l4: &[u8]) -> Option<Key4> {
+fn key(ip: &ipv4::Header, l4: &[u8]) -> Option<Tuple> {
     let proto = Proto::from_ip(ip.proto).filter(|_| !ip.is_fragment())?;
     let (ports, _) = udp::Header::ref_from_prefix(l4).ok()?;
-    Some(Key4::new(ip.src, ip.dst, ports.sport, ports.dport, proto))
+    Some(Tuple::new(ip.src, ip.dst, ports.sport, ports.dport, proto))
 }
 
 /// An address and port as people write them.
-pub(super) fn socket(addr: Be32, port: Be16) -> String {
-    crate::config::compile::socket(addr, port).to_string()
+pub(super) fn socket(addr: impl Into<Addr>, port: Be16) -> String {
+    crate::config::compile::socket(addr.into(), port).to_string()
 }

@@ -5,7 +5,7 @@
 //! server and local port its connection was given. No retransmission, no window: nothing is ever lost here.
 
 use super::packet::{View, socket};
-use gatun_engine::conn::key::Key4;
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::testkit::Packet;
 use gatun_engine::testkit::lab::mac_of;
 use gatun_engine::wire::tcp::{ACK, FIN, RST, SYN};
@@ -22,7 +22,7 @@ pub const THINKS: u64 = 200_000;
 #[derive(Debug, Default)]
 pub struct Servers {
     /// By the tuple of the client's packets: the next sequence number.
-    next: HashMap<Key4, u32>,
+    next: HashMap<Tuple, u32>,
 }
 
 impl Servers {

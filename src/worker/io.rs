@@ -1,22 +1,24 @@
 //! Where the engine and DPDK meet, and the only place: mbufs as buffers, queues and rings as ways out, huge pages as
 //! memory.
 
-use arrayvec::ArrayVec;
+use bytemuck::TransparentWrapper;
 use crossbeam_queue::ArrayQueue;
 use dpdk::mbuf::Checksum;
-use dpdk::ring::{Consumer, SharedProducer};
+use dpdk::ring::SharedProducer;
 use dpdk::{Eal, HugeSlice, Mbuf, Mempool, RxQueue, TxQueue};
 use gatun_engine::addr::{LcoreId, NeighborId, PortId};
-use gatun_engine::frame::{BURST, Buffer, Frame, HEADROOM, Meta};
+use gatun_engine::frame::{Buffer, Frame, HEADROOM, Meta};
 use gatun_engine::lcore::{Batch, Io, Punt};
 use gatun_engine::mem::{Memory, OutOfMemory, Plain};
 use gatun_engine::stats::{LcoreStats, Stats};
-use gatun_engine::verdict::PuntReason;
 use std::sync::Arc;
 
 use super::rss::Sampler;
 
-/// A received or originated frame. The mbuf's port is ours ([`PortId`]), not DPDK's.
+/// A received or originated frame. The mbuf's port is ours ([`PortId`]), not DPDK's. Nothing but an mbuf: DPDK takes and
+/// gives bursts of packets as they are.
+#[derive(TransparentWrapper)]
+#[repr(transparent)]
 pub struct Packet(pub Mbuf);
 
 impl Buffer for Packet {
@@ -52,11 +54,7 @@ impl Buffer for Packet {
 
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        let mbuf = &self.0;
-        mbuf.refcnt() == 1
-            && mbuf.is_contiguous()
-            && usize::from(mbuf.headroom()) >= HEADROOM
-            && mbuf.l4_checksum() != Checksum::Unfinished
+        self.0.is_simple(HEADROOM as u16) && self.0.l4_checksum() != Checksum::Unfinished
     }
 
     #[inline(always)]
@@ -71,9 +69,6 @@ impl Buffer for Packet {
         self.0.pkt_len() as usize
     }
 }
-
-/// Bursts towards DPDK and back.
-pub type Mbufs = ArrayVec<Mbuf, BURST>;
 
 /// What a worker sends to the master. ARP has a ring of its own that goes first.
 pub struct Punts {
@@ -132,9 +127,7 @@ impl Io for DpdkIo {
     fn send(&mut self, port: PortId, batch: &mut Batch<Packet>) {
         match self.tx.get_mut(port.index()) {
             Some(Way::Queue(queue)) => {
-                let mut mbufs: Mbufs = batch.drain(..).map(|p| p.0).collect();
-                queue.burst(&mut mbufs);
-                batch.extend(mbufs.into_iter().map(Packet));
+                queue.burst(batch);
             }
             Some(Way::Through(ring)) => through(ring, port, batch, &self.stats.lcore),
             None => {}
@@ -142,14 +135,13 @@ impl Io for DpdkIo {
     }
 
     fn redirect(&mut self, to: LcoreId, batch: &mut Batch<Packet>) {
-        let Some(ring) = self.peers.get(to.index()) else { return };
-        let mut mbufs: Mbufs = batch.drain(..).map(|p| p.0).collect();
-        ring.enqueue_burst(&mut mbufs);
-        batch.extend(mbufs.into_iter().map(Packet));
+        if let Some(ring) = self.peers.get(to.index()) {
+            ring.enqueue_burst(batch);
+        }
     }
 
     fn punt(&mut self, punt: Punt, buf: Packet) -> Result<(), Packet> {
-        let arp = matches!(punt.reason, PuntReason::Arp | PuntReason::ArpReply);
+        let arp = punt.reason.is_link();
         let ring = if arp { &self.punts.arp } else { &self.punts.rest };
         ring.push((punt, buf)).map_err(|(_, buf)| buf)
     }
@@ -163,10 +155,8 @@ impl Io for DpdkIo {
 /// Gives frames for a port to the worker that sends them. What its ring does not take stays in the batch.
 fn through(ring: &SharedProducer, port: PortId, batch: &mut Batch<Packet>, stats: &LcoreStats) {
     let bytes: u64 = batch.iter().map(|p| p.len() as u64).sum();
-    let mut mbufs: Mbufs = batch.drain(..).map(|p| p.0).collect();
-    mbufs.iter_mut().for_each(|mbuf| mbuf.set_port(u16::from(port.0)));
-    let taken = ring.enqueue_burst(&mut mbufs) as u64;
-    batch.extend(mbufs.into_iter().map(Packet));
+    batch.iter_mut().for_each(|p| p.0.set_port(u16::from(port.0)));
+    let taken = ring.enqueue_burst(batch) as u64;
     let left: u64 = batch.iter().map(|p| p.len() as u64).sum();
     // The engine takes what leaves the batch for sent by a port. It will be, and is counted there, by the other worker.
     stats.tx_sent.add(taken.wrapping_neg());
@@ -186,13 +176,15 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Takes a burst of frames that are tagged as they were on the wire.
+    /// Takes a burst of at most `most` frames that are tagged as they were on the wire.
     #[inline(always)]
-    pub fn burst<const N: usize>(&mut self, mbufs: &mut ArrayVec<Mbuf, N>, into: &mut Batch<Packet>) -> usize {
-        let received = self.queue.burst(mbufs);
+    pub fn burst(&mut self, into: &mut Batch<Packet>, most: usize) -> usize {
+        let old = into.len();
+        let received = self.queue.burst_of(into, most);
+        let new = &mut into[old..];
         let port = u16::from(self.port.0);
-        let ours = self.rss.as_mut().is_some_and(|rss| rss.look(mbufs));
-        into.extend(mbufs.drain(..).map(|mut mbuf| {
+        let ours = self.rss.as_mut().is_some_and(|rss| rss.look(new));
+        for Packet(mbuf) in new {
             mbuf.set_port(port);
             if !ours {
                 mbuf.set_rss_hash(None);
@@ -200,18 +192,9 @@ impl Receiver {
             if let Some(tci) = mbuf.stripped_vlan() {
                 mbuf.insert_vlan(tci);
             }
-            Packet(mbuf)
-        }));
+        }
         received
     }
-}
-
-/// Takes a burst from a ring.
-#[inline(always)]
-pub fn dequeue(ring: &mut Consumer, mbufs: &mut Mbufs, into: &mut Batch<Packet>) -> usize {
-    let taken = ring.dequeue_burst(mbufs);
-    into.extend(mbufs.drain(..).map(Packet));
-    taken
 }
 
 /// Bytes of an ordinary page.

@@ -8,10 +8,11 @@ pub mod rss;
 
 use dpdk::ring::Consumer;
 use gatun_engine::addr::PortId;
+use gatun_engine::frame::BURST;
 use gatun_engine::lcore::{Batch, Lcore, Source};
 use gatun_engine::time::{HZ, Tick};
 use idle::Idler;
-use io::{DpdkIo, HugePages, Mbufs, Packet, Receiver};
+use io::{DpdkIo, HugePages, Packet, Receiver};
 use mailbox::{Mailbox, Phase};
 use progress::{Position, Progress};
 use std::sync::Arc;
@@ -62,19 +63,18 @@ impl Worker {
     /// Polls until the master says stop.
     pub fn run(mut self) -> i32 {
         let mut batch: Batch<Packet> = Batch::new();
-        let mut mbufs = Mbufs::new();
         self.progress.begin();
         loop {
             let now = self.clock.now();
             let mut frames = 0;
             for receiver in &mut self.receivers {
                 self.progress.at(Position::Rx(receiver.port));
-                frames += receiver.burst(&mut mbufs, &mut batch);
+                frames += receiver.burst(&mut batch, BURST);
                 self.progress.at(Position::Turn(receiver.port));
                 self.lcore.turn(now, &mut self.io, &mut batch, Source::Port);
             }
             self.progress.at(Position::Rings);
-            frames += self.rings(now, &mut mbufs, &mut batch);
+            frames += self.rings(now, &mut batch);
             self.progress.at(Position::Finish);
             self.lcore.finish(now, &mut self.io);
             self.progress.at(Position::Mailbox);
@@ -85,16 +85,16 @@ impl Worker {
             self.progress.at(Position::Idle);
             self.idler.after(frames);
         }
-        self.drain(&mut mbufs, &mut batch);
+        self.drain(&mut batch);
         0
     }
 
-    fn rings(&mut self, now: Tick, mbufs: &mut Mbufs, batch: &mut Batch<Packet>) -> usize {
-        let handed_over = io::dequeue(&mut self.redirected, mbufs, batch);
+    fn rings(&mut self, now: Tick, batch: &mut Batch<Packet>) -> usize {
+        let handed_over = self.redirected.dequeue_burst(batch);
         self.lcore.turn(now, &mut self.io, batch, Source::Ring);
         let mut relayed = 0;
         for ring in &mut self.relayed {
-            relayed += io::dequeue(ring, mbufs, batch);
+            relayed += ring.dequeue_burst(batch);
             for packet in batch.drain(..) {
                 let port = PortId(packet.0.port() as u8);
                 self.lcore.relay(&mut self.io, port, std::iter::once(packet));
@@ -104,9 +104,9 @@ impl Worker {
     }
 
     /// What is in the rings still goes out; what waits for a MAC address does not.
-    fn drain(&mut self, mbufs: &mut Mbufs, batch: &mut Batch<Packet>) {
+    fn drain(&mut self, batch: &mut Batch<Packet>) {
         let now = self.clock.now();
-        while self.rings(now, mbufs, batch) > 0 {}
+        while self.rings(now, batch) > 0 {}
         self.lcore.finish(now, &mut self.io);
         self.lcore.abandon();
     }

@@ -5,13 +5,15 @@
 //! were right, every packet is looked at; after that one in [`EVERY`]. The first wrong one ends it for good: the hashes of
 //! this port are no longer used, and the master says so. Nothing here allocates.
 
-use dpdk::Mbuf;
-use gatun_engine::addr::Be16;
+use gatun_engine::addr::{Addr, Be16, Proto};
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::frame::BURST;
 use gatun_engine::steer::{CLASSES, Steer};
-use gatun_engine::wire::{FromBytes, ethernet, ipv4, udp, vlan};
+use gatun_engine::wire::{FromBytes, ethernet, ipv4, ipv6, udp, vlan};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use super::io::Packet;
 
 /// Packets that have to be right before the hashes of a port are used.
 pub const ENOUGH: u64 = 1_024;
@@ -126,7 +128,7 @@ impl Sampler {
 
     /// After a burst. True when the hashes that it carries may be used.
     #[inline(always)]
-    pub fn look(&mut self, burst: &[Mbuf]) -> bool {
+    pub fn look(&mut self, burst: &[Packet]) -> bool {
         match self.left.checked_sub(burst.len() as u32) {
             Some(left) => self.left = left,
             None => self.sample(burst),
@@ -135,14 +137,14 @@ impl Sampler {
     }
 
     #[cold]
-    fn sample(&mut self, burst: &[Mbuf]) {
+    fn sample(&mut self, burst: &[Packet]) {
         self.left = match self.port.trust() {
             Trust::Checking => 0,
             Trust::Trusted => EVERY,
             Trust::Refuted(_) => return self.left = u32::MAX,
         };
         let mut right = 0;
-        for mbuf in burst {
+        for Packet(mbuf) in burst {
             match self.port.judge(self.queue, mbuf.rss_hash(), mbuf.data()) {
                 Ok(said) => right += u64::from(said),
                 Err(wrong) => return self.port.refute(wrong),
@@ -163,10 +165,18 @@ fn tuple_hash(steer: &Steer, frame: &[u8]) -> Option<u32> {
         let (tag, inner) = vlan::Tag::ref_from_prefix(rest).ok()?;
         (ether_type, rest) = (tag.ether_type, inner);
     }
-    let (ip, _) = ipv4::Header::ref_from_prefix(rest).ok().filter(|_| ether_type == ethernet::IPV4)?;
-    if ip.version() != 4 || ip.is_fragment() || !matches!(ip.proto, ipv4::TCP | ipv4::UDP) {
+    let (src, dst, proto, l4): (Addr, Addr, u8, &[u8]) = if ether_type == ethernet::IPV4 {
+        let (ip, _) =
+            ipv4::Header::ref_from_prefix(rest).ok().filter(|(ip, _)| ip.version() == 4 && !ip.is_fragment())?;
+        (ip.src.into(), ip.dst.into(), ip.proto, rest.get(ip.header_len()..)?)
+    } else if ether_type == ethernet::IPV6 {
+        // Cards differ in how far they look behind extension headers.
+        let (ip, l4) = ipv6::Header::ref_from_prefix(rest).ok().filter(|(ip, _)| ip.version() == 6)?;
+        (ip.src.into(), ip.dst.into(), ip.next, l4)
+    } else {
         return None;
-    }
-    let (l4, _) = udp::Header::ref_from_prefix(rest.get(ip.header_len()..)?).ok()?;
-    Some(steer.hash4(ip.src, ip.dst, l4.sport, l4.dport))
+    };
+    let proto = Proto::from_ip(proto)?;
+    let (l4, _) = udp::Header::ref_from_prefix(l4).ok()?;
+    Some(steer.hash(&Tuple::new(src, dst, l4.sport, l4.dport, proto)))
 }

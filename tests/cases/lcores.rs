@@ -11,8 +11,8 @@ use gatun::replay::map::retuple;
 use gatun::replay::player::{Input, Observer};
 use gatun::replay::{Gateway, Options};
 use gatun_engine::addr::{Be16, Be32, Proto};
-use gatun_engine::conn::key::Key4;
 use gatun_engine::conn::record::EventKind;
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::testkit::lab::{Arrival, Sent, Step, mac_of};
 use gatun_engine::testkit::{check, text};
 use gatun_engine::wire::{FromBytes, ethernet, icmp, ipv4, udp, vlan};
@@ -57,9 +57,9 @@ fn run(case: &Case, options: &Options) -> Run {
 #[derive(Default)]
 struct Run {
     /// The tuples of clients and of servers, in the order in which the connections were opened.
-    opened: Vec<(Key4, Key4)>,
+    opened: Vec<(Tuple, Tuple)>,
     /// The connections whose tuples they are, by the tuple of the servers' packets.
-    by_reply: HashMap<Key4, usize>,
+    by_reply: HashMap<Tuple, usize>,
     /// By the name of the port; with the connection that a frame towards a server belongs to.
     sent: BTreeMap<String, Vec<(Sent, Option<usize>)>>,
     /// The connection of a packet that is cut, by addresses and identification.
@@ -139,7 +139,7 @@ impl Run {
 }
 
 /// A frame towards a server as if its connection had been given `new` and not `old`, both the tuples of servers' packets.
-fn as_leased(frame: &[u8], old: &Key4, new: &Key4) -> Vec<u8> {
+fn as_leased(frame: &[u8], old: &Tuple, new: &Tuple) -> Vec<u8> {
     let mut frame = match packet(frame) {
         // Behind the first fragment there are no ports; server and local address have to be the same, then.
         Some((ip, _)) if ip.fragment_offset() > 0 => frame.to_vec(),
@@ -163,9 +163,9 @@ fn packet(frame: &[u8]) -> Option<(&ipv4::Header, &[u8])> {
     Some((ip, rest.get(ip.header_len()..)?))
 }
 
-fn key(ip: &ipv4::Header, l4: &[u8]) -> Option<Key4> {
+fn key(ip: &ipv4::Header, l4: &[u8]) -> Option<Tuple> {
     let (ports, _) = udp::Header::ref_from_prefix(l4).ok()?;
-    Some(Key4::new(ip.src, ip.dst, ports.sport, ports.dport, Proto::from_ip(ip.proto)?))
+    Some(Tuple::new(ip.src, ip.dst, ports.sport, ports.dport, Proto::from_ip(ip.proto)?))
 }
 
 /// Counters without those of bursts and rings; those of a service's servers together.

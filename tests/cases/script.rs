@@ -6,14 +6,14 @@
 use gatun::replay::case::{Case, nanos};
 use gatun::replay::player::{Input, Observer, Player};
 use gatun::replay::{Gateway, Options};
-use gatun_engine::addr::{Be16, Be32, Mac, PortId, Proto};
-use gatun_engine::conn::key::Key4;
+use gatun_engine::addr::{Addr, Be16, Be32, Mac, PortId, Proto};
 use gatun_engine::conn::record::EventKind;
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::testkit::lab::{Sent, Step, mac_of};
 use gatun_engine::testkit::{Packet, pcap};
 use gatun_engine::wire::{FromBytes, ethernet, ipv4, vlan};
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddr};
 
 pub(crate) const WAN: PortId = PortId(0);
 pub(crate) const LAN: PortId = PortId(1);
@@ -23,8 +23,11 @@ pub(crate) const SERVER_ISN: u32 = 500_000;
 
 /// A client's first sequence number: another one for each, by which its connection can be told.
 pub(crate) fn isn(client: &str) -> u32 {
-    let client: SocketAddrV4 = client.parse().unwrap();
-    let [.., host] = client.ip().octets();
+    let client: SocketAddr = client.parse().unwrap();
+    let host = match client.ip() {
+        IpAddr::V4(ip) => ip.octets()[3],
+        IpAddr::V6(ip) => ip.octets()[15],
+    };
     let (host, port) = (u32::from(host), u32::from(client.port()));
     host.wrapping_sub(1)
         .wrapping_mul(10_000_000)
@@ -35,7 +38,7 @@ pub(crate) fn isn(client: &str) -> u32 {
 #[derive(Default)]
 struct Heard {
     sent: Vec<Sent>,
-    opened: Vec<(Key4, Key4)>,
+    opened: Vec<(Tuple, Tuple)>,
 }
 
 impl Observer for Heard {
@@ -121,7 +124,7 @@ impl Script {
     }
 
     /// The tuple of the server's packets of the last connection that a client opened.
-    pub(crate) fn lease(&mut self, client: &str, vip: &str, proto: Proto) -> Key4 {
+    pub(crate) fn lease(&mut self, client: &str, vip: &str, proto: Proto) -> Tuple {
         let client = key(client, vip, proto);
         let of = |s: &mut Self| s.player.observer().opened.iter().rev().find(|(c, _)| *c == client).map(|(_, r)| *r);
         of(self).unwrap_or_else(|| panic!("{client} has no connection"))
@@ -142,7 +145,7 @@ impl Script {
     /// The server's and the local end of a client's connection, as text.
     pub(crate) fn ends(&mut self, client: &str, vip: &str, proto: Proto) -> (String, String) {
         let reply = self.lease(client, vip, proto);
-        let text = |a: Be32, p: Be16| SocketAddrV4::new(a.into(), p.host()).to_string();
+        let text = |a: Addr, p: Be16| SocketAddr::new(a.into(), p.host()).to_string();
         (text(reply.src(), reply.sport()), text(reply.dst(), reply.dport()))
     }
 }
@@ -243,9 +246,9 @@ impl Tcp<'_> {
     }
 }
 
-fn key(src: &str, dst: &str, proto: Proto) -> Key4 {
-    let (src, dst): (SocketAddrV4, SocketAddrV4) = (src.parse().unwrap(), dst.parse().unwrap());
-    Key4::new((*src.ip()).into(), (*dst.ip()).into(), Be16::new(src.port()), Be16::new(dst.port()), proto)
+fn key(src: &str, dst: &str, proto: Proto) -> Tuple {
+    let (src, dst): (SocketAddr, SocketAddr) = (src.parse().unwrap(), dst.parse().unwrap());
+    Tuple::new(src.ip(), dst.ip(), Be16::new(src.port()), Be16::new(dst.port()), proto)
 }
 
 /// The IPv4 source address of a frame.

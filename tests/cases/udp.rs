@@ -189,12 +189,12 @@ fn routes(s: &mut Script) {
         [("192.0.2.7:4000", "198.18.1.253"), ("203.0.113.7:4000", "198.18.1.252"), ("198.18.1.7:4000", "198.18.1.7")]
     {
         let router: std::net::Ipv4Addr = router.parse().unwrap();
-        let syn = Packet::tcp(client, WEB).flags("S").seq(isn(client)).macs(mac_of(router.into()), s.mac(WAN));
+        let syn = Packet::tcp(client, WEB).flags("S").seq(isn(client)).macs(mac_of(router), s.mac(WAN));
         s.raw(WAN, syn.build());
         let (server, local) = s.ends(client, WEB, Proto::Tcp);
         let back = Packet::tcp(&server, &local).flags("SA").seq(7).ack(isn(client) + 1);
         let router: std::net::Ipv4Addr = "198.18.2.1".parse().unwrap();
-        let frame = back.macs(mac_of(router.into()), s.mac(LAN)).build();
+        let frame = back.macs(mac_of(router), s.mac(LAN)).build();
         s.raw(LAN, frame);
     }
     // The default route is gone.

@@ -3,14 +3,14 @@
 use gatun::config;
 use gatun::replay::{Gateway, Options};
 use gatun_engine::addr::{Be16, Be32, PortId, Proto};
-use gatun_engine::conn::key::Key4;
 use gatun_engine::conn::record::EventKind;
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::testkit::lab::{Sent, Step, mac_of};
 use gatun_engine::testkit::{Packet, check, text};
 use gatun_engine::verdict::{DropReason, Verdict};
 use gatun_engine::wire::tcp::{ACK, FIN, RST, SYN};
 use gatun_engine::wire::{FromBytes, ethernet, ipv4, tcp};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub(crate) const WAN: PortId = PortId(0);
 pub(crate) const LAN: PortId = PortId(1);
@@ -96,25 +96,25 @@ pub(crate) fn client(n: u32) -> (Be32, Be16) {
     (Be32::new(0x0A00_0000 + n / 50_000), Be16::new(1_024 + (n % 50_000) as u16))
 }
 
-pub(crate) fn socket(addr: Be32, port: Be16) -> String {
-    format!("{}:{}", Ipv4Addr::from(addr), port.host())
+pub(crate) fn socket(addr: impl Into<IpAddr>, port: Be16) -> String {
+    SocketAddr::new(addr.into(), port.host()).to_string()
 }
 
 /// The tuple of the server's packets of what a step opened.
-pub(crate) fn opened(step: &Step) -> Option<Key4> {
+pub(crate) fn opened(step: &Step) -> Option<Tuple> {
     step.events.iter().find(|e| e.kind == EventKind::Established).map(|e| e.reply)
 }
 
 /// The tuple of a frame that left, and its TCP header.
-pub(crate) fn tcp_of(sent: &Sent) -> (Key4, tcp::Header) {
+pub(crate) fn tcp_of(sent: &Sent) -> (Tuple, tcp::Header) {
     let packet = &sent.frame[ethernet::LEN..];
     let (ip, _) = ipv4::Header::ref_from_prefix(packet).unwrap();
     let (tcp, _) = tcp::Header::read_from_prefix(&packet[ip.header_len()..]).unwrap();
-    (Key4::new(ip.src, ip.dst, tcp.sport, tcp.dport, Proto::Tcp), tcp)
+    (Tuple::new(ip.src, ip.dst, tcp.sport, tcp.dport, Proto::Tcp), tcp)
 }
 
 /// A fast way to make a TCP packet, for tests with many: no options, no data.
-pub(crate) fn segment(key: &Key4, flags: u8, seq: u32, ack: u32, mac: gatun_engine::addr::Mac) -> Vec<u8> {
+pub(crate) fn segment(key: &Tuple, flags: u8, seq: u32, ack: u32, mac: gatun_engine::addr::Mac) -> Vec<u8> {
     let mut frame = vec![0; 54];
     let l2 = gatun_engine::local::write::L2 { dst: mac, src: mac_of(key.src()), vlan: 0 };
     let what = gatun_engine::local::write::Tcp { seq, ack, flags };
@@ -125,17 +125,17 @@ pub(crate) fn segment(key: &Key4, flags: u8, seq: u32, ack: u32, mac: gatun_engi
 /// One connection, by its packets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conn {
-    pub(crate) client: Key4,
-    pub(crate) reply: Key4,
+    pub(crate) client: Tuple,
+    pub(crate) reply: Tuple,
 }
 
 pub(crate) const WEB: &str = "198.18.1.100:80";
 
 impl Bench {
-    pub(crate) fn key(n: u32) -> Key4 {
+    pub(crate) fn key(n: u32) -> Tuple {
         let (addr, port) = client(n);
         let vip: Ipv4Addr = [198, 18, 1, 100].into();
-        Key4::new(addr, vip.into(), port, Be16::new(80), Proto::Tcp)
+        Tuple::new(addr, vip, port, Be16::new(80), Proto::Tcp)
     }
 
     pub(crate) fn syn(&mut self, n: u32) -> (Step, Option<Conn>) {

@@ -38,7 +38,7 @@ fn flood(lcore: &mut Lcore, now: Tick) {
     let snapshot = lcore.shared.snapshot().clone();
     let service = snapshot.services.values().find(|s| s.proto == Proto::Tcp).unwrap();
     let real = &service.reals[0];
-    let next_hops = [real.addr, Be32::new(0x0A00_0001)].map(|a| lcore.shared.next_hop(a).unwrap());
+    let next_hops = [real.addr, Be32::new(0x0A00_0001).into()].map(|a| lcore.shared.next_hop(a).unwrap());
     for n in 0..MANY {
         let client = Bench::key(n);
         let class = lcore.shared.class_of(&client);

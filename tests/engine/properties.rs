@@ -117,7 +117,7 @@ fn wrong_by(frame: &[u8]) -> Option<u16> {
     if ip.proto == ipv4::UDP && l4[6..8] == [0, 0] {
         return None;
     }
-    let sum = checksum::pseudo4(ip.src, ip.dst, ip.proto, l4.len() as u16).bytes(l4).fold();
+    let sum = checksum::pseudo(ip.src.into(), ip.dst.into(), ip.proto, l4.len() as u16).bytes(l4).fold();
     Some(!sum)
 }
 

@@ -5,9 +5,9 @@ use super::properties::{arrival, cases, conversation, packet};
 use gatun::replay::Options;
 use gatun::replay::servers::Servers;
 use gatun_engine::addr::{Be32, LcoreId, PortId, Proto};
-use gatun_engine::conn::key::Key4;
 use gatun_engine::conn::record::{Cursor, EventKind, Record};
 use gatun_engine::conn::state::State;
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::frame::Meta;
 use gatun_engine::steer::Steer;
 use gatun_engine::testkit::lab::{Arrival, Buf, Step, mac_of};
@@ -21,8 +21,8 @@ use std::collections::HashSet;
 /// Local ports of one local address towards one server.
 const ALL: usize = 64_512;
 
-fn owner(steer: &Steer, key: &Key4) -> LcoreId {
-    steer.owner(Steer::class(steer.hash4(key.src(), key.dst(), key.sport(), key.dport())))
+fn owner(steer: &Steer, key: &Tuple) -> LcoreId {
+    steer.owner(Steer::class(steer.hash(key)))
 }
 
 /// The lcore that a frame ended on.
@@ -72,11 +72,11 @@ fn everybody_is_at_home(b: &Bench) -> Result<(), TestCaseError> {
 }
 
 /// The tuple of a plain frame of TCP or UDP, and its flags.
-fn tuple(frame: &[u8]) -> Option<(Key4, u8)> {
+fn tuple(frame: &[u8]) -> Option<(Tuple, u8)> {
     let (f, _) = plain::Udp::ref_from_prefix(frame).ok().filter(|(f, _)| f.eth.ether_type == ethernet::IPV4)?;
     let proto = Proto::from_ip(f.ip.proto)?;
     let flags = if f.ip.proto == ipv4::TCP { frame[47] } else { 0 };
-    Some((Key4::new(f.ip.src, f.ip.dst, f.udp.sport, f.udp.dport, proto), flags))
+    Some((Tuple::new(f.ip.src, f.ip.dst, f.udp.sport, f.udp.dport, proto), flags))
 }
 
 /// True when a frame of a client would open a connection.
@@ -84,7 +84,7 @@ fn would_open(b: &Bench, frame: &[u8]) -> bool {
     let Some((key, flags)) = tuple(frame) else { return false };
     let now = b.gateway.lab.now();
     let live = b.gateway.lab.lcores().iter().find_map(|l| {
-        let (id, _) = l.shard.conns.find(l.shard.conns.hash(&key), &key)?;
+        let (id, _) = l.shard.conns.find_tuple(&key)?;
         let conn = l.shard.conns.conn(id);
         (!now.reached(l.shared.deadline(conn))).then_some(conn.state())
     });
@@ -205,13 +205,13 @@ proptest! {
 }
 
 /// A connection that nobody may press out.
-fn establish(b: &mut Bench, client: Key4) -> Result<Key4, Step> {
+fn establish(b: &mut Bench, client: Tuple) -> Result<Tuple, Step> {
     let mac = b.gateway.mac(WAN);
     let step = b.frame(WAN, &segment(&client, SYN, 1, 0, mac));
     let Some(reply) = opened(&step) else { return Err(step) };
     let now = b.gateway.lab.now();
     let lcore = &mut b.gateway.lab.lcores_mut()[last(&step).index()];
-    let (id, _) = lcore.shard.conns.find(lcore.shard.conns.hash(&client), &client).unwrap();
+    let (id, _) = lcore.shard.conns.find_tuple(&client).unwrap();
     lcore.shard.change(&lcore.shared, now, id, State::Established);
     Ok(reply)
 }
@@ -245,11 +245,11 @@ fn ports_run_out_on_an_lcore_when_all_of_its_classes_are_used_up_and_no_sooner()
 #[test]
 fn a_connection_moves_to_another_number_of_lcores_unless_its_two_classes_have_two_owners_there() {
     let mut b = Bench::new(&toml(""), &Options { shards: 2, ..Options::default() });
-    let class = |b: &Bench, key: &Key4| b.gateway.lab.lcores()[0].shared.class_of(key);
+    let class = |b: &Bench, key: &Tuple| b.gateway.lab.lcores()[0].shared.class_of(key);
     let wanted = class(&b, &Bench::key(0));
     // More clients of one class than it has ports: the last ones get ports of other classes of their lcore.
-    let clients: Vec<Key4> = (0..).map(Bench::key).filter(|k| class(&b, k) == wanted).take(600).collect();
-    let replies: Vec<Key4> = clients.iter().map(|k| establish(&mut b, *k).unwrap()).collect();
+    let clients: Vec<Tuple> = (0..).map(Bench::key).filter(|k| class(&b, k) == wanted).take(600).collect();
+    let replies: Vec<Tuple> = clients.iter().map(|k| establish(&mut b, *k).unwrap()).collect();
     let other_class = replies.iter().filter(|r| class(&b, r) != wanted).count();
     assert_eq!(other_class, 600 - 504);
 

@@ -2,7 +2,7 @@
 
 use gatun_engine::addr::{Be16, Be32, Proto};
 use gatun_engine::conn::index::Index;
-use gatun_engine::conn::key::{Key4, Secret, SplitMix};
+use gatun_engine::conn::key::{Key, Secret, SplitMix};
 use gatun_engine::testkit::Counted;
 use std::cell::Cell;
 
@@ -54,14 +54,14 @@ fn at_90_percent_entries_come_and_go_for_several_times_the_table_and_no_insert_f
     assert!(index.is_empty());
 }
 
-fn key(src: u32, dst: u32, sport: u16, dport: u16) -> Key4 {
-    Key4::new(Be32::new(src), Be32::new(dst), Be16::new(sport), Be16::new(dport), Proto::Tcp)
+fn key(src: u32, dst: u32, sport: u16, dport: u16) -> Key {
+    Key::v4(Be32::new(src), Be32::new(dst), Be16::new(sport), Be16::new(dport), Proto::Tcp)
 }
 
 const VIP: u32 = 0xC612_0164;
 
 /// What it is called, and its n-th tuple.
-type Flood = (&'static str, Box<dyn Fn(u32) -> Key4>);
+type Flood = (&'static str, Box<dyn Fn(u32) -> Key>);
 
 /// Kinds of tuples that somebody may choose who knows the hash but not its secret: differences in few bits, at either end
 /// of a word, arithmetic progressions, and words of zeros and ones, which a multiplication likes least.
@@ -101,7 +101,7 @@ struct Fared {
     longest: usize,
 }
 
-fn flooded(secret: &Secret, keys: &[Key4]) -> Fared {
+fn flooded(secret: &Secret, keys: &[Key]) -> Fared {
     let (mut index, seats) = index(keys.len() * 85 / 90 + 8);
     assert!(keys.len() <= seats * 90 / 100 && keys.len() >= seats * 89 / 100);
     let hashes: Vec<u64> = keys.iter().map(|k| secret.hash(k)).collect();
@@ -139,7 +139,7 @@ fn as_by_chance(fared: &Fared, usual: &Fared, what: &str) {
 
 fn by_chance(secret: &Secret) -> Fared {
     let mut chance = SplitMix(4_711);
-    let keys: Vec<Key4> = (0..FLOOD).map(|_| key(chance.next() as u32, VIP, chance.next() as u16, 80)).collect();
+    let keys: Vec<Key> = (0..FLOOD).map(|_| key(chance.next() as u32, VIP, chance.next() as u16, 80)).collect();
     flooded(secret, &keys)
 }
 
@@ -149,7 +149,7 @@ fn tuples_of_any_pattern_fill_the_index_as_tuples_by_chance_do() {
         let secret = Secret::new(seed);
         let usual = by_chance(&secret);
         for (name, tuple) in floods() {
-            let keys: Vec<Key4> = (0..FLOOD).map(tuple).collect();
+            let keys: Vec<Key> = (0..FLOOD).map(tuple).collect();
             as_by_chance(&flooded(&secret, &keys), &usual, name);
         }
     }
@@ -161,7 +161,7 @@ fn tuples_that_crowd_under_one_secret_do_not_under_another() {
     let known = Secret::new(99);
     let mut chance = SplitMix(1);
     let tuples = std::iter::from_fn(|| Some(key(chance.next() as u32, VIP, chance.next() as u16, 80)));
-    let crowd: Vec<Key4> = tuples.filter(|k| known.hash(k) as u32 >> 24 == 7).take(FLOOD as usize).collect();
+    let crowd: Vec<Key> = tuples.filter(|k| known.hash(k) as u32 >> 24 == 7).take(FLOOD as usize).collect();
     let fared = flooded(&known, &crowd);
     assert!(fared.refused > 0, "the attack works on who loses the secret: {fared:?}");
     for seed in [1, 2, 3] {

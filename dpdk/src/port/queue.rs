@@ -4,7 +4,7 @@ use arrayvec::ArrayVec;
 use dpdk_sys as sys;
 
 use super::Port;
-use crate::mbuf::{Mbuf, forget_front, raw_burst};
+use crate::mbuf::{Carrier, forget_front, raw_burst};
 
 /// A receive queue of a started port.
 #[derive(Debug)]
@@ -22,9 +22,15 @@ impl RxQueue {
     ///
     /// Drivers are made for room for 32 or 64 packets; vector drivers give nothing when there is room for fewer than 4.
     #[inline]
-    pub fn burst<const N: usize>(&mut self, burst: &mut ArrayVec<Mbuf, N>) -> usize {
+    pub fn burst<P: Carrier, const N: usize>(&mut self, burst: &mut ArrayVec<P, N>) -> usize {
+        self.burst_of(burst, N)
+    }
+
+    /// As [`RxQueue::burst`], but at most `most`.
+    #[inline]
+    pub fn burst_of<P: Carrier, const N: usize>(&mut self, burst: &mut ArrayVec<P, N>, most: usize) -> usize {
         let old = burst.len();
-        let room = burst.remaining_capacity().min(usize::from(u16::MAX)) as u16;
+        let room = burst.remaining_capacity().min(most).min(usize::from(u16::MAX)) as u16;
         let spare = raw_burst(burst).wrapping_add(old);
         // SAFETY: the port runs as long as self, the queue is one of its own and polled by nobody else (&mut, one handle), and
         // `spare` has `room` free places.
@@ -60,7 +66,7 @@ impl TxQueue {
     /// Sends packets from the front of `burst` until the queue is full; says how many. What was sent is taken out of `burst`,
     /// what was refused stays there in order. Never waits.
     #[inline]
-    pub fn burst<const N: usize>(&mut self, burst: &mut ArrayVec<Mbuf, N>) -> usize {
+    pub fn burst<P: Carrier, const N: usize>(&mut self, burst: &mut ArrayVec<P, N>) -> usize {
         let len = burst.len().min(usize::from(u16::MAX)) as u16;
         // SAFETY: the port runs as long as self, the queue is one of its own and used by nobody else (&mut, one handle), and
         // the first `len` places hold mbufs that belong to the caller.

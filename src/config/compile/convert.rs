@@ -1,25 +1,25 @@
 //! The values of the model in the engine's terms.
 
-use super::{CompileError, RealKey, ServiceKey};
+use super::{RealKey, ServiceKey};
 use crate::config::{self as model, Model, OnServerRemoved, Protocol};
-use gatun_engine::addr::{Be16, Be32, IfaceId, Mac, Proto};
+use gatun_engine::addr::{Addr, Be16, IfaceId, Mac, Proto};
 use gatun_engine::conn::state::{State, Timeouts};
 use gatun_engine::limit::{DEFAULT_LIMITS, Limit, Limits};
 use gatun_engine::snapshot::{Local, LocalKind, LocalMap, OnRemoved, Settings, SynTimestamps};
 use gatun_engine::verdict::PuntReason;
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 /// A next hop.
-pub type Hop = (IfaceId, Be32);
+pub type Hop = (IfaceId, Addr);
 /// A static neighbour.
-pub type Fixed = (IfaceId, Be32, Mac);
+pub type Fixed = (IfaceId, Addr, Mac);
 
 /// The next hops that are asked from the start, and the static entries.
 pub fn hops(model: &Model) -> (Vec<Hop>, Vec<Fixed>) {
-    let hop = |(i, a): (model::InterfaceId, IpAddr)| Some((IfaceId(i.0 as u8), v4(a).ok()?));
-    let fixed = |n: &model::Neighbor| Some((IfaceId(n.interface.0 as u8), v4(n.address).ok()?, Mac(n.mac.0)));
-    (model.next_hops().into_iter().filter_map(hop).collect(), model.neighbors.iter().filter_map(fixed).collect())
+    let hop = |(i, a): (model::InterfaceId, IpAddr)| (IfaceId(i.0 as u8), Addr::from(a));
+    let fixed = |n: &model::Neighbor| (IfaceId(n.interface.0 as u8), Addr::from(n.address), Mac(n.mac.0));
+    (model.next_hops().into_iter().map(hop).collect(), model.neighbors.iter().map(fixed).collect())
 }
 
 /// The rate limits of the punts.
@@ -38,15 +38,15 @@ pub fn limits(model: &Model) -> Limits {
     limits
 }
 
-pub(super) fn own_addresses(model: &Model) -> Result<LocalMap, CompileError> {
+pub(super) fn own_addresses(model: &Model) -> LocalMap {
     let mut locals = LocalMap::default();
     for (i, iface) in model.interfaces.iter().enumerate() {
         for net in &iface.addresses {
             let local = Local { kind: LocalKind::Own, iface: Some(IfaceId(i as u8)) };
-            locals.insert(v4(net.addr())?, local);
+            locals.insert(net.addr().into(), local);
         }
     }
-    Ok(locals)
+    locals
 }
 
 pub(super) fn settings(model: &Model) -> Settings {
@@ -58,23 +58,18 @@ pub(super) fn settings(model: &Model) -> Settings {
     Settings { syn_timestamps, raise_sequence: model.tcp.raise_sequence }
 }
 
-pub(super) fn service_key(s: &model::Service) -> Result<ServiceKey, CompileError> {
+/// What a service is found by.
+pub fn service_key(s: &model::Service) -> ServiceKey {
     let proto = match s.protocol {
         Protocol::Tcp => Proto::Tcp,
         Protocol::Udp => Proto::Udp,
     };
-    Ok((proto, v4(s.address.ip())?, Be16::new(s.address.port())))
+    (proto, s.address.ip().into(), Be16::new(s.address.port()))
 }
 
 pub(super) fn wanted_reals(model: &Model) -> HashSet<RealKey> {
-    let of = |s: &model::Service| {
-        let key = service_key(s).ok();
-        s.reals
-            .iter()
-            .filter_map(move |r| Some((key?, v4(r.address.ip()).ok()?, Be16::new(r.address.port()))))
-            .collect::<Vec<_>>()
-    };
-    model.services.iter().flat_map(of).collect()
+    let pairs = model.services.iter().flat_map(|s| s.reals.iter().map(move |r| (service_key(s), r.address)));
+    pairs.map(|(key, real)| (key, Addr::from(real.ip()), Be16::new(real.port()))).collect()
 }
 
 pub(super) fn on_removed(o: OnServerRemoved) -> OnRemoved {
@@ -103,15 +98,7 @@ pub(super) fn timeouts(t: &model::Timeouts) -> Timeouts {
     out
 }
 
-/// An IPv4 address as it stands on the wire.
-pub fn v4(addr: IpAddr) -> Result<Be32, CompileError> {
-    match addr {
-        IpAddr::V4(a) => Ok(a.into()),
-        IpAddr::V6(_) => Err(CompileError::Ipv6(addr)),
-    }
-}
-
 /// Address and port as people write them.
-pub fn socket(addr: Be32, port: Be16) -> SocketAddr {
-    SocketAddr::new(Ipv4Addr::from(addr).into(), port.host())
+pub fn socket(addr: Addr, port: Be16) -> SocketAddr {
+    SocketAddr::new(addr.into(), port.host())
 }

@@ -8,15 +8,17 @@ pub mod key;
 pub mod record;
 pub mod reuse;
 pub mod state;
+pub mod tuple;
 
-use crate::addr::{ConnId, Dir, NeighborId, RealId};
+use crate::addr::{Addr, Be128, ConnId, Dir, Family, NeighborId, RealId};
 use crate::laddr::LeaseId;
 use crate::mem::{Memory, OutOfMemory, prefetch};
 use crate::time::Tick;
 use crate::wire::checksum::Delta;
 use index::Index;
-use key::{Key4, Secret};
+use key::{Key, Secret};
 use state::State;
+use tuple::Tuple;
 
 /// Bits of [`Conn::flags`].
 pub mod flags {
@@ -30,6 +32,8 @@ pub mod flags {
     pub const CLAMP: u8 = 8;
     /// SYNs of the client lose their timestamp option.
     pub const HIDE_TS: u8 = 16;
+    /// Its client comes over IPv6: its addresses stand in its [`super::Wide`].
+    pub const WIDE: u8 = 32;
 }
 
 /// A connection: one cache line.
@@ -37,7 +41,7 @@ pub mod flags {
 #[repr(C, align(64))]
 pub struct Conn {
     /// The tuples of the packets of either direction as they arrive: client to VIP, real server to local address.
-    pub keys: [Key4; 2],
+    pub keys: [Key; 2],
     /// What the rewrite of `Dir::In` adds to the IP header checksum; `Dir::Out` has the inverse.
     pub ip_delta: Delta,
     /// The same for the TCP or UDP checksum.
@@ -77,18 +81,45 @@ impl Conn {
     }
     /// The key of the packets of a direction.
     #[inline(always)]
-    pub fn key(&self, dir: Dir) -> &Key4 {
+    pub fn key(&self, dir: Dir) -> &Key {
         &self.keys[dir as usize]
     }
-    /// What a packet of a direction becomes.
+    /// The key of what a packet of a direction becomes. Means nothing for [`flags::WIDE`]: see [`Conns::rewritten`].
     #[inline(always)]
-    pub fn rewritten(&self, dir: Dir) -> Key4 {
+    pub fn rewritten(&self, dir: Dir) -> Key {
         self.keys[1 - dir as usize].reversed()
     }
     /// True when any of `bits` is set.
     #[inline(always)]
     pub fn has(&self, bits: u8) -> bool {
         self.flags & bits != 0
+    }
+}
+
+/// The addresses of a connection whose client comes over IPv6: a second cache line, in the same seat.
+#[derive(Clone, Copy, zerocopy::FromZeros)]
+#[repr(C, align(64))]
+pub struct Wide {
+    /// The client.
+    pub client: Be128,
+    /// What it calls.
+    pub vip: Be128,
+    /// The server, unless that is an IPv4 one: its tuple is then in [`Conn::keys`].
+    pub server: Be128,
+    /// The local address, unless the server is an IPv4 one.
+    pub local: Be128,
+}
+
+const _: () = assert!(size_of::<Wide>() == 64);
+
+impl Wide {
+    /// Source and destination of the packets of a direction as they arrive; only where they are IPv6.
+    #[inline(always)]
+    pub fn addrs(&self, dir: Dir) -> (Be128, Be128) {
+        match dir {
+            Dir::In => (self.client, self.vip),
+            Dir::Out => (self.server, self.local),
+        }
     }
 }
 
@@ -110,16 +141,37 @@ impl Candidate {
 }
 
 /// The connections of one shard.
+///
+/// The first seats have room for the addresses of an IPv6 client and serve either family; the others are IPv4's alone, which
+/// takes them first.
 pub struct Conns<M: Memory> {
     slab: M::Slice<Conn>,
+    wides: M::Slice<Wide>,
     index: Index<M>,
     secret: Secret,
-    /// Seats from here on were never used.
-    fresh: u32,
-    /// The last one given back, and the links to the ones before: free seats keep theirs in `links`.
-    free: u32,
+    /// By kind of seat, narrow and wide.
+    seats: [Seats; 2],
     links: M::Slice<u32>,
     live: u32,
+}
+
+/// The free seats of a kind.
+#[derive(Clone, Copy)]
+struct Seats {
+    /// Seats from here on were never used.
+    fresh: u32,
+    end: u32,
+    /// The last one given back, and the links to the ones before: free seats keep theirs in `links`.
+    free: u32,
+}
+
+impl Seats {
+    fn next(&self) -> Option<u32> {
+        match self.free {
+            NO_SEAT => (self.fresh < self.end).then_some(self.fresh),
+            free => Some(free),
+        }
+    }
 }
 
 /// No seat, or no room in the index.
@@ -132,15 +184,17 @@ pub enum NoSeat {
 }
 
 impl<M: Memory> Conns<M> {
-    /// Seats for `capacity` connections.
-    pub fn new(memory: &M, capacity: usize, secret: Secret) -> Result<Self, OutOfMemory> {
+    /// Seats for `capacity` connections, `wide` of which may have an IPv6 client.
+    pub fn new(memory: &M, capacity: usize, wide: usize, secret: Secret) -> Result<Self, OutOfMemory> {
         let capacity = capacity.clamp(1, DIR_BIT as usize - 1);
+        let wide = wide.min(capacity);
+        let seats = |from: usize, end: usize| Seats { fresh: from as u32, end: end as u32, free: NO_SEAT };
         Ok(Conns {
             slab: memory.zeroed(capacity)?,
             index: Index::new(memory, 2 * capacity)?,
+            wides: memory.zeroed(wide)?,
             secret,
-            fresh: 0,
-            free: NO_SEAT,
+            seats: [seats(wide, capacity), seats(0, wide)],
             links: memory.zeroed(capacity)?,
             live: 0,
         })
@@ -158,9 +212,22 @@ impl<M: Memory> Conns<M> {
     pub fn capacity(&self) -> usize {
         self.slab.len()
     }
+    /// Seats for connections whose client comes over IPv6.
+    pub fn wide_capacity(&self) -> usize {
+        self.wides.len()
+    }
+    /// The secret that keys and hashes are made with.
+    #[inline(always)]
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+    /// The key of a tuple.
+    pub fn key(&self, tuple: &Tuple) -> Key {
+        Key::of(&self.secret, tuple)
+    }
     /// The hash of a key, for everything below.
     #[inline(always)]
-    pub fn hash(&self, key: &Key4) -> u64 {
+    pub fn hash(&self, key: &Key) -> u64 {
         self.secret.hash(key)
     }
 
@@ -212,14 +279,14 @@ impl<M: Memory> Conns<M> {
 
     /// The candidate, if it is the connection of a packet with this key, and the packet's direction.
     #[inline(always)]
-    pub fn confirm(&mut self, candidate: Candidate, key: &Key4) -> Option<(&mut Conn, Dir)> {
+    pub fn confirm(&mut self, candidate: Candidate, key: &Key) -> Option<(&mut Conn, Dir)> {
         let (seat, dir) = candidate.parts();
         self.slab.get_mut(seat.index()).filter(|conn| *conn.key(dir) == *key).map(|conn| (conn, dir))
     }
 
     /// The connection of a packet with this key, and the packet's direction: the candidate, if it is the one.
     #[inline(always)]
-    pub fn find_from(&self, candidate: Candidate, hash: u64, key: &Key4) -> Option<(ConnId, Dir)> {
+    pub fn find_from(&self, candidate: Candidate, hash: u64, key: &Key) -> Option<(ConnId, Dir)> {
         let (seat, dir) = candidate.parts();
         match self.slab.get(seat.index()) {
             Some(conn) if *conn.key(dir) == *key => Some((seat, dir)),
@@ -229,7 +296,7 @@ impl<M: Memory> Conns<M> {
 
     /// The connection of a packet with this key, and the packet's direction.
     #[inline]
-    pub fn find(&self, hash: u64, key: &Key4) -> Option<(ConnId, Dir)> {
+    pub fn find(&self, hash: u64, key: &Key) -> Option<(ConnId, Dir)> {
         let is = |e: u32| self.slab[(e & !DIR_BIT) as usize].keys[(e >> 31) as usize] == *key;
         self.index.find(hash, is).map(|e| Candidate(e).parts())
     }
@@ -250,44 +317,107 @@ impl<M: Memory> Conns<M> {
         self.hash(self.conn(id).key(Dir::Out))
     }
 
+    /// The connection of a packet with this tuple, and the packet's direction.
+    pub fn find_tuple(&self, tuple: &Tuple) -> Option<(ConnId, Dir)> {
+        let key = self.key(tuple);
+        self.find(self.hash(&key), &key).filter(|(id, dir)| self.is(*id, *dir, tuple))
+    }
+
     /// Is there a connection with this key?
-    pub fn exists(&self, key: &Key4) -> bool {
+    pub fn exists(&self, key: &Key) -> bool {
         self.find(self.hash(key), key).is_some()
     }
 
-    /// True when the next [`Conns::insert`] will not fail for want of a seat.
-    pub fn has_seat(&self) -> bool {
-        self.free != NO_SEAT || (self.fresh as usize) < self.slab.len()
+    /// The addresses of a connection whose client comes over IPv6.
+    #[inline(always)]
+    pub fn wide(&self, id: ConnId) -> Option<&Wide> {
+        self.wides.get(id.index())
     }
 
-    /// Gives a seat to a connection with these keys; the rest of it is zero, but for the timer entry that the seat may
-    /// still have in the wheel.
-    pub fn insert(&mut self, keys: [Key4; 2]) -> Result<ConnId, NoSeat> {
+    /// Loads them.
+    #[inline(always)]
+    pub fn prefetch_wide(&self, id: ConnId) {
+        prefetch(&self.wides, id.index());
+    }
+
+    /// The tuple of the packets of a direction as they arrive.
+    pub fn tuple(&self, id: ConnId, dir: Dir) -> Tuple {
+        let key = self.conn(id).key(dir);
+        match (key.family(), self.wide(id)) {
+            (Family::V6, Some(wide)) => {
+                let (src, dst) = wide.addrs(dir);
+                Tuple::new(src, dst, key.sport(), key.dport(), key.proto())
+            }
+            (Family::V4, _) | (Family::V6, None) => key.tuple4(),
+        }
+    }
+
+    /// The tuple of what a packet of a direction becomes.
+    pub fn rewritten(&self, id: ConnId, dir: Dir) -> Tuple {
+        let other = match dir {
+            Dir::In => Dir::Out,
+            Dir::Out => Dir::In,
+        };
+        self.tuple(id, other).reversed()
+    }
+
+    /// Is this the tuple of the packets of a direction, all of it? Two tuples of IPv6 may have the same key.
+    #[inline]
+    pub fn is(&self, id: ConnId, dir: Dir, tuple: &Tuple) -> bool {
+        self.tuple(id, dir) == *tuple
+    }
+
+    /// True when the next [`Conns::insert`] for a client of this family will not fail for want of a seat.
+    pub fn has_seat(&self, client: Family) -> bool {
+        self.seat(client).is_some()
+    }
+
+    /// The next free seat, and its kind.
+    fn seat(&self, client: Family) -> Option<(u32, usize)> {
+        let of = |kind: usize| self.seats[kind].next().map(|seat| (seat, kind));
+        match client {
+            Family::V4 => of(0).or_else(|| of(1)),
+            Family::V6 => of(1),
+        }
+    }
+
+    /// Gives a seat to a connection whose packets come with these tuples: of the client, of the server. The rest of it is
+    /// zero, but for the timer entry that the seat may still have in the wheel.
+    pub fn insert(&mut self, tuples: [Tuple; 2]) -> Result<ConnId, NoSeat> {
+        let keys = [self.key(&tuples[0]), self.key(&tuples[1])];
         let hashes = [self.hash(&keys[0]), self.hash(&keys[1])];
         if self.find(hashes[0], &keys[0]).is_some() || self.find(hashes[1], &keys[1]).is_some() {
             return Err(NoSeat::Exists);
         }
-        let seat = if self.free != NO_SEAT {
-            self.free
-        } else if (self.fresh as usize) < self.slab.len() {
-            self.fresh
-        } else {
-            return Err(NoSeat::Full);
-        };
+        let (seat, kind) = self.seat(tuples[0].family()).ok_or(NoSeat::Full)?;
         self.index.insert(hashes[0], seat).map_err(|_| NoSeat::Full)?;
         if self.index.insert(hashes[1], seat | DIR_BIT).is_err() {
             self.index.remove(hashes[0], seat);
             return Err(NoSeat::Full);
         }
-        if seat == self.free {
-            self.free = self.links[seat as usize];
+        let seats = &mut self.seats[kind];
+        if seat == seats.free {
+            seats.free = self.links[seat as usize];
         } else {
-            self.fresh += 1;
+            seats.fresh += 1;
         }
         self.live += 1;
+        let wide = match (tuples[0].src(), tuples[0].dst()) {
+            (Addr::V6(client), Addr::V6(vip)) => {
+                let [server, local] =
+                    [tuples[1].src(), tuples[1].dst()].map(|a| a.v6().unwrap_or(zerocopy::FromZeros::new_zeroed()));
+                self.wides[seat as usize] = Wide { client, vip, server, local };
+                flags::WIDE
+            }
+            (Addr::V4(_) | Addr::V6(_), _) => 0,
+        };
         let old = self.slab[seat as usize];
-        self.slab[seat as usize] =
-            Conn { keys, flags: old.flags & flags::FILED, filed: old.filed, ..zerocopy::FromZeros::new_zeroed() };
+        self.slab[seat as usize] = Conn {
+            keys,
+            flags: old.flags & flags::FILED | wide,
+            filed: old.filed,
+            ..zerocopy::FromZeros::new_zeroed()
+        };
         Ok(ConnId(seat))
     }
 
@@ -298,15 +428,87 @@ impl<M: Memory> Conns<M> {
         self.index.remove(self.hash(&conn.keys[0]), id.0);
         self.index.remove(self.hash(&conn.keys[1]), id.0 | DIR_BIT);
         // The keys go too: a guess from before must not find it.
-        self.slab[id.index()].keys = [Key4::EMPTY; 2];
+        self.slab[id.index()].keys = [Key::EMPTY; 2];
         self.slab[id.index()].set_state(State::None);
-        self.links[id.index()] = self.free;
-        self.free = id.0;
+        let seats = &mut self.seats[usize::from(id.index() < self.wides.len())];
+        self.links[id.index()] = seats.free;
+        seats.free = id.0;
         self.live -= 1;
     }
 
     /// The first connection in a seat from `from` on.
     pub fn next_live(&self, from: usize) -> Option<ConnId> {
-        (from..self.fresh as usize).find(|i| self.slab[*i].state != State::None).map(|i| ConnId(i as u32))
+        let [narrow, wide] = self.seats.map(|s| s.fresh as usize);
+        let mut used = (from..wide).chain(from.max(self.wides.len())..narrow);
+        used.find(|i| self.slab[*i].state != State::None).map(|i| ConnId(i as u32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::{Be16, Be32, Proto};
+    use crate::mem::Heap;
+
+    fn v4(client: u32) -> [Tuple; 2] {
+        let tuple = |src, dst| Tuple::new(Be32::new(src), Be32::new(dst), Be16::new(9), Be16::new(80), Proto::Tcp);
+        [tuple(client, 1), tuple(2, client)]
+    }
+
+    fn v6(client: u128) -> [Tuple; 2] {
+        let ip = |a: u128| Be128::from_bytes(a.to_be_bytes());
+        let tuple = |src, dst| Tuple::new(ip(src), ip(dst), Be16::new(9), Be16::new(80), Proto::Tcp);
+        [tuple(client, 1), tuple(2, client)]
+    }
+
+    fn open(conns: &mut Conns<Heap>, tuples: [Tuple; 2]) -> Result<ConnId, NoSeat> {
+        let id = conns.insert(tuples)?;
+        conns.conn_mut(id).set_state(State::Established);
+        Ok(id)
+    }
+
+    #[test]
+    fn ipv4_takes_its_own_seats_first_and_ipv6_only_those_with_room_for_its_addresses() {
+        let mut conns = Conns::new(&Heap, 100, 4, Secret::new(1)).unwrap();
+        let four: Vec<_> = (0..98).map(|i| open(&mut conns, v4(100 + i)).unwrap().0).collect();
+        assert!(four.iter().copied().eq((4..100).chain(0..2)));
+        assert!(conns.has_seat(Family::V6));
+        assert_eq!((2..4).map(|i| open(&mut conns, v6(i)).unwrap().0).collect::<Vec<_>>(), [2, 3]);
+        assert!(!conns.has_seat(Family::V4) && !conns.has_seat(Family::V6));
+        assert_eq!((open(&mut conns, v6(9)), open(&mut conns, v4(9))), (Err(NoSeat::Full), Err(NoSeat::Full)));
+        conns.remove(ConnId(7));
+        assert!(conns.has_seat(Family::V4) && !conns.has_seat(Family::V6));
+        conns.remove(ConnId(2));
+        assert_eq!(open(&mut conns, v6(9)), Ok(ConnId(2)));
+        let mut live = std::vec![];
+        while let Some(id) = conns.next_live(live.last().map_or(0, |last| last + 1)) {
+            live.push(id.index());
+        }
+        assert!(live.into_iter().eq((0..100).filter(|seat| *seat != 7)));
+    }
+
+    #[test]
+    fn a_connection_is_found_by_either_tuple_of_either_family_and_gives_them_back() {
+        let mut conns = Conns::new(&Heap, 100, 100, Secret::new(1)).unwrap();
+        let translated = [v6(77)[0], v4(77)[1]];
+        for tuples in [v4(5), v6(5), v6(6), translated] {
+            let id = open(&mut conns, tuples).unwrap();
+            for (tuple, dir) in tuples.iter().zip([Dir::In, Dir::Out]) {
+                assert_eq!(conns.find_tuple(tuple), Some((id, dir)));
+                assert_eq!(conns.tuple(id, dir), *tuple);
+            }
+            assert_eq!(conns.rewritten(id, Dir::In), tuples[1].reversed());
+            assert_eq!(conns.rewritten(id, Dir::Out), tuples[0].reversed());
+            assert_eq!(open(&mut conns, tuples), Err(NoSeat::Exists));
+        }
+        assert_eq!(conns.find_tuple(&v6(7)[0]), None);
+    }
+
+    #[test]
+    fn a_tuple_with_the_digest_of_another_is_not_taken_for_it() {
+        let mut conns = Conns::new(&Heap, 4, 4, Secret::new(1)).unwrap();
+        let id = open(&mut conns, v6(5)).unwrap();
+        conns.wides[id.index()].client = Be128::from_bytes([7; 16]);
+        assert_eq!(conns.find_tuple(&v6(5)[0]), None);
     }
 }

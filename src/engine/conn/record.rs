@@ -1,7 +1,7 @@
 //! A connection as it is listed, handed to another node, or carried over a restart.
 
-use super::key::Key4;
 use super::state::State;
+use super::tuple::Tuple;
 use crate::addr::{ConnId, RealId};
 use crate::time::Ticks;
 
@@ -9,9 +9,9 @@ use crate::time::Ticks;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Tuple of the client's packets.
-    pub client: Key4,
+    pub client: Tuple,
     /// Tuple of the server's packets: names the local address and port.
-    pub reply: Key4,
+    pub reply: Tuple,
     /// Its server.
     pub real: RealId,
     /// Its state.
@@ -51,9 +51,9 @@ pub struct Event {
     /// Its seat in its shard.
     pub conn: ConnId,
     /// Tuple of the client's packets.
-    pub client: Key4,
+    pub client: Tuple,
     /// Tuple of the server's packets.
-    pub reply: Key4,
+    pub reply: Tuple,
     /// Its server.
     pub real: RealId,
     /// The state it is in now; when it ended, the state it ended in.

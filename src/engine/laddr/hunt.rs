@@ -1,17 +1,15 @@
 //! The search for one port: what [`Ports::take`] does in each class that it comes to.
 
+use super::bits::Bits;
 use super::slab::NONE;
 use super::spent::Finding;
 use super::store::{Ring, USABLE};
-use super::{Lease, LeaseId, Origin, Ports, Want, base, lease_id};
+use super::{Lease, LeaseId, Origin, Ports, Want, Word, lease_id};
 use crate::addr::*;
 use crate::mem::Memory;
 use crate::snapshot::Lip;
-use crate::steer::{RESERVED, Steer};
+use crate::steer::{PORTS, RESERVED, Steer};
 use crate::time::Tick;
-
-/// Ports that are tried at random, at most.
-const TRIES: u32 = 16;
 
 /// One search for a port.
 pub(super) struct Hunt<'a, F> {
@@ -19,18 +17,51 @@ pub(super) struct Hunt<'a, F> {
     pub(super) want: &'a Want<'a>,
     pub(super) now: Tick,
     /// The caller's word on a lease, its LIP and its lport.
-    pub(super) good: F,
+    pub(super) word: F,
     pub(super) no_memory: bool,
 }
 
 impl<M: Memory> Ports<M> {
     /// A free port of a class: of the LIPs that are open, then of one that is opened for it.
-    pub(super) fn free_in<F: FnMut(LeaseId, Lip, Be16) -> bool>(
+    #[inline(always)]
+    pub(super) fn free_in<F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
         hunt: &mut Hunt<'_, F>,
         class: Class,
     ) -> Option<Lease> {
         let group = self.store.group(hunt.want.endpoint, class);
+        if let Some(group) = group
+            && let Some(lease) = self.free_at_once(hunt, group)
+        {
+            return Some(lease);
+        }
+        self.free_at_length(hunt, class, group)
+    }
+
+    /// A free port of the chunk that a search begins with: nearly always it has one.
+    #[inline(always)]
+    fn free_at_once<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+        &mut self,
+        hunt: &mut Hunt<'_, F>,
+        group: u32,
+    ) -> Option<Lease> {
+        let c = self.store.groups[group].open;
+        if c == NONE {
+            return None;
+        }
+        self.store.rotate(c, hunt.now);
+        let lease = self.pick_here(hunt, c, Origin::Free)?;
+        self.store.settle_taken(c);
+        Some(lease)
+    }
+
+    #[inline(never)]
+    fn free_at_length<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+        &mut self,
+        hunt: &mut Hunt<'_, F>,
+        class: Class,
+        group: Option<u32>,
+    ) -> Option<Lease> {
         if let Some(group) = group
             && let Some(lease) = self.around(hunt, group, Ring::Open, Origin::Free)
         {
@@ -50,7 +81,7 @@ impl<M: Memory> Ports<M> {
     }
 
     /// A free port of a LIP that has no chunk yet.
-    fn open_lip<F: FnMut(LeaseId, Lip, Be16) -> bool>(
+    fn open_lip<F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
         hunt: &mut Hunt<'_, F>,
         class: Class,
@@ -74,7 +105,8 @@ impl<M: Memory> Ports<M> {
                 continue;
             }
             all_opened = false;
-            let Some(c) = self.store.open(want.endpoint, lip.id, pos as u16, class, group) else {
+            let lead = hunt.steer.lead(hunt.steer.base(want.rip, want.rport, lip.addr), class);
+            let Some(c) = self.store.open(want.endpoint, lip.id, pos as u16, class, lead, group) else {
                 hunt.no_memory = true;
                 return None;
             };
@@ -91,31 +123,31 @@ impl<M: Memory> Ports<M> {
     }
 
     /// A port of a class that no chunk lists, of LIPs that have none.
-    pub(super) fn unlisted_in<F: FnMut(LeaseId, Lip, Be16) -> bool>(
+    pub(super) fn unlisted_in<F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
         hunt: &mut Hunt<'_, F>,
         class: Class,
+        tries: u32,
     ) -> Option<Lease> {
         let want = hunt.want;
-        let lips = want.pool.lips();
-        for n in 0..TRIES {
-            let random = want.start.wrapping_add(n).wrapping_mul(0x9e37_79b1);
-            let lip = *lips.get((random >> 8) as usize % lips.len().max(1))?;
-            if lip.addr == want.rip || self.store.find(want.endpoint, lip.id, class).is_some() {
+        let has_chunks = self.store.heat.takes(want.endpoint, class).is_none();
+        let id = LeaseId::unlisted(self.store.heat.row(want.endpoint), class);
+        for n in 0..tries {
+            let (lip, lport) = guess(hunt.steer, want, class, n)?;
+            if lip.addr == want.rip || has_chunks && self.store.find(want.endpoint, lip.id, class).is_some() {
                 continue;
             }
-            let base = base(hunt.steer, want.rip, want.rport, lip);
-            let lport = Be16::new(hunt.steer.lport(base, class, RESERVED + (random >> 16) as u16 % USABLE));
-            if (hunt.good)(LeaseId::UNLISTED, lip, lport) {
+            if (hunt.word)(id, lip, lport) == Word::Good {
                 self.unlisted += 1;
-                return Some(Lease { id: LeaseId::UNLISTED, lip, lport, from: Origin::Free, other_class: false });
+                self.store.heat.count(want.endpoint, class);
+                return Some(Lease { id, lip, lport, from: Origin::Free, other_class: false });
             }
         }
         None
     }
 
     /// A port in quarantine of a class, the one that rests longest first; or one whose time turns out to be up.
-    pub(super) fn resting_in<F: FnMut(LeaseId, Lip, Be16) -> bool>(
+    pub(super) fn resting_in<F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
         hunt: &mut Hunt<'_, F>,
         class: Class,
@@ -138,7 +170,7 @@ impl<M: Memory> Ports<M> {
     }
 
     /// Tries the chunks of one ring of a group, and leaves the ring to begin with the one that had a port.
-    fn around<F: FnMut(LeaseId, Lip, Be16) -> bool>(
+    fn around<F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
         hunt: &mut Hunt<'_, F>,
         group: u32,
@@ -157,15 +189,16 @@ impl<M: Memory> Ports<M> {
                 None if from == Origin::Quarantine => self.pick(hunt, c, Origin::Quarantine),
                 lease => lease,
             };
-            if lease.is_some()
-                && let Some(head) = self.store.groups[group].head(ring)
-            {
-                *head = c;
-            }
-            self.store.settle(c);
             if lease.is_some() {
+                if c != first
+                    && let Some(head) = self.store.groups[group].head(ring)
+                {
+                    *head = c;
+                }
+                self.store.settle_taken(c);
                 return lease;
             }
+            self.store.settle(c);
             let left = self.store.groups[group].head(ring).is_none_or(|head| *head == NONE);
             c = if left || next == first { NONE } else { next };
         }
@@ -173,7 +206,17 @@ impl<M: Memory> Ports<M> {
     }
 
     /// Takes a port of one chunk, if the pool has its LIP and the caller likes it.
-    fn pick<F: FnMut(LeaseId, Lip, Be16) -> bool>(
+    #[inline(never)]
+    fn pick<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+        &mut self,
+        hunt: &mut Hunt<'_, F>,
+        c: u32,
+        from: Origin,
+    ) -> Option<Lease> {
+        self.pick_here(hunt, c, from)
+    }
+    #[inline(always)]
+    fn pick_here<F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
         hunt: &mut Hunt<'_, F>,
         c: u32,
@@ -196,20 +239,42 @@ impl<M: Memory> Ports<M> {
         chunk.pos = pos as u16;
         let lip = lips.get(pos).copied().filter(|lip| lip.addr != hunt.want.rip)?;
 
-        let base = base(hunt.steer, hunt.want.rip, hunt.want.rport, lip);
+        let lead = self.store.chunks[c].lead;
         let start = RESERVED + (hunt.want.start.wrapping_mul(0x9e37_79b1) >> 16) as u16 % USABLE;
-        let good = &mut hunt.good;
-        let lport = |i| Be16::new(hunt.steer.lport(base, class, i));
-        let mut good = |i| good(lease_id(c, i), lip, lport(i));
-        let i = match from {
-            Origin::Free => self.store.bits(c).pick_other(start, good)?,
-            Origin::Quarantine => {
-                let [young, old] = self.store.resting(c);
-                old.pick(start, &mut good).or_else(|| young.pick(start, good))?
+        let (steer, family, word) = (hunt.steer, lip.addr.family(), &mut hunt.word);
+        let lport = |i| Be16::new(steer.lport_of(family, lead, i));
+        // Those that turn out to be taken as unlisted ones.
+        let mut others = Bits::NONE;
+        let mut good = |i| match word(lease_id(c, i), lip, lport(i)) {
+            Word::Good => true,
+            Word::Refused => false,
+            Word::Listed => {
+                others.set(i);
+                false
             }
         };
+        let picked = match from {
+            Origin::Free => self.store.bits(c).pick_other(start, good),
+            Origin::Quarantine => {
+                let [young, old] = self.store.resting(c);
+                old.pick(start, &mut good).or_else(|| young.pick(start, good))
+            }
+        };
+        self.list(c, &others);
+        let i = picked?;
         self.store.claim(c, i);
         Some(Lease { id: lease_id(c, i), lip, lport: lport(i), from, other_class: class != hunt.want.class })
+    }
+
+    /// Lists ports of a chunk that were taken when it did not list them.
+    #[inline(always)]
+    fn list(&mut self, c: u32, ports: &Bits) {
+        if !ports.is_empty() {
+            for i in (RESERVED..PORTS).filter(|i| ports.has(*i)) {
+                self.store.claim(c, i);
+                self.unlisted = self.unlisted.saturating_sub(1);
+            }
+        }
     }
 
     /// The next LIP of the pool that has ports of this class in use, and its chunk.
@@ -226,4 +291,20 @@ impl<M: Memory> Ports<M> {
         self.store.groups[group].hand = pos as u16;
         Some((c, lip))
     }
+}
+
+/// The n-th port to try of a class of which nothing is known.
+#[inline(always)]
+pub(super) fn guess(steer: &Steer, want: &Want<'_>, class: Class, n: u32) -> Option<(Lip, Be16)> {
+    let random = want.start.wrapping_add(n).wrapping_mul(0x9e37_79b1);
+    let lips = want.pool.lips();
+    let lip = *lips.get(scaled(random, lips.len() as u32) as usize)?;
+    let i = RESERVED + scaled(random.wrapping_mul(0x85eb_ca6b), u32::from(USABLE)) as u16;
+    Some((lip, Be16::new(steer.lport(steer.base(want.rip, want.rport, lip.addr), class, i))))
+}
+
+/// A number below `n` by a random one.
+#[inline(always)]
+fn scaled(random: u32, n: u32) -> u32 {
+    ((u64::from(random) * u64::from(n)) >> 32) as u32
 }

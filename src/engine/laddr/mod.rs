@@ -13,14 +13,18 @@
 //! exact: every port towards the endpoint is in use, or was refused by the caller. However long it stays so, a call
 //! costs a few look-ups, not one for each class and LIP (see `spent`).
 //!
-//! When there is no memory for another chunk, ports of the wanted class are tried at random and the caller's word is all that
-//! counts: they are [`LeaseId::UNLISTED`] and do not rest. Many connections to each server find their ports in chunks; few
-//! connections to each of very many servers need none, as a port at random is nearly always free.
+//! A chunk for each lone connection would be dear. Few connections to each of very many servers need none, as a port at random
+//! is nearly always free: as long as few ports of an (endpoint, class) were taken within the last minute, as measured by how
+//! many its pool has, they are tried at random and the caller's word is all that counts. Such ports are *unlisted*: they do
+//! not rest, and the caller refuses those that he knows to be hot. The same is done when there is no memory for another
+//! chunk. An unlisted port that a search in a chunk comes across is listed there and then ([`Word::Listed`]), so that a
+//! search is exact and none meets it twice.
 //!
 //! All memory is taken at start. It knows no connection and no service, and never looks at a clock.
 
 mod bits;
 mod directory;
+mod heat;
 mod hunt;
 mod slab;
 mod spent;
@@ -36,7 +40,8 @@ use crate::snapshot::{Lip, Pool};
 use crate::steer::{CLASSES, PORTS, RESERVED, Steer};
 use crate::time::Tick;
 
-/// A taken port: `chunk << 9 | index in the class`. Indices below 8 are never those of a port.
+/// A taken port: `chunk << 9 | index in the class`. Indices below 8 are never those of a port: 0 is that of no port, 1 that of
+/// an unlisted one, of which we keep `row of its endpoint << 16 | class << 9 | 1`.
 #[derive(
     Clone, Copy, PartialEq, Eq, Hash, Debug, Default, zerocopy::FromZeros, zerocopy::IntoBytes, zerocopy::Immutable,
 )]
@@ -46,8 +51,27 @@ pub struct LeaseId(pub u32);
 impl LeaseId {
     /// No port.
     pub const NONE: LeaseId = LeaseId(0);
-    /// A port that is in no chunk, because there was no memory for one. All of these have this id.
-    pub const UNLISTED: LeaseId = LeaseId(1);
+
+    /// It is the id of ports that no chunk has; many ports have the same one.
+    #[inline(always)]
+    pub const fn is_unlisted(self) -> bool {
+        self.0 % PORTS as u32 == 1
+    }
+
+    fn unlisted(row: u16, class: Class) -> LeaseId {
+        LeaseId(u32::from(row) << 16 | (u32::from(class.0) % CLASSES as u32) << 9 | 1)
+    }
+}
+
+/// What the caller says of a port that could be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// He wants it.
+    Good,
+    /// Its tuple exists, or it is reserved (the port of a VIP), or he would rather not have it.
+    Refused,
+    /// A connection has it as an unlisted port, and has the offered id from now on.
+    Listed,
 }
 
 /// What a port is wanted for.
@@ -56,10 +80,10 @@ pub struct Want<'a> {
     /// Of (protocol, rip, rport).
     pub endpoint: EndpointId,
     /// The server.
-    pub rip: Be32,
+    pub rip: Addr,
     /// Its port.
     pub rport: Be16,
-    /// Where the local address may come from.
+    /// Where the local address may come from: of the server's family.
     pub pool: &'a Pool,
     /// The class that the reply should come into: that of the client's tuple.
     pub class: Class,
@@ -145,9 +169,19 @@ pub struct PortStats {
     pub bad_release: u64,
 }
 
+/// Unlisted ports of an (endpoint, class) that are taken within a minute, for each LIP but one: of its 504 ports. One that
+/// rests is then met once in 60 times at most, and the caller knows it if he remembers it.
+const SPARSE: usize = 4;
+/// Ports that are tried at random where few are taken.
+const FEW: u32 = 4;
+/// The same when there is no memory for a chunk.
+const MANY: u32 = 16;
+
 /// The local ports of one shard.
 pub struct Ports<M: Memory> {
     lcore: LcoreId,
+    /// Its classes, once they were asked for.
+    classes: u128,
     store: Store<M>,
     bad_release: u64,
     /// Ports in use that are in no chunk.
@@ -161,39 +195,70 @@ impl<M: Memory> Ports<M> {
         if chunks > (u32::MAX / u32::from(PORTS)) as usize + 1 {
             return Err(OutOfMemory { bytes: chunks.saturating_mul(150) });
         }
-        Ok(Ports { lcore, store: Store::new(memory, chunks, quarantines)?, bad_release: 0, unlisted: 0 })
+        Ok(Ports { lcore, classes: 0, store: Store::new(memory, chunks, quarantines)?, bad_release: 0, unlisted: 0 })
     }
 
-    /// Takes a port. `free` is asked last, for each one that could be taken: false when its tuple exists or it is
-    /// reserved (the port of a VIP), then the next one is tried.
+    /// Takes a port. `word` is asked last, for each one that could be taken, until it is good.
     pub fn take(
         &mut self,
         steer: &Steer,
         want: &Want<'_>,
         now: Tick,
-        free: impl FnMut(LeaseId, Lip, Be16) -> bool,
+        word: impl FnMut(LeaseId, Lip, Be16) -> Word,
     ) -> Result<Lease, NoPort> {
-        let mut hunt = Hunt { steer, want, now, good: free, no_memory: false };
+        let mut hunt = Hunt { steer, want, now, word, no_memory: false };
         let at_home = steer.owner(want.class) == self.lcore;
-        if at_home && let Some(lease) = self.free_in(&mut hunt, want.class) {
-            return Ok(lease);
-        }
         if at_home
-            && hunt.no_memory
-            && let Some(lease) = self.unlisted_in(&mut hunt, want.class)
+            && self.may_be_unlisted(want)
+            && let Some(lease) = self.unlisted_in(&mut hunt, want.class, FEW)
         {
             return Ok(lease);
         }
-        let others = self.classes(steer) & !bit(want.class);
-        let may = self.store.spent.may_have_free(want.endpoint, want.pool.print());
-        if let Some(lease) = from(others & may, want.class).find_map(|class| self.free_in(&mut hunt, class)) {
+        if at_home && let Some(lease) = self.free_in(&mut hunt, want.class) {
             return Ok(lease);
         }
-        if at_home && let Some(lease) = self.resting_in(&mut hunt, want.class) {
+        self.elsewhere(&mut hunt, at_home)
+    }
+
+    /// Are so few ports of this (endpoint, class) taken that a port at random will do? There is one for many that its pool
+    /// has, and none in a chunk.
+    #[inline(always)]
+    fn may_be_unlisted(&self, want: &Want<'_>) -> bool {
+        let room = want.pool.lips().len().saturating_sub(1) * SPARSE;
+        if room == 0 && !self.store.chunks.is_full() {
+            return false;
+        }
+        let takes = self.store.heat.takes(want.endpoint, want.class);
+        takes.is_some_and(|takes| usize::from(takes) < room || self.store.chunks.is_full())
+    }
+
+    /// What [`Ports::take`] does when the wanted class has no free port.
+    #[inline(never)]
+    fn elsewhere<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+        &mut self,
+        hunt: &mut Hunt<'_, F>,
+        at_home: bool,
+    ) -> Result<Lease, NoPort> {
+        let (steer, want) = (hunt.steer, hunt.want);
+        if at_home
+            && hunt.no_memory
+            && let Some(lease) = self.unlisted_in(hunt, want.class, MANY)
+        {
+            return Ok(lease);
+        }
+        if self.classes == 0 {
+            self.classes = steer.classes_of(self.lcore).fold(0, |set, class| set | bit(class));
+        }
+        let others = self.classes & !bit(want.class);
+        let may = self.store.spent.may_have_free(want.endpoint, want.pool.print());
+        if let Some(lease) = from(others & may, want.class).find_map(|class| self.free_in(hunt, class)) {
+            return Ok(lease);
+        }
+        if at_home && let Some(lease) = self.resting_in(hunt, want.class) {
             return Ok(lease);
         }
         let may = self.store.spent.may_have_resting(want.endpoint);
-        if let Some(lease) = from(others & may, want.class).find_map(|class| self.resting_in(&mut hunt, class)) {
+        if let Some(lease) = from(others & may, want.class).find_map(|class| self.resting_in(hunt, class)) {
             return Ok(lease);
         }
         Err(if hunt.no_memory { NoPort::NoMemory } else { NoPort::Exhausted })
@@ -206,13 +271,13 @@ impl<M: Memory> Ports<M> {
         &mut self,
         steer: &Steer,
         endpoint: EndpointId,
-        rip: Be32,
+        rip: Addr,
         rport: Be16,
         lip: Lip,
         lport: Be16,
         now: Tick,
     ) -> Result<LeaseId, AdoptError> {
-        let (class, i) = steer.place(base(steer, rip, rport, lip), lport.host());
+        let (class, i) = steer.place(steer.base(rip, rport, lip.addr), lport.host());
         if i < RESERVED {
             return Err(AdoptError::Reserved);
         }
@@ -220,10 +285,13 @@ impl<M: Memory> Ports<M> {
             return Err(AdoptError::Elsewhere);
         }
         let found = self.store.find(endpoint, lip.id, class);
-        let open = |store: &mut Store<M>| store.open(endpoint, lip.id, u16::MAX, class, store.group(endpoint, class));
+        let open = |store: &mut Store<M>| {
+            let lead = steer.lead(steer.base(rip, rport, lip.addr), class);
+            store.open(endpoint, lip.id, u16::MAX, class, lead, store.group(endpoint, class))
+        };
         let Some(c) = found.or_else(|| open(&mut self.store)) else {
             self.unlisted += 1;
-            return Ok(LeaseId::UNLISTED);
+            return Ok(LeaseId::unlisted(self.store.heat.row(endpoint), class));
         };
         self.store.rotate(c, now);
         let taken = self.store.in_use(c).has(i);
@@ -236,7 +304,7 @@ impl<M: Memory> Ports<M> {
 
     /// Gives a port back. One that is not taken is ignored and counted: it is a bug of the caller.
     pub fn give_back(&mut self, id: LeaseId, how: Release, now: Tick) {
-        if id == LeaseId::UNLISTED && self.unlisted > 0 {
+        if id.is_unlisted() && self.unlisted > 0 {
             self.unlisted -= 1;
             return;
         }
@@ -261,12 +329,12 @@ impl<M: Memory> Ports<M> {
         want: &Want<'_>,
     ) -> impl Iterator<Item = (LeaseId, Lip, Be16)> + use<'a, M> {
         let found = self.next_in_use(want, want.class);
-        let (rip, rport, class) = (want.rip, want.rport, want.class);
+        let family = want.rip.family();
         found.into_iter().flat_map(move |(c, lip)| {
-            let (ports, base) = (self.store.in_use(c), base(steer, rip, rport, lip));
+            let (ports, lead) = (self.store.in_use(c), self.store.chunks[c].lead);
             (RESERVED..PORTS)
                 .filter(move |i| ports.has(*i))
-                .map(move |i| (lease_id(c, i), lip, Be16::new(steer.lport(base, class, i))))
+                .map(move |i| (lease_id(c, i), lip, Be16::new(steer.lport_of(family, lead, i))))
         })
     }
 
@@ -278,22 +346,30 @@ impl<M: Memory> Ports<M> {
     /// Loads a port that is given back soon.
     #[inline(always)]
     pub fn prefetch_lease(&self, id: LeaseId) {
-        self.store.prefetch_chunk(id.0 / u32::from(PORTS));
+        if !id.is_unlisted() {
+            self.store.prefetch_chunk(id.0 / u32::from(PORTS));
+        }
     }
     /// Loads the rest of what belongs to it, once that is in the cache.
     #[inline(always)]
     pub fn prefetch_around(&self, id: LeaseId) {
-        self.store.prefetch_around(id.0 / u32::from(PORTS));
+        if !id.is_unlisted() {
+            self.store.prefetch_around(id.0 / u32::from(PORTS));
+        }
     }
 
     /// The class of a taken port: that of its reply.
     pub fn class(&self, id: LeaseId) -> Class {
+        if id.is_unlisted() {
+            return Class((id.0 >> 9) as u8 % CLASSES as u8);
+        }
         self.store.chunks.get(id.0 / u32::from(PORTS)).map_or(Class(0), |chunk| Class(chunk.class))
     }
 
     /// Ends the quarantines whose time is up, looking at no more than `budget` of them, and frees chunks that become
-    /// empty by it. To be called so often that all are looked at within a minute.
+    /// empty by it. To be called once a tick, with a budget that has all looked at within a minute.
     pub fn sweep(&mut self, now: Tick, budget: usize) {
+        self.store.heat.sweep();
         self.store.sweep(now, budget);
     }
 
@@ -313,15 +389,6 @@ impl<M: Memory> Ports<M> {
             bad_release: self.bad_release,
         }
     }
-
-    fn classes(&self, steer: &Steer) -> u128 {
-        steer.classes_of(self.lcore).fold(0, |set, class| set | bit(class))
-    }
-}
-
-/// The hash of a reply tuple but for its local port.
-fn base(steer: &Steer, rip: Be32, rport: Be16, lip: Lip) -> u32 {
-    steer.hash4(rip, lip.addr, rport, Be16::new(0))
 }
 
 fn lease_id(c: u32, i: u16) -> LeaseId {

@@ -9,6 +9,7 @@
 
 use super::bits::Bits;
 use super::directory::{Directory, hash};
+use super::heat::Heat;
 use super::slab::{NONE, Seat, Slab};
 use super::spent::Spent;
 use crate::addr::{Class, EndpointId, LipId};
@@ -47,7 +48,8 @@ pub(super) struct Chunk {
     pub(super) used: u16,
     /// Ports in quarantine.
     pub(super) resting: u16,
-    _room: u16,
+    /// What its ports have in common: [`Steer::lead`] of its LIP and class.
+    pub(super) lead: u16,
     /// Its quarantine + 1, 0 for none.
     rest: u32,
     prev: u32,
@@ -92,7 +94,7 @@ const NO_CHUNK: Chunk = Chunk {
     ring: Ring::Nowhere,
     used: 0,
     resting: 0,
-    _room: 0,
+    lead: 0,
     rest: 0,
     prev: NONE,
     next: NONE,
@@ -130,6 +132,7 @@ pub(super) struct Store<M: Memory> {
     /// The next quarantine to be swept.
     broom: u32,
     pub(super) spent: Spent<M>,
+    pub(super) heat: Heat<M>,
     pub(super) in_use: u64,
     pub(super) quarantined: u64,
     pub(super) skipped: u64,
@@ -148,6 +151,7 @@ impl<M: Memory> Store<M> {
             broom: 0,
             // An endpoint is only recorded when a class of it is full, and then its other classes have chunks too.
             spent: Spent::new(memory, chunks / 16 + 16)?,
+            heat: Heat::new(memory, chunks / 4)?,
             in_use: 0,
             quarantined: 0,
             skipped: 0,
@@ -171,6 +175,7 @@ impl<M: Memory> Store<M> {
 
     /// Loads what a search for the ports of an endpoint and class begins with.
     pub(super) fn prefetch_group(&self, endpoint: EndpointId, class: Class) {
+        self.heat.prefetch(endpoint, class);
         self.by_group.prefetch(hash(group_key(endpoint.0, class.0)));
     }
     /// Loads a chunk.
@@ -193,11 +198,13 @@ impl<M: Memory> Store<M> {
         lip: LipId,
         pos: u16,
         class: Class,
+        lead: u16,
         group: Option<u32>,
     ) -> Option<u32> {
         if self.chunks.is_full() {
             return None;
         }
+        self.heat.list(endpoint, class, true);
         let (endpoint, lip, class) = (endpoint.0, lip.0, class.0);
         let group = match group {
             Some(group) => group,
@@ -208,7 +215,7 @@ impl<M: Memory> Store<M> {
             }
         };
         self.groups[group].chunks += 1;
-        let c = self.chunks.take(Chunk { endpoint, lip, pos, class, ring: Ring::Busy, group, ..NO_CHUNK })?;
+        let c = self.chunks.take(Chunk { endpoint, lip, pos, class, ring: Ring::Busy, lead, group, ..NO_CHUNK })?;
         self.by_chunk.insert(hash(chunk_key(endpoint, lip, class)), c);
         self.bits[c as usize] = Bits::NEVER;
         self.move_to(c, Ring::Open);
@@ -230,6 +237,7 @@ impl<M: Memory> Store<M> {
     }
 
     /// Puts a free or resting port to use.
+    #[inline(always)]
     pub(super) fn claim(&mut self, c: u32, i: u16) {
         if self.bits[c as usize].has(i) {
             self.wake(c, i);
@@ -286,12 +294,17 @@ impl<M: Memory> Store<M> {
     }
 
     /// Frees the ports of a chunk whose quarantine is over.
+    #[inline(always)]
     pub(super) fn rotate(&mut self, c: u32, now: Tick) {
-        let Some(r) = self.chunks[c].rest.checked_sub(1) else { return };
-        let age = now.since(self.rests[r].since);
-        if age < PERIOD {
-            return;
+        if let Some(r) = self.chunks[c].rest.checked_sub(1) {
+            let age = now.since(self.rests[r].since);
+            if age >= PERIOD {
+                self.rotate_by(c, r, age);
+            }
         }
+    }
+    #[inline(never)]
+    fn rotate_by(&mut self, c: u32, r: u32, age: Ticks) {
         let [young, old] = &mut self.rest_bits[r as usize];
         let mut woken = old.count();
         let bits = &mut self.bits[c as usize];
@@ -339,6 +352,15 @@ impl<M: Memory> Store<M> {
         }
     }
 
+    /// As [`Store::settle`], after a port was taken: most often there is nothing to do.
+    #[inline(always)]
+    pub(super) fn settle_taken(&mut self, c: u32) {
+        let chunk = &self.chunks[c];
+        if chunk.ring != Ring::Open || chunk.used + chunk.resting == USABLE {
+            self.settle(c);
+        }
+    }
+
     fn close(&mut self, c: u32) {
         self.move_to(c, Ring::Busy);
         let Chunk { endpoint, lip, class, group, .. } = self.chunks[c];
@@ -349,6 +371,7 @@ impl<M: Memory> Store<M> {
         if self.groups[group].chunks == 0 {
             self.by_group.remove(hash(group_key(endpoint, class)), group);
             self.groups.give(group, NO_GROUP);
+            self.heat.list(EndpointId(endpoint), Class(class), false);
         }
         self.spent.closed(EndpointId(endpoint), Class(class));
     }

@@ -1,5 +1,6 @@
 use super::store::PERIOD;
 use super::*;
+use crate::conn::tuple::Tuple;
 use crate::mem::Heap;
 use crate::time::Ticks;
 use proptest::prelude::*;
@@ -8,25 +9,39 @@ use std::collections::{HashMap, HashSet};
 const RIP: u32 = 0xc633_640a;
 const NOW: Tick = Tick(u32::MAX - 5000);
 
+fn ip(a: u32) -> Addr {
+    Be32::new(a).into()
+}
+
+/// The tuple of a server's packets to a local port.
+fn reply(lip: Addr, lport: Be16) -> Tuple {
+    Tuple::new(ip(RIP), lip, Be16::new(80), lport, Proto::Tcp)
+}
+
 fn steer(lcores: u8) -> Steer {
     Steer::new(Steer::key_from_seed(7), lcores).unwrap()
 }
 
 fn pool(lips: u16) -> Pool {
-    let lip = |n| Lip { id: LipId(n), addr: Be32::new(0x0a00_0000 + u32::from(n)) };
+    let lip = |n| Lip { id: LipId(n), addr: ip(0x0a00_0000 + u32::from(n)) };
     Pool::new((1..=lips).map(lip).collect())
 }
 
 fn want(pool: &Pool, class: Class, start: u32) -> Want<'_> {
-    Want { endpoint: EndpointId(3), rip: Be32::new(RIP), rport: Be16::new(80), pool, class, start }
+    Want { endpoint: EndpointId(3), rip: ip(RIP), rport: Be16::new(80), pool, class, start }
 }
 
 fn ports(chunks: usize, quarantines: usize, lcore: u8) -> Ports<Heap> {
     Ports::new(&Heap, chunks, quarantines, LcoreId(lcore)).unwrap()
 }
 
-fn any_port(_: LeaseId, _: Lip, _: Be16) -> bool {
-    true
+/// Takes any port, but none that is unlisted: most tests are about chunks.
+fn any_port(id: LeaseId, _: Lip, _: Be16) -> Word {
+    word(!id.is_unlisted())
+}
+
+fn word(good: bool) -> Word {
+    if good { Word::Good } else { Word::Refused }
 }
 
 /// Takes every port that there is, wanting one class after the other.
@@ -53,7 +68,7 @@ fn all_64512_ports_of_a_lip_are_taken_once_whatever_the_number_of_lcores() {
             let mut ports = ports(128, 0, lcore);
             for lease in take_all(&mut ports, &steer, &pool, lcore) {
                 assert!(all.insert(lease.lport.host()), "leased twice: {lease:?}");
-                let hash = steer.hash4(Be32::new(RIP), lease.lip.addr, Be16::new(80), lease.lport);
+                let hash = steer.hash(&reply(lease.lip.addr, lease.lport));
                 assert_eq!(steer.owner(Steer::class(hash)), LcoreId(lcore));
             }
         }
@@ -174,7 +189,7 @@ fn the_order_is_free_then_another_class_then_quarantine_then_that_of_another_cla
 }
 
 fn class_of(steer: &Steer, lease: &Lease) -> Class {
-    Steer::class(steer.hash4(Be32::new(RIP), lease.lip.addr, Be16::new(80), lease.lport))
+    Steer::class(steer.hash(&reply(lease.lip.addr, lease.lport)))
 }
 
 #[test]
@@ -190,7 +205,7 @@ fn a_port_rests_at_least_60_and_at_most_120_s() {
             ports.give_back(leases[1].id, Release::Quarantine, then);
             let now = then + Ticks(wait);
             let want = want(&pool, Class(0), 0);
-            let only = |_: LeaseId, _: Lip, lport| lport == leases[1].lport;
+            let only = |_: LeaseId, _: Lip, lport| word(lport == leases[1].lport);
             let from = ports.take(&steer, &want, now, only).unwrap().from;
             match wait {
                 _ if wait < PERIOD.0 => assert_eq!(from, Origin::Quarantine, "{phase} {wait}"),
@@ -256,12 +271,12 @@ fn a_sweep_ends_quarantines_within_its_budget_and_gives_the_memory_back() {
 #[test]
 fn a_lip_that_is_the_server_itself_is_never_used() {
     let mut lips = pool(3).lips().to_vec();
-    lips[1].addr = Be32::new(RIP);
+    lips[1].addr = ip(RIP);
     let (steer, mut pool) = (steer(128), Pool::new(lips));
     let mut ports = ports(3, 0, 0);
     let leases = take_all(&mut ports, &steer, &pool, 0);
     assert_eq!(leases.len(), 2 * 504);
-    assert!(leases.iter().all(|l| l.lip.addr != Be32::new(RIP)));
+    assert!(leases.iter().all(|l| l.lip.addr != ip(RIP)));
     pool = Pool::new(vec![pool.lips()[1]]);
     assert_eq!(ports.take(&steer, &want(&pool, Class(0), 0), NOW, any_port), Err(NoPort::Exhausted));
 }
@@ -305,19 +320,21 @@ fn when_all_chunks_are_used_up_ports_are_unlisted_then_other_classes_help_and_th
     let (steer, pool) = (steer(64), pool(1));
     let mut ports = ports(1, 0, 0);
     let first = ports.take(&steer, &want(&pool, Class(0), 0), NOW, any_port).unwrap();
-    let mut seen = HashSet::new();
+    let (mut seen, mut unlisted) = (HashSet::new(), Vec::new());
     for n in 0..100u32 {
         let take = |ports: &mut Ports<Heap>, lport: &mut dyn FnMut(Be16) -> bool| {
             let start = n.wrapping_mul(0x85eb_ca6b);
-            ports.take(&steer, &want(&pool, Class(64), start), NOW, |_, _, port| lport(port))
+            ports.take(&steer, &want(&pool, Class(64), start), NOW, |_, _, port| word(lport(port)))
         };
         let lease = take(&mut ports, &mut |port| seen.insert(port)).unwrap();
-        assert_eq!((lease.id, lease.from, lease.other_class), (LeaseId::UNLISTED, Origin::Free, false));
-        assert_eq!(class_of(&steer, &lease), Class(64));
+        assert!(lease.id.is_unlisted());
+        assert_eq!((lease.from, lease.other_class), (Origin::Free, false));
+        assert_eq!((class_of(&steer, &lease), ports.class(lease.id)), (Class(64), Class(64)));
+        unlisted.push(lease.id);
     }
     assert_eq!((ports.stats().in_use, ports.stats().unlisted), (101, 100));
     // The caller likes no other.
-    let elsewhere = |id: LeaseId, _, _| id != LeaseId::UNLISTED;
+    let elsewhere = |id: LeaseId, _, _| word(!id.is_unlisted());
     assert!(ports.take(&steer, &want(&pool, Class(64), 7), NOW, elsewhere).unwrap().other_class);
     for n in 2..504 {
         ports.take(&steer, &want(&pool, Class(0), n), NOW, elsewhere).unwrap();
@@ -325,12 +342,11 @@ fn when_all_chunks_are_used_up_ports_are_unlisted_then_other_classes_help_and_th
     for class in [0, 64] {
         assert_eq!(ports.take(&steer, &want(&pool, Class(class), 1), NOW, elsewhere), Err(NoPort::NoMemory));
     }
-    let got =
-        ports.adopt(&steer, EndpointId(4), Be32::new(1), Be16::new(1), pool.lips()[0], own_port(&steer, 1, 1), NOW);
-    assert_eq!(got, Ok(LeaseId::UNLISTED));
+    let got = ports.adopt(&steer, EndpointId(4), ip(1), Be16::new(1), pool.lips()[0], own_port(&steer, 1, 1), NOW);
+    assert_eq!(got.map(LeaseId::is_unlisted), Ok(true));
     assert_eq!(ports.stats().chunks, 1);
-    for _ in 0..101 {
-        ports.give_back(LeaseId::UNLISTED, Release::Quarantine, NOW);
+    for id in unlisted.into_iter().chain(got) {
+        ports.give_back(id, Release::Quarantine, NOW);
     }
     let stats = ports.stats();
     assert_eq!((stats.in_use, stats.unlisted, stats.quarantined, stats.bad_release), (504, 0, 0, 0));
@@ -340,7 +356,7 @@ fn when_all_chunks_are_used_up_ports_are_unlisted_then_other_classes_help_and_th
 
 /// A port of lcore 0 towards (rip, rport).
 fn own_port(steer: &Steer, rip: u32, rport: u16) -> Be16 {
-    let base = steer.hash4(Be32::new(rip), pool(1).lips()[0].addr, Be16::new(rport), Be16::new(0));
+    let base = steer.base(ip(rip), Be16::new(rport), pool(1).lips()[0].addr);
     Be16::new(steer.lport(base, Class(0), 99))
 }
 
@@ -349,12 +365,13 @@ fn ports_that_the_caller_refuses_are_skipped_and_stay_free() {
     let (steer, pool) = (steer(128), pool(2));
     let mut ports = ports(2, 2, 0);
     // All of the first LIP are reserved, and some of the second.
-    let good = |_: LeaseId, lip: Lip, lport: Be16| lip.id == LipId(2) && !lport.host().is_multiple_of(3);
+    let good = |lip: Lip, lport: Be16| lip.id == LipId(2) && !lport.host().is_multiple_of(3);
     let mut got = HashSet::new();
-    while let Ok(lease) = ports.take(&steer, &want(&pool, Class(0), 0), NOW, good) {
-        assert!(good(lease.id, lease.lip, lease.lport) && got.insert(lease.lport.host()));
+    let listed = |id: LeaseId, lip, lport| word(!id.is_unlisted() && good(lip, lport));
+    while let Ok(lease) = ports.take(&steer, &want(&pool, Class(0), 0), NOW, listed) {
+        assert!(good(lease.lip, lease.lport) && got.insert(lease.lport.host()));
     }
-    let base = steer.hash4(Be32::new(RIP), pool.lips()[1].addr, Be16::new(80), Be16::new(0));
+    let base = steer.base(ip(RIP), Be16::new(80), pool.lips()[1].addr);
     let all = (RESERVED..PORTS).filter(|i| !steer.lport(base, Class(0), *i).is_multiple_of(3)).count();
     assert_eq!(got.len(), all);
     assert_eq!(ports.stats().chunks, 1, "a chunk is not kept for ports that are refused");
@@ -367,10 +384,10 @@ fn a_restored_connection_gets_its_own_port_or_hears_why_not() {
     let mut ports = ports(2, 2, 0);
     let lip = pool.lips()[0];
     let adopt = |ports: &mut Ports<Heap>, lport: u16, now| {
-        ports.adopt(&steer, EndpointId(3), Be32::new(RIP), Be16::new(80), lip, Be16::new(lport), now)
+        ports.adopt(&steer, EndpointId(3), ip(RIP), Be16::new(80), lip, Be16::new(lport), now)
     };
     assert!((0..1024).all(|p| adopt(&mut ports, p, NOW) == Err(AdoptError::Reserved)));
-    let base = steer.hash4(Be32::new(RIP), lip.addr, Be16::new(80), Be16::new(0));
+    let base = steer.base(ip(RIP), Be16::new(80), lip.addr);
     assert_eq!(adopt(&mut ports, steer.lport(base, Class(1), 30), NOW), Err(AdoptError::Elsewhere));
     assert_eq!(ports.stats().chunks, 0);
     let lport = steer.lport(base, Class(6), 30);
@@ -398,7 +415,7 @@ fn whoever_presses_out_sees_the_ports_in_use_of_one_lip_after_the_other() {
         for (id, lip, lport) in &seen {
             assert_eq!(by_id[id], (*lip, *lport));
             assert_eq!(lip.id, seen[0].1.id);
-            assert_eq!(Steer::class(steer.hash4(Be32::new(RIP), lip.addr, Be16::new(80), *lport)), Class(0));
+            assert_eq!(Steer::class(steer.hash(&reply(lip.addr, *lport))), Class(0));
         }
         lips.insert(seen[0].1.id);
     }
@@ -427,18 +444,107 @@ fn a_port_that_is_not_taken_cannot_be_given_back() {
     assert_eq!(ports.stats().bad_release, 5);
 }
 
+/// A caller who knows what he has, by LIP and port, towards one endpoint.
+#[derive(Default)]
+struct Caller(HashMap<(LipId, u16), LeaseId>);
+
+impl Caller {
+    fn take(&mut self, ports: &mut Ports<Heap>, steer: &Steer, want: &Want<'_>, now: Tick) -> Result<Lease, NoPort> {
+        let held = &mut self.0;
+        let lease = ports.take(steer, want, now, |id, lip, lport| match held.get_mut(&(lip.id, lport.host())) {
+            None => Word::Good,
+            Some(other) if other.is_unlisted() && !id.is_unlisted() => {
+                *other = id;
+                Word::Listed
+            }
+            Some(_) => Word::Refused,
+        })?;
+        assert!(held.insert((lease.lip.id, lease.lport.host()), lease.id).is_none(), "taken twice: {lease:?}");
+        assert_eq!(ports.class(lease.id), class_of(steer, &lease));
+        Ok(lease)
+    }
+}
+
 #[test]
-fn chunks_for_640000_lone_connections_fit_in_100_mb() {
+fn few_ports_in_a_minute_are_not_listed_and_more_are() {
+    let (steer, pool) = (steer(1), pool(6));
+    let mut ports = ports(256, 64, 0);
+    let few = 5 * SPARSE as u64;
+    let mut caller = Caller::default();
+    let mut take = |ports: &mut Ports<Heap>, n: u32| {
+        let want = want(&pool, Class(9), n.wrapping_mul(0x9e37_79b9));
+        caller.take(ports, &steer, &want, NOW).unwrap()
+    };
+    let leases: Vec<Lease> = (0..few as u32).map(|n| take(&mut ports, n)).collect();
+    assert!(leases.iter().all(|l| l.id.is_unlisted() && l.from == Origin::Free && !l.other_class));
+    assert_eq!((ports.stats().unlisted, ports.stats().chunks), (few, 0));
+    assert!(leases.iter().map(|l| l.lip.id).collect::<HashSet<_>>().len() > 3, "all LIPs have their share");
+    let listed = take(&mut ports, 99);
+    assert!(!listed.id.is_unlisted());
+    assert_eq!((ports.stats().in_use, ports.stats().unlisted, ports.stats().chunks), (few + 1, few, 1));
+    for lease in leases {
+        ports.give_back(lease.id, Release::Quarantine, NOW);
+    }
+    assert_eq!((ports.stats().in_use, ports.stats().unlisted, ports.stats().quarantined), (1, 0, 0));
+    // As long as there is a chunk, ports are listed; afterwards few are not.
+    for _ in 0..60 * crate::time::HZ {
+        ports.sweep(NOW, 0);
+    }
+    assert!(!take(&mut ports, 100).id.is_unlisted());
+    let mut others = Caller::default();
+    assert!(others.take(&mut ports, &steer, &want(&pool, Class(8), 1), NOW).unwrap().id.is_unlisted());
+}
+
+#[test]
+fn a_pool_of_one_address_has_all_its_ports_listed() {
+    let (steer, pool) = (steer(1), pool(1));
+    let mut ports = ports(256, 64, 0);
+    let mut caller = Caller::default();
+    assert!(!caller.take(&mut ports, &steer, &want(&pool, Class(3), 5), NOW).unwrap().id.is_unlisted());
+}
+
+#[test]
+fn every_port_is_taken_once_also_of_those_that_were_not_listed_and_a_full_endpoint_is_found_full_at_little_cost() {
+    let (steer, pool) = (steer(32), pool(3));
+    let mut ports = ports(64, 64, 0);
+    let mut caller = Caller::default();
+    let mut take = |ports: &mut Ports<Heap>, n: u32| {
+        let class = Class((n % 4 * 32) as u8);
+        caller.take(ports, &steer, &want(&pool, class, n.wrapping_mul(0x9e37_79b9)), NOW)
+    };
+    // Over many minutes, so that many are unlisted.
+    for n in 0..3 * 4 * 504 {
+        for _ in 0..600 {
+            ports.sweep(NOW, 0);
+        }
+        take(&mut ports, n).unwrap();
+    }
+    for n in 0..4 {
+        assert_eq!(take(&mut ports, n), Err(NoPort::Exhausted));
+    }
+    assert_eq!((ports.stats().in_use, ports.stats().unlisted), (3 * 4 * 504, 0), "a search has listed all of them");
+    let before = ports.store.finds();
+    assert_eq!(take(&mut ports, 77), Err(NoPort::Exhausted));
+    assert!(ports.store.finds() - before <= 10);
+    for id in caller.0.into_values() {
+        ports.give_back(id, Release::Free, NOW);
+    }
+    let stats = ports.stats();
+    assert_eq!((stats.in_use, stats.unlisted, stats.chunks, stats.spent_endpoints, stats.bad_release), (0, 0, 0, 0, 0));
+}
+
+#[test]
+fn lone_connections_of_640000_servers_and_lcores_fit_in_100_mb_and_take_no_chunks() {
     let memory = crate::testkit::Counted::default();
     // 10,000 servers on each of 64 lcores.
-    let mut ports = Ports::new(&memory, 10_000, 0, LcoreId(5)).unwrap();
-    assert!(memory.0.get() * 64 <= 100_000_000, "{} bytes a chunk", memory.0.get() / 10_000);
+    let mut ports = Ports::new(&memory, 8_192, 0, LcoreId(5)).unwrap();
+    assert!(memory.0.get() * 64 <= 100_000_000, "{} bytes", memory.0.get());
     let (steer, pool) = (steer(64), pool(100));
     for n in 0..10_000 {
         let want = Want { endpoint: EndpointId(n), ..want(&pool, Class(5 + 64 * (n % 2) as u8), n * 31) };
-        ports.take(&steer, &want, NOW, any_port).unwrap();
+        ports.take(&steer, &want, NOW, |_, _, _| Word::Good).unwrap();
     }
-    assert_eq!(ports.stats().chunks, 10_000);
+    assert_eq!((ports.stats().unlisted, ports.stats().chunks), (10_000, 0));
 }
 
 #[derive(Clone, Debug)]
@@ -467,7 +573,6 @@ type Port = (EndpointId, LipId, u16);
 fn run(ops: Vec<Op>, modulus: u16, fill: bool, quarantines: usize) -> Result<(), TestCaseError> {
     let (steer, pool) = (steer(32), pool(2));
     let mut ports = ports(2 * 2 * 4, quarantines, 0);
-    let good = |_: LeaseId, _: Lip, lport: Be16| lport.host().is_multiple_of(modulus);
     let (mut held, mut now): (HashMap<Port, LeaseId>, Tick) = (HashMap::new(), NOW);
     // Given back to rest, and when.
     let mut rested: HashMap<Port, Tick> = HashMap::new();
@@ -477,7 +582,7 @@ fn run(ops: Vec<Op>, modulus: u16, fill: bool, quarantines: usize) -> Result<(),
         .iter()
         .flat_map(|lip| (1024..=u16::MAX).map(move |p| (*lip, p)))
         .filter(|(lip, p)| {
-            let class = Steer::class(steer.hash4(Be32::new(RIP), lip.addr, Be16::new(80), Be16::new(*p)));
+            let class = Steer::class(steer.hash(&reply(lip.addr, Be16::new(*p))));
             p % modulus == 0 && steer.owner(class) == LcoreId(0)
         })
         .map(|(lip, p)| (lip.id, p))
@@ -491,7 +596,17 @@ fn run(ops: Vec<Op>, modulus: u16, fill: bool, quarantines: usize) -> Result<(),
                 let want = Want { endpoint: EndpointId(endpoint), ..want(&pool, class, start) };
                 let of = |p: &&Port| p.0 == want.endpoint;
                 let skipped = ports.stats().quarantine_skipped > 0;
-                match ports.take(&steer, &want, now, good) {
+                let taken = ports.take(&steer, &want, now, |id, lip, lport| {
+                    let other = held.get_mut(&(want.endpoint, lip.id, lport.host()));
+                    match other.filter(|_| lport.host().is_multiple_of(modulus)) {
+                        Some(other) if other.is_unlisted() && !id.is_unlisted() => {
+                            *other = id;
+                            Word::Listed
+                        }
+                        other => word(other.is_none() && lport.host().is_multiple_of(modulus)),
+                    }
+                });
+                match taken {
                     Ok(lease) => {
                         let port = (want.endpoint, lease.lip.id, lease.lport.host());
                         prop_assert!(all.contains(&(port.1, port.2)), "not ours: {:?}", lease);
@@ -520,8 +635,9 @@ fn run(ops: Vec<Op>, modulus: u16, fill: bool, quarantines: usize) -> Result<(),
                 let port = order.swap_remove(which % order.len());
                 let skipped = ports.stats().quarantine_skipped;
                 let how = if rest { Release::Quarantine } else { Release::Free };
-                ports.give_back(held.remove(&port).unwrap(), how, now);
-                if rest && ports.stats().quarantine_skipped == skipped {
+                let id = held.remove(&port).unwrap();
+                ports.give_back(id, how, now);
+                if rest && !id.is_unlisted() && ports.stats().quarantine_skipped == skipped {
                     rested.insert(port, now);
                 }
             }
@@ -529,9 +645,13 @@ fn run(ops: Vec<Op>, modulus: u16, fill: bool, quarantines: usize) -> Result<(),
                 let (lip, lport) = *all.iter().min_by_key(|p| (p.1 as usize).wrapping_mul(31) ^ which).unwrap();
                 let lip = *pool.lips().iter().find(|l| l.id == lip).unwrap();
                 let port = (EndpointId(1), lip.id, lport);
-                let got = ports.adopt(&steer, port.0, Be32::new(RIP), Be16::new(80), lip, Be16::new(lport), now);
-                prop_assert_eq!(got.err(), held.contains_key(&port).then_some(AdoptError::Taken));
-                if let Ok(id) = got {
+                let got = ports.adopt(&steer, port.0, ip(RIP), Be16::new(80), lip, Be16::new(lport), now);
+                let other = held.get(&port);
+                prop_assert_eq!(got.err(), other.filter(|id| !id.is_unlisted()).map(|_| AdoptError::Taken));
+                if let (Ok(id), Some(_)) = (got, other) {
+                    // It is for the caller to know that an unlisted one is taken.
+                    ports.give_back(id, Release::Free, now);
+                } else if let Ok(id) = got {
                     held.insert(port, id);
                     order.push(port);
                     rested.remove(&port);

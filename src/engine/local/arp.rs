@@ -5,7 +5,7 @@
 
 use super::write::{self, L2};
 use super::{Conflict, Out};
-use crate::addr::{Be32, IfaceId, Mac, NeighborId};
+use crate::addr::{Addr, Be32, IfaceId, Mac, NeighborId};
 use crate::neighbor::{Cell, Neighbors, NudState};
 use crate::snapshot::{RouteTo, Snapshot};
 use crate::time::{HZ, Tick, Ticks};
@@ -38,7 +38,7 @@ enum Kind {
 struct Entry {
     kind: Kind,
     iface: IfaceId,
-    addr: Be32,
+    addr: Addr,
     mac: Option<Mac>,
     tries: u8,
     /// It has answered or has been asked in vain.
@@ -61,7 +61,7 @@ impl Hops {
         Hops { neighbors, entries: BTreeMap::new(), defended: None }
     }
 
-    pub(super) fn configure(&mut self, now: Tick, hops: &[(IfaceId, Be32)], fixed: &[(IfaceId, Be32, Mac)]) {
+    pub(super) fn configure(&mut self, now: Tick, hops: &[(IfaceId, Addr)], fixed: &[(IfaceId, Addr, Mac)]) {
         for entry in self.entries.values_mut().filter(|e| e.kind != Kind::Learnt) {
             if entry.kind == Kind::Static {
                 entry.due = Some(now);
@@ -84,7 +84,7 @@ impl Hops {
         }
     }
 
-    fn entry(&mut self, now: Tick, iface: IfaceId, addr: Be32) -> Option<&mut Entry> {
+    fn entry(&mut self, now: Tick, iface: IfaceId, addr: Addr) -> Option<&mut Entry> {
         let id = self.neighbors.claim(iface, addr)?;
         let new = || Entry {
             kind: Kind::Learnt,
@@ -115,11 +115,11 @@ impl Hops {
 
     /// Learns from a packet: what is known is updated, who asks for us is learnt (RFC 826).
     pub(super) fn heard(&mut self, now: Tick, snapshot: &Snapshot, iface: IfaceId, packet: &arp::Packet) {
-        let addr = packet.sender_ip;
+        let addr = Addr::V4(packet.sender_ip);
         let on_link = snapshot.routes.lookup(addr) == Some(RouteTo::OnLink(iface));
-        let for_us = snapshot.locals.get(&packet.target_ip).is_some_and(|l| l.iface == Some(iface));
+        let for_us = snapshot.local(packet.target_ip).is_some_and(|l| l.iface == Some(iface));
         let known = self.neighbors.find(iface, addr).is_some();
-        if addr.raw() == 0 || !(known || for_us && on_link) {
+        if packet.sender_ip.raw() == 0 || !(known || for_us && on_link) {
             return;
         }
         let Some(id) = self.neighbors.claim(iface, addr) else { return };
@@ -181,15 +181,15 @@ pub(super) fn packet(frame: &[u8]) -> Option<arp::Packet> {
 
 /// Does the sender claim an address of ours?
 pub(super) fn conflict(snapshot: &Snapshot, iface: IfaceId, packet: &arp::Packet) -> Option<Conflict> {
-    let local = snapshot.locals.get(&packet.sender_ip)?;
+    let local = snapshot.local(packet.sender_ip)?;
     let own = snapshot.iface(iface)?.mac;
     let claims = local.iface == Some(iface) && packet.sender_mac != own;
-    claims.then_some(Conflict { addr: packet.sender_ip, mac: packet.sender_mac, iface })
+    claims.then_some(Conflict { addr: packet.sender_ip.into(), mac: packet.sender_mac, iface })
 }
 
 /// The answer to a request for an address of ours on this interface.
 pub(super) fn reply(snapshot: &Snapshot, iface: IfaceId, packet: &arp::Packet) -> Option<Out> {
-    let ours = snapshot.locals.get(&packet.target_ip).is_some_and(|l| l.iface == Some(iface));
+    let ours = snapshot.local(packet.target_ip).is_some_and(|l| l.iface == Some(iface));
     if packet.op != arp::REQUEST || !ours || packet.is_gratuitous() {
         return None;
     }
@@ -199,20 +199,20 @@ pub(super) fn reply(snapshot: &Snapshot, iface: IfaceId, packet: &arp::Packet) -
 }
 
 /// Says that an address is ours, to all.
-pub(super) fn announcement(snapshot: &Snapshot, iface: IfaceId, addr: Be32) -> Option<Out> {
+pub(super) fn announcement(snapshot: &Snapshot, iface: IfaceId, addr: Addr) -> Option<Out> {
+    let addr = addr.v4()?;
     let own = snapshot.iface(iface)?.mac;
     send(snapshot, iface, Mac::BROADCAST, &arp::Packet::new(arp::REQUEST, own, addr, Mac::BROADCAST, addr))
 }
 
 /// Asks for an address: the one who answered last, or all.
-fn request(snapshot: &Snapshot, iface: IfaceId, addr: Be32, last: Option<Mac>) -> Option<Out> {
+fn request(snapshot: &Snapshot, iface: IfaceId, addr: Addr, last: Option<Mac>) -> Option<Out> {
     let i = snapshot.iface(iface)?;
-    let same_net = |(own, len): &&(Be32, u8)| {
-        let mask = u32::MAX.checked_shl(32 - u32::from(*len)).unwrap_or(0);
-        own.host() & mask == addr.host() & mask
-    };
-    let own = i.addrs.iter().find(same_net).or(i.addrs.first()).map_or(Be32::default(), |(a, _)| *a);
-    let packet = arp::Packet::new(arp::REQUEST, i.mac, own, Mac::default(), addr);
+    let target = addr.v4()?;
+    let of_family = || i.addrs.iter().filter_map(|(own, len)| own.v4().map(|a| (a, addr.is_in(*own, *len))));
+    let own = of_family().find(|(_, same_net)| *same_net).or_else(|| of_family().next());
+    let own = own.map_or(Be32::default(), |(own, _)| own);
+    let packet = arp::Packet::new(arp::REQUEST, i.mac, own, Mac::default(), target);
     send(snapshot, iface, last.unwrap_or(Mac::BROADCAST), &packet)
 }
 

@@ -6,7 +6,7 @@
 use super::Out;
 use super::write::{self, Icmp, L2, Tcp};
 use crate::addr::Proto;
-use crate::conn::key::Key4;
+use crate::conn::tuple::Tuple;
 use crate::lcore::Punt;
 use crate::snapshot::{Iface, Snapshot};
 use crate::verdict::PuntReason;
@@ -52,7 +52,9 @@ pub(super) fn error(snapshot: &Snapshot, punt: &Punt, frame: &[u8]) -> Option<Ou
         PuntReason::TtlExceeded => (icmp::TIME_EXCEEDED, icmp::TTL_EXCEEDED, 0),
         PuntReason::FragNeeded => (icmp::UNREACHABLE, icmp::FRAGMENTATION_NEEDED, punt.meta.mtu),
         PuntReason::NoService | PuntReason::NoServer => (icmp::UNREACHABLE, icmp::PORT_UNREACHABLE, 0),
-        PuntReason::Arp | PuntReason::ArpReply | PuntReason::Echo => return None,
+        PuntReason::Arp | PuntReason::ArpReply | PuntReason::Ndp | PuntReason::NdpReply | PuntReason::Echo => {
+            return None;
+        }
     };
     if p.ip.proto == ipv4::TCP && tcp::Header::ref_from_prefix(p.l4).is_ok_and(|(t, _)| t.has(RST)) {
         return None;
@@ -79,9 +81,9 @@ pub(super) fn reset(snapshot: &Snapshot, punt: &Punt, frame: &[u8]) -> Option<Ou
     } else {
         Tcp { seq: 0, ack: tcp.seq.host().wrapping_add(len), flags: RST | ACK }
     };
-    let key = Key4::new(p.ip.src, p.ip.dst, tcp.sport, tcp.dport, Proto::Tcp).reversed();
-    let mut frame = vec![0; write::tcp_len(&p.back)];
-    write::tcp(&mut frame, &p.back, &key, &what);
+    let tuple = Tuple::new(p.ip.src, p.ip.dst, tcp.sport, tcp.dport, Proto::Tcp).reversed();
+    let mut frame = vec![0; write::tcp_len(&p.back, tuple.family())];
+    write::tcp(&mut frame, &p.back, &tuple, &what);
     Some(Out { port: p.iface.port, frame })
 }
 

@@ -6,7 +6,7 @@ pub mod arp;
 pub mod icmp;
 pub mod write;
 
-use crate::addr::{Be32, IfaceId, Mac, NeighborId, PortId};
+use crate::addr::{Addr, IfaceId, Mac, NeighborId, PortId};
 use crate::lcore::Punt;
 use crate::neighbor::Neighbors;
 use crate::snapshot::Snapshot;
@@ -49,7 +49,7 @@ pub struct LocalStats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// The address.
-    pub addr: Be32,
+    pub addr: Addr,
     /// Who claims it.
     pub mac: Mac,
     /// Where.
@@ -71,7 +71,7 @@ impl Local {
     }
 
     /// The configured next hops, asked from now on, and the static entries.
-    pub fn configure(&mut self, now: Tick, hops: &[(IfaceId, Be32)], fixed: &[(IfaceId, Be32, Mac)]) {
+    pub fn configure(&mut self, now: Tick, hops: &[(IfaceId, Addr)], fixed: &[(IfaceId, Addr, Mac)]) {
         self.hops.configure(now, hops, fixed);
     }
 
@@ -83,7 +83,7 @@ impl Local {
     /// Gratuitous ARP for every address that we answer for (RFC 5227, 2.3; a request with sender = target).
     pub fn announce(&mut self, snapshot: &Snapshot, out: &mut Vec<Out>) {
         let mut addrs: Vec<_> = snapshot.locals.iter().filter_map(|(a, l)| l.iface.map(|i| (i, *a))).collect();
-        addrs.sort_by_key(|(i, a)| (*i, a.host()));
+        addrs.sort_unstable();
         for (iface, addr) in addrs {
             out.extend(arp::announcement(snapshot, iface, addr));
         }
@@ -94,6 +94,7 @@ impl Local {
         let before = out.len();
         match punt.reason {
             PuntReason::Arp | PuntReason::ArpReply => self.arp(now, snapshot, punt.meta.iface, frame, out),
+            PuntReason::Ndp | PuntReason::NdpReply => {}
             PuntReason::Echo => self.answer(&|s| &s.echo_answered, icmp::echo_reply(snapshot, punt, frame), out),
             PuntReason::TtlExceeded | PuntReason::FragNeeded | PuntReason::NoServer => {
                 self.answer(&|s| &s.errors_sent, icmp::error(snapshot, punt, frame), out);
@@ -103,7 +104,7 @@ impl Local {
                 None => self.answer(&|s| &s.errors_sent, icmp::error(snapshot, punt, frame), out),
             },
         }
-        if out.len() == before && !matches!(punt.reason, PuntReason::Arp | PuntReason::ArpReply) {
+        if out.len() == before && !punt.reason.is_link() {
             self.stats.ignored.add(1);
         }
     }

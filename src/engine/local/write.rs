@@ -1,8 +1,8 @@
-//! Writing the frames that we originate: link header, IPv4, TCP, ICMP, ARP. Full checksums: these packets are ours.
+//! Writing the frames that we originate: link header, IPv4 or IPv6, TCP, ICMP, ARP. Full checksums: these packets are ours.
 
-use crate::addr::{Be16, Be32, Mac};
-use crate::conn::key::Key4;
-use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, tcp, vlan};
+use crate::addr::{Addr, Be16, Be32, Be128, Family, Mac};
+use crate::conn::tuple::Tuple;
+use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, ipv6, tcp, vlan};
 
 /// TTL of what we originate (RFC 1700: the recommended default).
 pub const TTL: u8 = 64;
@@ -69,6 +69,14 @@ pub fn ipv4(bytes: &mut [u8], src: Be32, dst: Be32, proto: u8, tos: u8) -> &mut 
     payload
 }
 
+/// Writes an IPv6 header for a payload that fills `bytes`, and gives the payload's bytes.
+pub fn ipv6(bytes: &mut [u8], src: Be128, dst: Be128, next: u8, hop_limit: u8) -> &mut [u8] {
+    let payload_len = Be16::new(bytes.len().saturating_sub(ipv6::LEN) as u16);
+    let Ok((ip, payload)) = ipv6::Header::mut_from_prefix(bytes) else { return &mut [] };
+    *ip = ipv6::Header { ver_class_flow: ipv6::Header::first_word(0, 0), payload_len, next, hop_limit, src, dst };
+    payload
+}
+
 /// What is said in a TCP segment without data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tcp {
@@ -81,18 +89,25 @@ pub struct Tcp {
 }
 
 /// Length of a frame with a TCP segment without options and data.
-pub const fn tcp_len(l2: &L2) -> usize {
-    l2.len() + ipv4::LEN + tcp::LEN
+pub const fn tcp_len(l2: &L2, family: Family) -> usize {
+    let ip = match family {
+        Family::V4 => ipv4::LEN,
+        Family::V6 => ipv6::LEN,
+    };
+    l2.len() + ip + tcp::LEN
 }
 
 /// Writes such a frame; `bytes` has [`tcp_len`] bytes.
-pub fn tcp(bytes: &mut [u8], link: &L2, key: &Key4, what: &Tcp) {
-    let packet = l2(bytes, link, ethernet::IPV4);
-    let segment = ipv4(packet, key.src(), key.dst(), ipv4::TCP, 0);
+pub fn tcp(bytes: &mut [u8], link: &L2, tuple: &Tuple, what: &Tcp) {
+    let segment = match (tuple.src(), tuple.dst()) {
+        (Addr::V4(src), Addr::V4(dst)) => ipv4(l2(bytes, link, ethernet::IPV4), src, dst, ipv4::TCP, 0),
+        (Addr::V6(src), Addr::V6(dst)) => ipv6(l2(bytes, link, ethernet::IPV6), src, dst, ipv4::TCP, TTL),
+        (Addr::V4(_), Addr::V6(_)) | (Addr::V6(_), Addr::V4(_)) => return,
+    };
     if let Ok((tcp, _)) = tcp::Header::mut_from_prefix(segment) {
         *tcp = tcp::Header {
-            sport: key.sport(),
-            dport: key.dport(),
+            sport: tuple.sport(),
+            dport: tuple.dport(),
             seq: Be32::new(what.seq),
             ack: Be32::new(what.ack),
             offset: (tcp::LEN as u8 / 4) << 4,
@@ -102,7 +117,7 @@ pub fn tcp(bytes: &mut [u8], link: &L2, key: &Key4, what: &Tcp) {
             urgent: Be16::new(0),
         };
     }
-    checksum::l4_fill(key.src(), key.dst(), ipv4::TCP, segment);
+    checksum::l4_fill(tuple.src(), tuple.dst(), ipv4::TCP, segment);
 }
 
 /// Length of a frame with an ICMP message of `body` bytes behind its header.

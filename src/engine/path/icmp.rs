@@ -8,7 +8,7 @@ use super::parse::Head;
 use super::{open, output::Way};
 use crate::addr::{Be16, Be32, ConnId, Dir, Proto};
 use crate::conn::flags;
-use crate::conn::key::Key4;
+use crate::conn::key::Key;
 use crate::frame::{Emit, Frame};
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
@@ -21,10 +21,10 @@ use crate::wire::{FromBytes, icmp, ipv4, tcp, udp};
 pub(super) fn echo(shared: &Shared, frame: &Frame<'_>, head: &Head) -> Exit {
     let ip = frame.bytes().get(usize::from(head.l3)..).unwrap_or(&[]);
     let Ok((ip, _)) = ipv4::Header::ref_from_prefix(ip) else { return DropReason::Bug.into() };
-    if shared.snapshot().locals.contains_key(&ip.src) {
+    if shared.snapshot().local(ip.src).is_some() {
         return DropReason::MartianSource.into();
     }
-    match shared.snapshot().locals.contains_key(&ip.dst) {
+    match shared.snapshot().local(ip.dst).is_some() {
         true => PuntReason::Echo.into(),
         false => DropReason::NotLocal.into(),
     }
@@ -40,7 +40,7 @@ pub(super) fn translate<M: Memory>(
     emit: &mut Emit<'_>,
 ) -> Result<Verdict, Exit> {
     let Some((id, dir)) = shard.conns.find(head.hash, &head.key) else {
-        open::home(shared, shard, frame, &head.key)?;
+        open::home(shared, shard, frame, &head.tuple(frame.bytes()))?;
         return Err(DropReason::IcmpNoConnection.into());
     };
     let conn = shard.conns.conn(id);
@@ -77,7 +77,7 @@ fn rewrite<M: Memory>(shard: &Shard<M>, id: ConnId, dir: Dir, frame: &mut Frame<
 
 /// Gives the quoted packet the tuple that the receiver sent it with, its checksums included as far as they are quoted.
 /// Gives what that adds to the ICMP checksum.
-fn requote(quote: &mut [u8], new: &Key4, seq_shift: u32) -> Option<Delta> {
+fn requote(quote: &mut [u8], new: &Key, seq_shift: u32) -> Option<Delta> {
     let ihl = ipv4::Header::ref_from_prefix(quote).ok()?.0.header_len();
     let (header, l4) = quote.split_at_mut_checked(ihl)?;
     let (ip, _) = ipv4::Header::mut_from_prefix(header).ok()?;

@@ -2,7 +2,7 @@
 
 use super::parse::Head;
 use super::reset;
-use crate::addr::{ConnId, Dir, Proto};
+use crate::addr::{ConnId, Dir, Family, Proto};
 use crate::frame::{Emit, Frame};
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
@@ -42,6 +42,9 @@ pub(super) fn connection<M: Memory>(
     emit: &mut Emit<'_>,
 ) -> Result<Option<(ConnId, Dir)>, Exit> {
     let Some((id, dir)) = shard.conns.find_from(head.candidate, head.hash, &head.key) else { return Ok(None) };
+    if head.key.family() == Family::V6 && !shard.conns.is(id, dir, &head.tuple(frame.bytes())) {
+        return Err(DropReason::TupleCollision.into());
+    }
     let conn = shard.conns.conn(id);
     if now.reached(shared.deadline(conn)) {
         shard.close(now, id);

@@ -42,14 +42,15 @@ pub fn look<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut
     bytes
 }
 
-/// The lcore that a packet belongs to, if it is another one: what it asks for is seen to there. `rss` is its hash, of a card
-/// whose hashes are ours.
+/// The lcore that a packet belongs to, if it is another one: what it asks for is seen to there. The hash of a card
+/// counts, when it is of one whose hashes are ours.
 #[inline(always)]
-pub fn elsewhere<M: Memory>(shared: &Shared, shard: &Shard<M>, head: &Head, rss: Option<u32>) -> Option<LcoreId> {
+pub fn elsewhere<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, buf: &mut B, head: &Head) -> Option<LcoreId> {
     if shared.steer.lcores() == 1 || head.kind != Kind::Flow || shard.whole_way || parse::judge(&head.key).is_err() {
         return None;
     }
-    let class = rss.map_or_else(|| shared.class_of(&head.key), Steer::class);
+    let rss = buf.frame().meta.rss;
+    let class = rss.map_or_else(|| shared.class_of(&head.tuple(buf.bytes())), Steer::class);
     Some(shared.steer.owner(class)).filter(|owner| *owner != shard.id)
 }
 

@@ -5,7 +5,7 @@ use super::lookup;
 use super::parse::Head;
 use super::reset;
 use crate::addr::{Be32, Class, ConnId, Dir, LcoreId, Proto};
-use crate::conn::key::Key4;
+use crate::conn::tuple::Tuple;
 use crate::frame::{Emit, Frame};
 use crate::mem::Memory;
 use crate::shard::{Opening, Shard, Shared};
@@ -23,18 +23,18 @@ pub(super) fn miss<M: Memory>(
     head: &Head,
     emit: &mut Emit<'_>,
 ) -> Result<(ConnId, Dir), Exit> {
-    let client = head.key;
+    let client = head.tuple(frame.bytes());
     let class = home(shared, shard, frame, &client)?;
     let snapshot = shared.snapshot();
-    match snapshot.locals.get(&client.dst()).map(|l| l.kind) {
+    match snapshot.local(client.dst()).map(|l| l.kind) {
         Some(LocalKind::Vip | LocalKind::Own) => {}
         Some(LocalKind::Lip(_)) => return Err(DropReason::LipNoConnection.into()),
         None => return Err(DropReason::NotLocal.into()),
     }
-    if snapshot.locals.contains_key(&client.src()) {
+    if snapshot.local(client.src()).is_some() {
         return Err(DropReason::MartianSource.into());
     }
-    let Some(service) = snapshot.services.get(&(client.proto(), client.dst(), client.dport())) else {
+    let Some(service) = snapshot.service(&client) else {
         return Err(PuntReason::NoService.into());
     };
     if client.proto() == Proto::Tcp && !lookup::opens(head.flags) {
@@ -57,8 +57,13 @@ pub(super) fn miss<M: Memory>(
 
 /// The class of a tuple that is at home on this lcore; any other goes there, once. Computed here: no port is taken on the
 /// word of a card.
-pub(super) fn home<M: Memory>(shared: &Shared, shard: &Shard<M>, frame: &Frame<'_>, key: &Key4) -> Result<Class, Exit> {
-    let class = shared.class_of(key);
+pub(super) fn home<M: Memory>(
+    shared: &Shared,
+    shard: &Shard<M>,
+    frame: &Frame<'_>,
+    tuple: &Tuple,
+) -> Result<Class, Exit> {
+    let class = shared.class_of(tuple);
     let owner: LcoreId = shared.steer.owner(class);
     if owner == shard.id {
         Ok(class)

@@ -3,23 +3,25 @@
 //! Ethernet and 802.1Q; ARP (RFC 826); IPv4 (RFC 791, RFC 1812 5.2.2); TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792).
 //! Lengths are compared with `pkt_len`; all headers must be in the first segment.
 
-use super::Heads;
-use crate::addr::{Be32, IfaceId, Mac, PortId, Proto};
-use crate::conn::Candidate;
-use crate::conn::key::Key4;
+use super::{Heads, hit};
+use crate::addr::{Be32, Family, IfaceId, Mac, PortId, Proto};
+use crate::conn::key::Key;
+use crate::conn::state::State;
+use crate::conn::tuple::Tuple;
+use crate::conn::{Candidate, Conns};
 use crate::frame::{Buffer, Frame};
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::verdict::{DropReason, Exit, PuntReason};
-use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, plain, tcp, udp, vlan};
+use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, ipv6, plain, tcp, udp, vlan};
 
 /// What the parser found.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Head {
     /// The tuple by which its connection is found.
-    pub key: Key4,
+    pub key: Key,
     /// The hash of the key.
     pub hash: u64,
     /// The connection that it most likely is.
@@ -32,15 +34,14 @@ pub struct Head {
     pub ttl: u8,
     /// The interface it came in by.
     pub iface: IfaceId,
-    /// What it is.
-    pub kind: Kind,
-    /// Where the IP header begins in the frame.
+    /// The [`State`](crate::conn::state::State) of a connection that this packet takes the short way in; 0xFF for none.
+    pub keeps: u8,
+    /// Where the IP header begins in the frame; 0 for a frame that was not plain, until it is parsed.
     pub l3: u8,
     /// Length of the IP header in bytes.
     pub ihl: u8,
-    /// It is untagged, in one segment, without IP options, and its checksums were finished by its sender: all its fields
-    /// stand at fixed places.
-    pub plain: bool,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// What a frame is.
@@ -62,6 +63,17 @@ impl Head {
     pub fn l4(&self) -> usize {
         usize::from(self.l3) + usize::from(self.ihl)
     }
+    /// The tuple of the packet, whose frame these bytes are.
+    pub fn tuple(&self, bytes: &[u8]) -> Tuple {
+        match self.key.family() {
+            Family::V4 => self.key.tuple4(),
+            Family::V6 => {
+                let ip = bytes.get(usize::from(self.l3)..).and_then(|b| ipv6::Header::ref_from_prefix(b).ok());
+                let (src, dst) = ip.map_or_else(Default::default, |(ip, _)| (ip.src, ip.dst));
+                Tuple::new(src, dst, self.key.sport(), self.key.dport(), self.key.proto())
+            }
+        }
+    }
     /// Where the IP packet ends in the frame.
     #[inline(always)]
     pub fn end(&self) -> usize {
@@ -81,20 +93,16 @@ pub(super) fn headers<M: Memory, B: Buffer>(
 ) -> u64 {
     let (mut bytes, mut strict) = (0, shard.whole_way);
     let mut entry = Entry::of(shared.snapshot(), PortId(0));
-    for buf in &*burst {
+    heads.extend(burst.iter().map(|buf| {
         bytes += buf.len() as u64;
         if buf.port() != entry.port {
             entry = Entry::of(shared.snapshot(), buf.port());
         }
-        if plain(&entry, buf, heads).is_none() {
-            heads.push(EMPTY);
+        plain(&entry, &shard.conns, buf).unwrap_or_else(|| {
             strict = true;
-        }
-        if let Some(head) = heads.last_mut() {
-            head.hash = shard.conns.hash(&head.key);
-            shard.conns.prefetch_bucket(head.hash);
-        }
-    }
+            EMPTY
+        })
+    }));
     if strict {
         strictly(shared, shard, burst, heads);
     }
@@ -104,7 +112,7 @@ pub(super) fn headers<M: Memory, B: Buffer>(
 /// The frames that are not plain.
 #[cold]
 fn strictly<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) {
-    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || !h.plain) {
+    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || h.l3 == 0) {
         *head = EMPTY;
         head.kind = parse(shared.snapshot(), &buf.frame(), head).unwrap_or_else(Kind::Early);
         head.hash = shard.conns.hash(&head.key);
@@ -116,7 +124,7 @@ fn strictly<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut
 struct Entry {
     port: PortId,
     iface: IfaceId,
-    /// [`Mac::raw`] of the interface; no MAC address when there is none.
+    /// [`Mac::raw`] of the interface, two bytes up; no MAC address when there is none.
     mac: u64,
 }
 
@@ -124,7 +132,8 @@ impl Entry {
     #[inline(never)]
     fn of(snapshot: &Snapshot, port: PortId) -> Entry {
         let iface = snapshot.iface_of(port, 0).unwrap_or_default();
-        let mac = snapshot.iface(iface).filter(|i| i.port == port && i.vlan == 0).map_or(u64::MAX, |i| i.mac.raw());
+        let mac =
+            snapshot.iface(iface).filter(|i| i.port == port && i.vlan == 0).map_or(u64::MAX, |i| i.mac.raw() << 16);
         Entry { port, iface, mac }
     }
 }
@@ -132,7 +141,7 @@ impl Entry {
 /// Takes the frame that nearly every packet comes in, when its form is right in every respect; any other goes through
 /// [`parse`], which knows the reasons. What both take they take alike: a property test says so.
 #[inline(always)]
-fn plain<B: Buffer>(entry: &Entry, buf: &B, heads: &mut Heads) -> Option<()> {
+fn plain<M: Memory, B: Buffer>(entry: &Entry, conns: &Conns<M>, buf: &B) -> Option<Head> {
     if !buf.is_plain() {
         return None;
     }
@@ -140,17 +149,14 @@ fn plain<B: Buffer>(entry: &Entry, buf: &B, heads: &mut Heads) -> Option<()> {
     let (u, rest) = plain::Udp::ref_from_prefix(bytes).ok()?;
     let ip = &u.ip;
     let ip_len = ip.total_len.host();
-    let right = u.eth.dst.raw() == entry.mac
-        && u.eth.ether_type == ethernet::IPV4
-        && ip.ver_ihl == 0x45
-        && ip.frag.raw() & !ipv4::DF.to_be() == 0
-        && usize::from(ip_len) <= bytes.len() - ethernet::LEN
-        && checksum::ipv4_header_ok(ip.as_bytes());
-    if !right {
+    if !u.is_to(entry.mac)
+        || usize::from(ip_len) > bytes.len() - ethernet::LEN
+        || !checksum::ipv4_header_ok(ip.as_bytes())
+    {
         return None;
     }
     // What header and data take at least, as they say of themselves.
-    let (proto, flags, least) = match ip.proto {
+    let (proto, flags, least, keeps) = match ip.proto {
         ipv4::TCP => {
             // From the acknowledgement number on.
             let [_, _, _, _, offset, flags, ..] = rest.first_chunk::<{ tcp::LEN - udp::LEN }>()?;
@@ -158,46 +164,48 @@ fn plain<B: Buffer>(entry: &Entry, buf: &B, heads: &mut Heads) -> Option<()> {
             if header_len < tcp::LEN {
                 return None;
             }
-            (Proto::Tcp, *flags, header_len)
+            (Proto::Tcp, *flags, header_len, hit::kept_by_tcp(*flags))
         }
         ipv4::UDP => {
             let len = usize::from(u.udp.len.host());
             if len < udp::LEN {
                 return None;
             }
-            (Proto::Udp, 0, len)
+            (Proto::Udp, 0, len, State::Udp as u8)
         }
         _ => return None,
     };
     if ipv4::LEN + least > usize::from(ip_len) {
         return None;
     }
-    heads.push(Head {
-        kind: Kind::Flow,
-        iface: entry.iface,
-        l3: ethernet::LEN as u8,
-        ihl: ipv4::LEN as u8,
+    let key = Key::v4(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto);
+    let hash = conns.hash(&key);
+    conns.prefetch_bucket(hash);
+    Some(Head {
+        key,
+        hash,
+        candidate: Candidate::NONE,
+        ip_len,
         flags,
         ttl: ip.ttl,
-        plain: true,
-        ip_len,
-        key: Key4::new(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto),
-        hash: 0,
-        candidate: Candidate::NONE,
-    });
-    Some(())
+        iface: entry.iface,
+        keeps,
+        l3: ethernet::LEN as u8,
+        ihl: ipv4::LEN as u8,
+        kind: Kind::Flow,
+    })
 }
 
 const EMPTY: Head = Head {
     kind: Kind::Flow,
     iface: IfaceId(0),
+    keeps: hit::NONE,
     l3: 0,
     ihl: 0,
     flags: 0,
     ttl: 0,
-    plain: false,
     ip_len: 0,
-    key: Key4::EMPTY,
+    key: Key::EMPTY,
     hash: 0,
     candidate: Candidate::NONE,
 };
@@ -227,7 +235,8 @@ fn parse(snapshot: &Snapshot, frame: &Frame<'_>, head: &mut Head) -> Result<Kind
     } else if ether_type == ethernet::ARP {
         arp(rest, eth.dst, mac)
     } else if ether_type == ethernet::IPV6 {
-        Err(D::Ipv6Unsupported.into())
+        ipv6::Header::ref_from_prefix(rest).map_err(|_| D::Ipv6Truncated)?;
+        Err(D::ProtocolUnknown.into())
     } else {
         Err(D::EtherTypeUnknown.into())
     }
@@ -295,7 +304,7 @@ fn tcp(ip: &ipv4::Header, l4: &[u8], head: &mut Head) -> Result<Kind, Exit> {
         return Err(DropReason::TcpDataOffset.into());
     }
     head.flags = tcp.flags;
-    head.key = Key4::new(ip.src, ip.dst, tcp.sport, tcp.dport, Proto::Tcp);
+    head.key = Key::v4(ip.src, ip.dst, tcp.sport, tcp.dport, Proto::Tcp);
     Ok(Kind::Flow)
 }
 
@@ -306,13 +315,13 @@ fn udp(ip: &ipv4::Header, l4: &[u8], l4_len: usize, head: &mut Head) -> Result<K
     if len < udp::LEN || len > l4_len {
         return Err(DropReason::UdpLength.into());
     }
-    head.key = Key4::new(ip.src, ip.dst, udp.sport, udp.dport, Proto::Udp);
+    head.key = Key::v4(ip.src, ip.dst, udp.sport, udp.dport, Proto::Udp);
     Ok(Kind::Flow)
 }
 
 /// Refuses tuples that no packet may have. Those of a connection need no look: they had it when it was opened.
 #[inline(always)]
-pub(super) fn judge(key: &Key4) -> Result<(), DropReason> {
+pub(super) fn judge(key: &Key) -> Result<(), DropReason> {
     if is_martian(key.src()) {
         return Err(DropReason::MartianSource);
     }
@@ -345,7 +354,7 @@ fn icmp(ip: &ipv4::Header, l4: &[u8], l4_len: usize, head: &mut Head) -> Result<
 }
 
 /// The tuple of an answer to the quoted packet (RFC 792: at least its header and 8 bytes).
-fn quoted(quote: &[u8]) -> Option<Key4> {
+fn quoted(quote: &[u8]) -> Option<Key> {
     let (ip, _) = ipv4::Header::ref_from_prefix(quote).ok()?;
     let ihl = ip.header_len();
     if ip.version() != 4 || ihl < ipv4::LEN || ip.fragment_offset() != 0 || !checksum::ipv4_header_ok(quote.get(..ihl)?)
@@ -354,7 +363,7 @@ fn quoted(quote: &[u8]) -> Option<Key4> {
     }
     let proto = Proto::from_ip(ip.proto)?;
     let (ports, _) = udp::Header::ref_from_prefix(quote.get(ihl..)?).ok()?;
-    Some(Key4::new(ip.src, ip.dst, ports.sport, ports.dport, proto).reversed())
+    Some(Key::v4(ip.src, ip.dst, ports.sport, ports.dport, proto).reversed())
 }
 
 /// Addresses that no packet may come from or go to (RFC 1812, 5.3.7): this network, loopback, multicast, class E and

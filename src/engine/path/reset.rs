@@ -4,7 +4,7 @@
 use super::parse::Head;
 use crate::addr::{ConnId, Dir, NeighborId};
 use crate::conn::flags;
-use crate::conn::key::Key4;
+use crate::conn::tuple::Tuple;
 use crate::frame::{Emit, Frame};
 use crate::local::write::{self, Tcp};
 use crate::mem::Memory;
@@ -46,23 +46,23 @@ pub(super) fn both_sides<M: Memory>(
         Dir::In => Dir::Out,
         Dir::Out => Dir::In,
     };
-    let on = send(shared, &conn.rewritten(dir), on, conn.next_hops[dir as usize], emit);
-    on && (opens || send(shared, &head.key.reversed(), to_sender, conn.next_hops[back as usize], emit))
+    let on = send(shared, &shard.conns.rewritten(id, dir), on, conn.next_hops[dir as usize], emit);
+    on && (opens || send(shared, &head.tuple(frame.bytes()).reversed(), to_sender, conn.next_hops[back as usize], emit))
 }
 
 /// Makes a server forget a half-open connection. Goes out before the packet that is being worked on.
 pub(super) fn forget(shared: &Shared, what: &Forget, emit: &mut Emit<'_>) {
     emit.before(|emit| {
-        send(shared, &what.key, Tcp { seq: what.seq, ack: 0, flags: RST }, what.hop, emit);
+        send(shared, &what.tuple, Tcp { seq: what.seq, ack: 0, flags: RST }, what.hop, emit);
     });
 }
 
-fn send(shared: &Shared, key: &Key4, tcp: Tcp, hop: NeighborId, emit: &mut Emit<'_>) -> bool {
+fn send(shared: &Shared, key: &Tuple, tcp: Tcp, hop: NeighborId, emit: &mut Emit<'_>) -> bool {
     let cell = shared.neighbors.cell(hop);
     let Some(iface) = shared.snapshot().iface(cell.iface) else { return false };
     let l2 = write::L2 { dst: cell.mac, src: iface.mac, vlan: iface.vlan };
     let verdict = if cell.state == NudState::Reachable { Verdict::Tx(iface.port) } else { Verdict::Hold(hop) };
-    emit.write(write::tcp_len(&l2), |bytes| {
+    emit.write(write::tcp_len(&l2, key.family()), |bytes| {
         write::tcp(bytes, &l2, key, &tcp);
         verdict
     })

@@ -3,8 +3,8 @@
 
 use super::parse::Head;
 use crate::addr::{Be16, Be32, ConnId, Dir, Proto};
-use crate::conn::key::Key4;
-use crate::conn::{Conn, flags};
+use crate::conn::flags;
+use crate::conn::key::Key;
 use crate::frame::Frame;
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
@@ -32,7 +32,7 @@ pub(super) fn apply<M: Memory>(
     match new.proto() {
         Proto::Tcp => {
             let special = conn.has(flags::EXT) || head.flags & SYN != 0 && conn.has(flags::CLAMP | flags::HIDE_TS);
-            let extra = if special { special_tcp(shared, shard, conn, dir, l4) } else { Delta::ZERO };
+            let extra = if special { special_tcp(shared, shard, id, dir, l4) } else { Delta::ZERO };
             let Ok((tcp, _)) = tcp::Header::mut_from_prefix(l4) else { return };
             (tcp.sport, tcp.dport) = (new.sport(), new.dport());
             checksum::apply(&mut tcp.checksum, l4_delta.then(extra));
@@ -52,14 +52,14 @@ pub(super) fn apply<M: Memory>(
 }
 
 #[inline(always)]
-fn addresses(ip: &mut [u8], new: &Key4, delta: Delta) {
+fn addresses(ip: &mut [u8], new: &Key, delta: Delta) {
     if let Ok((ip, _)) = ipv4::Header::mut_from_prefix(ip) {
         header(ip, new, delta);
     }
 }
 
 #[inline(always)]
-fn header(ip: &mut ipv4::Header, new: &Key4, delta: Delta) {
+fn header(ip: &mut ipv4::Header, new: &Key, delta: Delta) {
     (ip.src, ip.dst) = (new.src(), new.dst());
     ip.ttl = ip.ttl.wrapping_sub(1);
     checksum::apply_both(&mut ip.checksum, delta, Delta::TTL_DOWN);
@@ -67,7 +67,8 @@ fn header(ip: &mut ipv4::Header, new: &Key4, delta: Delta) {
 
 /// Sequence numbers and options. Gives what they add to the checksum.
 #[cold]
-fn special_tcp<M: Memory>(shared: &Shared, shard: &Shard<M>, conn: &Conn, dir: Dir, segment: &mut [u8]) -> Delta {
+fn special_tcp<M: Memory>(shared: &Shared, shard: &Shard<M>, id: ConnId, dir: Dir, segment: &mut [u8]) -> Delta {
+    let conn = shard.conns.conn(id);
     let mut sum = DeltaSum::new();
     let Ok((tcp, rest)) = tcp::Header::mut_from_prefix(segment) else { return Delta::ZERO };
     let Some(options) = rest.get_mut(..tcp.header_len().saturating_sub(tcp::LEN)) else { return Delta::ZERO };
@@ -82,8 +83,8 @@ fn special_tcp<M: Memory>(shared: &Shared, shard: &Shard<M>, conn: &Conn, dir: D
         };
     }
     if tcp.has(SYN) && conn.has(flags::CLAMP) {
-        let key = conn.key(Dir::In);
-        let service = shared.snapshot().services.get(&(key.proto(), key.dst(), key.dport()));
+        let client = shard.conns.tuple(id, Dir::In);
+        let service = shared.snapshot().service(&client);
         if let Some(most) = service.and_then(|s| s.mss_clamp) {
             sum = clamp_mss(sum, options, most);
         }

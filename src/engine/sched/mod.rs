@@ -79,7 +79,7 @@ pub(crate) mod tests {
         let real = |(i, w): (usize, &u32)| Real {
             id: RealId(i as u32 + 1),
             endpoint: EndpointId(i as u32),
-            addr: Be32::new(i as u32),
+            addr: Be32::new(i as u32).into(),
             port: Be16::new(80),
             weight: *w,
         };

@@ -1,7 +1,7 @@
 //! Connections as records: to list them, to hand them to another node, to carry them over a restart.
 
-use super::{Shard, Shared, fill_deltas};
-use crate::addr::{ConnId, Proto};
+use super::{Shard, Shared};
+use crate::addr::{ConnId, Dir, Proto};
 use crate::conn::record::{Cursor, Record, Refused};
 use crate::conn::state::State;
 use crate::conn::{NoSeat, flags};
@@ -40,10 +40,9 @@ impl<M: Memory> Shard<M> {
         }
         let ext = conn.has(flags::EXT).then(|| self.exts.ext(conn.ext)).flatten();
         let next = conn.has(flags::NEXT_SEQ).then_some(conn.ext);
-        let [client, reply] = conn.keys;
         Some(Record {
-            client,
-            reply,
+            client: self.conns.tuple(id, Dir::In),
+            reply: self.conns.tuple(id, Dir::Out),
             real: conn.real,
             state: conn.state(),
             remaining: deadline.since(now),
@@ -60,9 +59,9 @@ impl<M: Memory> Shard<M> {
         }
         let proto = r.client.proto();
         let snapshot = shared.snapshot();
-        let service = snapshot.services.get(&(proto, r.client.dst(), r.client.dport())).ok_or(Refused::Unknown)?;
+        let service = snapshot.service(&r.client).ok_or(Refused::Unknown)?;
         let real = service.reals.iter().find(|x| x.id == r.real).ok_or(Refused::Unknown)?;
-        let lip = match snapshot.locals.get(&r.reply.dst()).map(|l| l.kind) {
+        let lip = match snapshot.local(r.reply.dst()).map(|l| l.kind) {
             Some(LocalKind::Lip(id)) => Lip { id, addr: r.reply.dst() },
             Some(LocalKind::Vip | LocalKind::Own) | None => return Err(Refused::Unknown),
         };
@@ -86,8 +85,8 @@ impl<M: Memory> Shard<M> {
             if e == NoSeat::Full { Refused::Full } else { Refused::Taken }
         })?;
         let ext = if r.seq_delta != 0 { self.exts.take(r.seq_delta) } else { None };
+        self.fill_deltas(id);
         let conn = self.conns.conn_mut(id);
-        fill_deltas(conn);
         conn.real = real.id;
         conn.profile = service.profile;
         conn.next_hops = next_hops;

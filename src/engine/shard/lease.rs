@@ -4,10 +4,11 @@
 //! A port whose server takes this SYN as it is goes before one that needs its sequence numbers raised.
 
 use super::{Forget, Opening, Shard, Shared};
-use crate::addr::{Be16, ConnId, Dir, Proto};
-use crate::conn::flags;
-use crate::conn::key::Key4;
-use crate::laddr::{Lease, LeaseId, NoPort, Origin, Want};
+use crate::addr::{Be16, ConnId, Dir, Family, Proto};
+use crate::conn::key::Key;
+use crate::conn::tuple::Tuple;
+use crate::conn::{Conns, flags};
+use crate::laddr::{Lease, LeaseId, NoPort, Origin, Want, Word};
 use crate::mem::Memory;
 use crate::snapshot::{Lip, Settings, SynTimestamps};
 use crate::steer::Steer;
@@ -31,7 +32,7 @@ impl<M: Memory> Shard<M> {
             endpoint: real.endpoint,
             rip: real.addr,
             rport: real.port,
-            pool: &what.service.pool,
+            pool: what.service.pool(real),
             class: what.class,
             start: self.random.next() as u32,
         };
@@ -45,33 +46,33 @@ impl<M: Memory> Shard<M> {
         };
         let stats = &self.stats.lcore;
         stats.ports_other_class.add(u64::from(lease.other_class));
-        stats.ports_unlisted.add(u64::from(lease.id == LeaseId::UNLISTED));
+        stats.ports_unlisted.add(u64::from(lease.id.is_unlisted()));
         stats.ports_from_quarantine.add(u64::from(lease.from == Origin::Quarantine));
         Ok(lease)
     }
 
     fn take(&mut self, steer: &Steer, now: Tick, want: &Want<'_>, what: &Opening<'_>) -> Result<Lease, NoPort> {
-        let (conns, recent) = (&self.conns, &self.recent);
+        let (conns, recent) = (&mut self.conns, &self.recent);
         let proto = what.client.proto();
-        let reply = |lip: Lip, lport: Be16| Key4::new(want.rip, lip.addr, want.rport, lport, proto);
-        let unused = |_, lip: Lip, lport: Be16| !conns.exists(&reply(lip, lport));
-        if proto == Proto::Udp {
-            return self.ports.take(steer, want, now, unused);
-        }
-        let mut passed_over = 0;
-        let taken = self.ports.take(steer, want, now, |_, lip, lport| {
-            let key = reply(lip, lport);
-            let hash = conns.hash(&key);
-            let old = || recent.recall(hash, now).is_some_and(|expected| !is_after(what.seq, expected));
-            if passed_over < CHOOSY && old() {
-                passed_over += 1;
-                return false;
+        let reply = |lip: Lip, lport: Be16| Tuple::new(want.rip, lip.addr, want.rport, lport, proto);
+        let mut choosy = if proto == Proto::Tcp { CHOOSY } else { 0 };
+        loop {
+            let mut passed_over = 0;
+            let taken = self.ports.take(steer, want, now, |id, lip, lport| {
+                let key = conns.key(&reply(lip, lport));
+                let hash = conns.hash(&key);
+                // An unlisted port has no quarantine: one that is remembered at all rests.
+                let hot = |expected| id.is_unlisted() || !is_after(what.seq, expected);
+                if passed_over < choosy && recent.recall(hash, now).is_some_and(hot) {
+                    passed_over += 1;
+                    return Word::Refused;
+                }
+                unused(conns, id, hash, &key)
+            });
+            if taken.is_ok() || passed_over == 0 {
+                return taken;
             }
-            conns.find(hash, &key).is_none()
-        });
-        match taken {
-            Err(NoPort::Exhausted | NoPort::NoMemory) if passed_over > 0 => self.ports.take(steer, want, now, unused),
-            taken => taken,
+            choosy = 0;
         }
     }
 
@@ -94,8 +95,13 @@ impl<M: Memory> Shard<M> {
     }
 
     /// Ends the connection that gives up its seat in a full table.
-    pub(super) fn give_up_seat(&mut self, now: Tick, forget: &mut dyn FnMut(Forget)) -> Result<(), DropReason> {
-        let victim = self.press_seat().ok_or(DropReason::TableFull)?;
+    pub(super) fn give_up_seat(
+        &mut self,
+        now: Tick,
+        client: Family,
+        forget: &mut dyn FnMut(Forget),
+    ) -> Result<(), DropReason> {
+        let victim = self.press_seat(client).ok_or(DropReason::TableFull)?;
         let stats = &self.stats.lcore;
         let half_open = self.conns.conn(victim).state().is_half_open();
         if half_open { &stats.seats_from_half_open } else { &stats.seats_from_closing }.add(1);
@@ -107,7 +113,11 @@ impl<M: Memory> Shard<M> {
     fn end(&mut self, now: Tick, victim: ConnId, forget: &mut dyn FnMut(Forget)) {
         let conn = *self.conns.conn(victim);
         if conn.state().is_half_open() && conn.has(flags::NEXT_SEQ) {
-            forget(Forget { key: conn.rewritten(Dir::In), hop: conn.next_hops[Dir::In as usize], seq: conn.ext });
+            forget(Forget {
+                tuple: self.conns.rewritten(victim, Dir::In),
+                hop: conn.next_hops[Dir::In as usize],
+                seq: conn.ext,
+            });
         }
         self.close(now, victim);
     }
@@ -134,6 +144,18 @@ impl<M: Memory> Shard<M> {
             self.stats.lcore.sequence_raised.add(1);
         }
     }
+}
+
+/// Whether nobody has a local port. A connection that has it unlisted has it by the offered id from now on.
+#[inline(always)]
+fn unused<M: Memory>(conns: &mut Conns<M>, offered: LeaseId, hash: u64, reply: &Key) -> Word {
+    let Some((other, dir)) = conns.find(hash, reply) else { return Word::Good };
+    let other = conns.conn_mut(other);
+    if dir == Dir::In || offered.is_unlisted() || !other.lease.is_unlisted() {
+        return Word::Refused;
+    }
+    other.lease = offered;
+    Word::Listed
 }
 
 /// Does a server that expects `expected` take `seq` for new (RFC 9293, 3.4)?

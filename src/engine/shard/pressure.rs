@@ -11,10 +11,10 @@
 
 use super::Shard;
 use super::lease::is_after;
-use crate::addr::{Class, ConnId, EndpointId, Proto};
+use crate::addr::{Class, ConnId, EndpointId, Family, Proto};
 use crate::conn::flags;
-use crate::conn::key::Key4;
 use crate::conn::state::State;
+use crate::conn::tuple::Tuple;
 use crate::laddr::{LeaseId, Want};
 use crate::mem::Memory;
 use crate::steer::{CLASSES, Steer};
@@ -151,28 +151,35 @@ impl<M: Memory> Shard<M> {
         Some(oldest.remove(at).conn)
     }
 
-    /// The connection that gives up its seat, of any server.
-    pub(super) fn press_seat(&mut self) -> Option<ConnId> {
+    /// The connection that gives up its seat to a client of this family, of any server.
+    pub(super) fn press_seat(&mut self, client: Family) -> Option<ConnId> {
+        let end = match client {
+            Family::V4 => self.conns.capacity(),
+            Family::V6 => self.conns.wide_capacity(),
+        };
         for _ in 0..GROUPS {
             while let Some((id, last_seen)) = self.pressed.seats.pop() {
                 let conn = self.conns.conn(id);
-                if conn.last_seen == last_seen && (conn.state().is_over() || conn.state().is_half_open()) {
+                if id.index() < end
+                    && conn.last_seen == last_seen
+                    && (conn.state().is_over() || conn.state().is_half_open())
+                {
                     return Some(id);
                 }
             }
             if self.pressed.classes(true) | self.pressed.classes(false) == 0 {
                 return None;
             }
-            self.look_at_seats();
+            self.look_at_seats(end);
         }
         None
     }
 
-    /// Finds the oldest that are over in the next group of seats, or the oldest half-open ones if none is.
-    fn look_at_seats(&mut self) {
+    /// Finds the oldest that are over in the next group of the seats below `end`, or the oldest half-open ones if none is.
+    fn look_at_seats(&mut self, end: usize) {
         let (conns, pressed) = (&self.conns, &mut self.pressed);
-        let from = pressed.seat_hand % conns.capacity();
-        let group = from..(from + SEATS).min(conns.capacity());
+        let from = pressed.seat_hand % end.max(1);
+        let group = from..(from + SEATS).min(end);
         pressed.seat_hand = group.end;
         for is in [State::is_over, State::is_half_open] {
             for seat in group.clone() {
@@ -192,8 +199,8 @@ impl<M: Memory> Shard<M> {
         let mut oldest: ArrayVec<Candidate, KEPT> = ArrayVec::new();
         let conns = &self.conns;
         for (lease, lip, lport) in self.ports.taken(steer, want) {
-            let key = Key4::new(want.rip, lip.addr, want.rport, lport, proto);
-            let Some((id, _)) = conns.find(conns.hash(&key), &key) else { continue };
+            let reply = Tuple::new(want.rip, lip.addr, want.rport, lport, proto);
+            let Some((id, _)) = conns.find_tuple(&reply) else { continue };
             let conn = conns.conn(id);
             if if over { conn.state().is_over() } else { conn.state().is_half_open() } {
                 keep(&mut oldest, Candidate { conn: id, lease, last_seen: conn.last_seen }, |c| c.last_seen);

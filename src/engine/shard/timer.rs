@@ -1,7 +1,7 @@
 //! The timers of connections: when each is dead, where its entry is filed, and what happens when entries fire.
 
 use super::{Shard, Shared};
-use crate::addr::ConnId;
+use crate::addr::{ConnId, Dir};
 use crate::conn::state::State;
 use crate::conn::{Conn, flags};
 use crate::mem::Memory;
@@ -106,7 +106,7 @@ impl<M: Memory> Shard<M> {
 
     /// Follows a change of routes; called whenever a timer entry of a live connection fires.
     fn reroute(&mut self, shared: &Shared, id: ConnId) {
-        let [client, reply] = self.conns.conn(id).keys;
+        let (client, reply) = (self.conns.tuple(id, Dir::In), self.conns.tuple(id, Dir::Out));
         if let (Ok(server), Ok(client)) = (shared.next_hop(reply.src()), shared.next_hop(client.src())) {
             self.conns.conn_mut(id).next_hops = [server, client];
         }

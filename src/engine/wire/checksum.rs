@@ -9,7 +9,7 @@
 //! for those whose sender left the checksum unfinished.
 
 use super::ipv4;
-use crate::addr::{Be16, Be32, Dir};
+use crate::addr::{Addr, Be16, Be32, Dir};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A one's-complement sum that words are added to.
@@ -58,6 +58,15 @@ impl Sum {
         Sum(self.0 + words.raw() as u64)
     }
 
+    /// Adds the words of an address.
+    #[inline(always)]
+    pub fn addr(self, addr: Addr) -> Sum {
+        match addr {
+            Addr::V4(a) => self.word32(a),
+            Addr::V6(a) => self.bytes(&a.bytes()),
+        }
+    }
+
     /// The sum in 16 bits, not complemented. It is 0 only if nothing but zeros was added.
     #[inline(always)]
     pub const fn fold(self) -> u16 {
@@ -80,10 +89,11 @@ pub fn of(bytes: &[u8]) -> u16 {
     !Sum::new().bytes(bytes).fold()
 }
 
-/// The sum of the pseudo-header of TCP (RFC 9293, 3.1) and UDP (RFC 768). `len` is that of the segment in bytes.
+/// The sum of the pseudo-header of TCP (RFC 9293, 3.1), UDP (RFC 768) and ICMPv6 over either family (RFC 8200, 8.1: its
+/// longer fields add the same). `len` is that of the segment in bytes.
 #[inline(always)]
-pub const fn pseudo4(src: Be32, dst: Be32, proto: u8, len: u16) -> Sum {
-    Sum::new().word32(src).word32(dst).word16(Be16::new(proto as u16)).word16(Be16::new(len))
+pub fn pseudo(src: Addr, dst: Addr, proto: u8, len: u16) -> Sum {
+    Sum::new().addr(src).addr(dst).word16(Be16::new(proto.into())).word16(Be16::new(len))
 }
 
 /// A one's-complement difference between two versions of some bytes, raw: new minus old. Its zero is unique
@@ -143,6 +153,18 @@ impl DeltaSum {
         DeltaSum(self.0 + !old.raw() as u64 + new.raw() as u64)
     }
 
+    /// Replaces an address by one of any family, as the pseudo-header has them.
+    #[inline(always)]
+    pub fn replace_addr(self, old: Addr, new: Addr) -> DeltaSum {
+        match (old, new) {
+            (Addr::V4(old), Addr::V4(new)) => self.replace32(old, new),
+            (Addr::V4(_) | Addr::V6(_), _) => {
+                let (old, new) = (Sum::new().addr(old).fold(), Sum::new().addr(new).fold());
+                DeltaSum(self.0 + u64::from(!old) + u64::from(new))
+            }
+        }
+    }
+
     /// Replaces a word at an even offset: a port, a length.
     #[inline(always)]
     pub const fn replace16(self, old: Be16, new: Be16) -> DeltaSum {
@@ -167,8 +189,8 @@ impl DeltaSum {
     }
 }
 
-/// Updates the checksum of an IPv4 header, a TCP segment or an ICMP message: `HC' = ~(~HC + ~m + m')` (RFC 1624,
-/// equation 3). What was right stays right, what was wrong stays wrong.
+/// Updates the checksum of an IPv4 header, a TCP segment or an ICMP message: `HC' = HC - ~m - m'` (RFC 1624, equation 4,
+/// which is equation 3 bit by bit). What was right stays right, what was wrong stays wrong.
 #[inline(always)]
 pub const fn apply(field: &mut Be16, d: Delta) {
     *field = Be16::from_raw(updated(field.raw(), d));
@@ -177,10 +199,7 @@ pub const fn apply(field: &mut Be16, d: Delta) {
 /// As [`apply`], for two differences at once.
 #[inline(always)]
 pub const fn apply_both(field: &mut Be16, a: Delta, b: Delta) {
-    // At most 0x2fffd: the second addition of the carry leaves none.
-    let sum = !field.raw() as u32 + a.0 as u32 + b.0 as u32;
-    let sum = (sum & 0xffff) + (sum >> 16);
-    *field = Be16::from_raw(!((sum & 0xffff) + (sum >> 16)) as u16);
+    *field = Be16::from_raw(updated(updated(field.raw(), a), b));
 }
 
 /// Updates the checksum of a UDP datagram: 0, which is no checksum, stays; one that comes out as 0 is sent as 0xFFFF
@@ -194,8 +213,8 @@ pub const fn apply_udp(field: &mut Be16, d: Delta) {
 
 #[inline(always)]
 const fn updated(raw: u16, d: Delta) -> u16 {
-    let sum = !raw as u32 + d.0 as u32;
-    !((sum & 0xffff) + (sum >> 16)) as u16
+    let (less, borrow) = raw.overflowing_sub(d.0);
+    less.wrapping_sub(borrow as u16)
 }
 
 #[inline(always)]
@@ -241,24 +260,24 @@ pub fn icmp_fill(message: &mut [u8]) {
 /// The checksum that belongs in a TCP segment or UDP datagram, raw, whatever its field holds now; never 0 for UDP.
 /// `segment` is header and data, at most 65,535 bytes.
 #[inline]
-pub fn l4(src: Be32, dst: Be32, proto: u8, segment: &[u8]) -> u16 {
-    let pseudo = pseudo4(src, dst, proto, segment.len() as u16);
+pub fn l4(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8]) -> u16 {
+    let pseudo = pseudo(src.into(), dst.into(), proto, segment.len() as u16);
     let raw = full(segment, l4_place(proto), pseudo);
     if proto == ipv4::UDP { never_zero(raw) } else { raw }
 }
 
 /// True when the checksum of a TCP segment or UDP datagram is right, or absent (UDP only). `segment` as for [`l4`].
 #[inline]
-pub fn l4_ok(src: Be32, dst: Be32, proto: u8, segment: &[u8]) -> bool {
+pub fn l4_ok(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &[u8]) -> bool {
     if proto == ipv4::UDP && segment.get(6..8) == Some(&[0, 0]) {
         return true;
     }
-    pseudo4(src, dst, proto, segment.len() as u16).bytes(segment).fold() == 0xffff
+    pseudo(src.into(), dst.into(), proto, segment.len() as u16).bytes(segment).fold() == 0xffff
 }
 
 /// Writes [`l4`] into the segment; nothing is written when the segment is too short for the field.
 #[inline]
-pub fn l4_fill(src: Be32, dst: Be32, proto: u8, segment: &mut [u8]) {
+pub fn l4_fill(src: impl Into<Addr>, dst: impl Into<Addr>, proto: u8, segment: &mut [u8]) {
     let raw = l4(src, dst, proto, segment);
     write(segment, l4_place(proto), raw);
 }
@@ -448,6 +467,15 @@ mod tests {
             apply_udp(&mut f, d);
             apply_udp(&mut f, d.inverse());
             assert_eq!(f, field(!hc));
+        }
+    }
+
+    #[test]
+    fn equations_3_and_4_of_rfc_1624_are_the_same_for_every_checksum() {
+        for d in [0, 1, 2, 0x1234, 0x8000, 0xfffd, 0xfffe, 0xffff] {
+            for hc in 0..=0xffff {
+                assert_eq!(updated(hc, Delta(d)), !fold(u64::from(!hc) + u64::from(d)), "{hc:#x} and {d:#x}");
+            }
         }
     }
 

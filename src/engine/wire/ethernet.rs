@@ -31,6 +31,16 @@ pub struct Header {
 
 const _: () = assert!(size_of::<Header>() == LEN);
 
+impl Header {
+    /// Sets both addresses: the first eight bytes and the four after them, each as it lies in memory of low end first.
+    #[inline(always)]
+    pub fn set_link(&mut self, (head, tail): (u64, u32)) {
+        let bytes: &mut [u8; LEN] = zerocopy::transmute_mut!(self);
+        bytes[..8].copy_from_slice(&head.to_le_bytes());
+        bytes[8..12].copy_from_slice(&tail.to_le_bytes());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

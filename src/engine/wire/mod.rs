@@ -12,6 +12,7 @@ pub mod vlan;
 
 pub mod arp;
 pub mod ipv4;
+pub mod ipv6;
 
 pub mod icmp;
 pub mod tcp;

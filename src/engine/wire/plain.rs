@@ -28,4 +28,19 @@ pub struct Udp {
     pub udp: udp::Header,
 }
 
+impl Udp {
+    /// True when it goes to a MAC address ([`crate::addr::Mac::raw`], two bytes up) and carries an IPv4 packet without
+    /// options that is no fragment: all in one comparison.
+    #[inline(always)]
+    pub fn is_to(&self, mac: u64) -> bool {
+        const FORM: u32 = u32::from_le_bytes([0x08, 0x00, 0x45, 0]);
+        let bytes: &[u8; size_of::<Udp>()] = zerocopy::transmute_ref!(self);
+        let to = bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b)) << 16;
+        // EtherType, version, header length; not the type of service.
+        let form = bytes[12..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b)) & 0xFF_FFFF;
+        let fragment = self.ip.frag.raw() & !ipv4::DF.to_be();
+        to ^ mac | u64::from(form ^ FORM) | u64::from(fragment) == 0
+    }
+}
+
 const _: () = assert!(size_of::<Tcp>() == 54 && size_of::<Udp>() == 42);

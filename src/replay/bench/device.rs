@@ -5,8 +5,7 @@
 
 use super::{BURST, BURSTS, Outcome, Pass, Trace, cpu};
 use crate::worker::io::{DpdkIo, HugePages, Packet, Punts, Receiver, Way};
-use arrayvec::ArrayVec;
-use dpdk::{Eal, EalError, Mbuf, Mempool, Port, PortConfig, PortError, mempool::MempoolError};
+use dpdk::{Eal, EalError, Mempool, Port, PortConfig, PortError, mempool::MempoolError};
 use gatun_engine::addr::PortId;
 use gatun_engine::lcore::{Batch, Lcore, Source};
 use gatun_engine::mem::OutOfMemory;
@@ -110,14 +109,13 @@ impl<'a> Device<'a> {
         let memory = HugePages { eal: self.eal.clone(), socket: None };
         let mut lcore: Lcore<HugePages, Packet> = self.plan.lcore(&memory, 0, self.plan.seed, Tick(0))?;
         self.io.stats = lcore.shard.stats.clone();
-        let mut mbufs = ArrayVec::new();
         let mut batch = Batch::new();
         let mut spent = Duration::ZERO;
         for bursts in self.trace.bursts.chunks(BURSTS) {
             let begin = cpu();
             for burst in bursts {
                 let now = self.trace.now(burst);
-                self.receive(burst, &mut mbufs, &mut batch);
+                self.receive(burst, &mut batch);
                 lcore.turn(now, &mut self.io, &mut batch, Source::Port);
                 lcore.finish(now, &mut self.io);
             }
@@ -130,13 +128,12 @@ impl<'a> Device<'a> {
     }
 
     #[inline(always)]
-    fn receive(&mut self, burst: &Range<usize>, mbufs: &mut ArrayVec<Mbuf, BURST>, batch: &mut Batch<Packet>) {
+    fn receive(&mut self, burst: &Range<usize>, batch: &mut Batch<Packet>) {
         if burst.len() == BURST {
-            self.receiver.burst(mbufs, batch);
+            self.receiver.burst(batch, BURST);
         } else {
             // net_pcap gives as many as there is room for: the next burst is to begin with its own first frame.
-            let mut one = ArrayVec::<Mbuf, 1>::new();
-            while batch.len() < burst.len() && self.receiver.burst(&mut one, batch) > 0 {}
+            while batch.len() < burst.len() && self.receiver.burst(batch, 1) > 0 {}
         }
         for (packet, frame) in batch.iter_mut().zip(&self.trace.frames[burst.clone()]) {
             packet.0.set_port(u16::from(frame.port.0));

@@ -73,7 +73,7 @@ fn lcore(snapshot: Arc<Snapshot>) -> Lcore {
     let mut lcore = LEFT.lock().unwrap().pop().unwrap_or_else(|| {
         let steer = Arc::new(Steer::new(Steer::key_from_seed(1), 1).unwrap());
         let shared = Shared::new(Arc::default(), Arc::new(Neighbors::new(4)), steer);
-        let sizes = Sizes { conns: 4, services: 1, port_chunks: 4 };
+        let sizes = Sizes { conns: 4, wide: 0, services: 1, port_chunks: 4 };
         let shard = Shard::new(&Heap, LcoreId(0), sizes, Arc::new(Stats::new(4)), 1, Tick(0)).unwrap();
         Lcore::new(shared, shard, 1, 1, &DEFAULT_LIMITS, Tick(0))
     });

@@ -93,7 +93,7 @@ impl Packet {
 }
 
 fn pseudo(src: Be32, dst: Be32, proto: u8, len: usize) -> [u8; 2] {
-    Be16::from_raw(checksum::pseudo4(src, dst, proto, length("segment", len)).fold()).bytes()
+    Be16::from_raw(checksum::pseudo(src.into(), dst.into(), proto, length("segment", len)).fold()).bytes()
 }
 
 /// Another checksum, which is neither 0 nor the same in one's complement.
@@ -243,7 +243,7 @@ mod tests {
     fn an_unfinished_checksum_holds_the_sum_of_the_pseudo_header() {
         let segment = Packet::tcp(A, B).payload(b"hello").unfinished_checksum().build_ip().split_off(20);
         let sum = Be16::new(u16::from_be_bytes([segment[16], segment[17]]));
-        let pseudo = checksum::pseudo4(Be32::new(0xc612_0101), Be32::new(0xc612_0164), 6, 25);
+        let pseudo = checksum::pseudo(Be32::new(0xc612_0101).into(), Be32::new(0xc612_0164).into(), 6, 25);
         assert_eq!(sum.raw(), pseudo.fold());
     }
 

@@ -1,7 +1,7 @@
 //! Links: neighbours that are simply there, or that have to be asked for.
 
 use super::{Buf, Lab};
-use crate::addr::{Be32, Mac, NeighborId, PortId};
+use crate::addr::{Addr, Mac, NeighborId, PortId};
 use crate::frame::Meta;
 use crate::lcore::Punt;
 use crate::local::Out;
@@ -20,10 +20,19 @@ pub enum Link {
     Arp,
 }
 
-/// The MAC address of a neighbour on a [`Link::Quiet`] link, and of whoever answers there: 02:00 and its IPv4 address.
-pub fn mac_of(addr: Be32) -> Mac {
-    let [a, b, c, d] = addr.bytes();
-    Mac([2, 0, a, b, c, d])
+/// The MAC address of a neighbour on a [`Link::Quiet`] link, and of whoever answers there: 02:00 and its IPv4 address, or
+/// 02:06 and the end of its IPv6 address.
+pub fn mac_of(addr: impl Into<Addr>) -> Mac {
+    match addr.into() {
+        Addr::V4(addr) => {
+            let [a, b, c, d] = addr.bytes();
+            Mac([2, 0, a, b, c, d])
+        }
+        Addr::V6(addr) => {
+            let [.., a, b, c, d] = addr.bytes();
+            Mac([2, 6, a, b, c, d])
+        }
+    }
 }
 
 impl Lab {

@@ -12,7 +12,7 @@ mod links;
 pub mod nic;
 mod wires;
 
-use crate::addr::{Be32, IfaceId, LcoreId, Mac, NeighborId, PortId};
+use crate::addr::{Addr, IfaceId, LcoreId, Mac, NeighborId, PortId};
 use crate::conn::record::{Cursor, Event, EventKind, Record};
 use crate::frame::{Buffer, Meta};
 use crate::lcore::{self, Batch, Source};
@@ -47,9 +47,9 @@ pub struct Plan {
     /// What all lcores share; as many lcores as the steering knows.
     pub shared: Shared,
     /// The next hops of the configuration.
-    pub hops: Vec<(IfaceId, Be32)>,
+    pub hops: Vec<(IfaceId, Addr)>,
     /// Its static neighbours.
-    pub fixed: Vec<(IfaceId, Be32, Mac)>,
+    pub fixed: Vec<(IfaceId, Addr, Mac)>,
     /// Rate limits of the punts, of each lcore.
     pub limits: Limits,
     /// How large each shard is.
@@ -177,8 +177,8 @@ impl Lab {
     pub fn publish(
         &mut self,
         snapshot: Arc<Snapshot>,
-        hops: Vec<(IfaceId, Be32)>,
-        fixed: Vec<(IfaceId, Be32, Mac)>,
+        hops: Vec<(IfaceId, Addr)>,
+        fixed: Vec<(IfaceId, Addr, Mac)>,
         limits: Limits,
     ) {
         self.plan.shared.replace(snapshot.clone());

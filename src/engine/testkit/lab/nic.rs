@@ -3,11 +3,12 @@
 //! Queue n is lcore n's. Where a card lies, it says that it took our key and our table, as every card does that accepts
 //! the configuration; what it does is another matter, and the gateway has to be right all the same.
 
-use crate::addr::{Be16, Be32, LcoreId};
+use crate::addr::{Addr, Be16, LcoreId, Proto};
+use crate::conn::tuple::Tuple;
 use crate::snapshot::{LocalKind, Snapshot};
 use crate::steer::Steer;
 use crate::time::Tick;
-use crate::wire::{FromBytes, ethernet, ipv4, udp, vlan};
+use crate::wire::{FromBytes, ethernet, ipv4, ipv6, udp, vlan};
 
 /// What the network cards of a gateway are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -155,7 +156,7 @@ impl Card {
 pub fn hash(steer: &Steer, frame: &[u8]) -> Option<u32> {
     let (src, dst, ports) = fields(frame)?;
     Some(match ports {
-        Some((sport, dport)) => steer.hash4(src, dst, sport, dport),
+        Some((sport, dport)) => steer.hash(&Tuple::new(src, dst, sport, dport, Proto::Tcp)),
         None => steer.hash2(src, dst),
     })
 }
@@ -163,9 +164,9 @@ pub fn hash(steer: &Steer, frame: &[u8]) -> Option<u32> {
 /// The queue of a flow rule, by the last byte of the local address or of the local port.
 fn rule(snapshot: &Snapshot, frame: &[u8], by: fn(u8, u8) -> u8) -> u8 {
     let Some((_, dst, ports)) = fields(frame) else { return 0 };
-    let lip = snapshot.locals.get(&dst).is_some_and(|l| matches!(l.kind, LocalKind::Lip(_)));
+    let lip = snapshot.local(dst).is_some_and(|l| matches!(l.kind, LocalKind::Lip(_)));
     match ports {
-        Some((_, dport)) if lip => by(dst.bytes()[3], dport.bytes()[1]),
+        Some((_, dport)) if lip => by(low(dst) as u8, dport.bytes()[1]),
         Some(_) | None => 0,
     }
 }
@@ -174,11 +175,19 @@ fn rule(snapshot: &Snapshot, frame: &[u8], by: fn(u8, u8) -> u8) -> u8 {
 fn symmetric(frame: &[u8]) -> u8 {
     let Some((src, dst, ports)) = fields(frame) else { return 0 };
     let (sport, dport) = ports.unwrap_or_default();
-    let sum = src.host().wrapping_add(dst.host()) ^ u32::from(sport.host().wrapping_add(dport.host()));
+    let sum = low(src).wrapping_add(low(dst)) ^ u32::from(sport.host().wrapping_add(dport.host()));
     (sum.wrapping_mul(0x9E37_79B1) >> 24) as u8
 }
 
-type Fields = (Be32, Be32, Option<(Be16, Be16)>);
+/// The last four bytes of an address.
+fn low(addr: Addr) -> u32 {
+    match addr {
+        Addr::V4(a) => a.host(),
+        Addr::V6(a) => u128::from_be_bytes(a.bytes()) as u32,
+    }
+}
+
+type Fields = (Addr, Addr, Option<(Be16, Be16)>);
 
 /// Addresses and ports, as a card sees them.
 fn fields(frame: &[u8]) -> Option<Fields> {
@@ -188,17 +197,25 @@ fn fields(frame: &[u8]) -> Option<Fields> {
         let (tag, inner) = vlan::Tag::ref_from_prefix(rest).ok()?;
         (ether_type, rest) = (tag.ether_type, inner);
     }
-    let (ip, _) = ipv4::Header::ref_from_prefix(rest).ok().filter(|_| ether_type == ethernet::IPV4)?;
-    let l4 = rest.get(ip.header_len()..).and_then(|l4| udp::Header::ref_from_prefix(l4).ok());
-    let has_ports = matches!(ip.proto, ipv4::TCP | ipv4::UDP) && !ip.is_fragment();
-    let ports = l4.filter(|_| has_ports).map(|(l4, _)| (l4.sport, l4.dport));
-    Some((ip.src, ip.dst, ports))
+    let (src, dst, proto, l4): (Addr, Addr, u8, _) = if ether_type == ethernet::IPV4 {
+        let (ip, _) = ipv4::Header::ref_from_prefix(rest).ok()?;
+        (ip.src.into(), ip.dst.into(), if ip.is_fragment() { 0 } else { ip.proto }, rest.get(ip.header_len()..))
+    } else if ether_type == ethernet::IPV6 {
+        // Behind extension headers it does not look.
+        let (ip, l4) = ipv6::Header::ref_from_prefix(rest).ok()?;
+        (ip.src.into(), ip.dst.into(), ip.next, Some(l4))
+    } else {
+        return None;
+    };
+    let l4 = l4.and_then(|l4| udp::Header::ref_from_prefix(l4).ok());
+    let ports = l4.filter(|_| matches!(proto, ipv4::TCP | ipv4::UDP)).map(|(l4, _)| (l4.sport, l4.dport));
+    Some((src, dst, ports))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::LipId;
+    use crate::addr::{Be32, LipId};
     use crate::snapshot::Local;
     use crate::testkit::Packet;
     use std::collections::BTreeSet;
@@ -296,7 +313,7 @@ mod tests {
     fn ports_of_fragments_are_not_looked_at_and_what_is_not_ip_has_no_hash() {
         let steer = steer();
         let whole = Packet::udp("10.0.0.1:4000", "198.18.1.100:53").payload(&[0; 64]);
-        let by_two = steer.hash2(Be32::new(0x0A00_0001), Be32::new(0xC612_0164));
+        let by_two = steer.hash2(Be32::new(0x0A00_0001).into(), Be32::new(0xC612_0164).into());
         assert_eq!(hash(&steer, &whole.clone().fragment(0, true).build()), Some(by_two));
         assert_eq!(hash(&steer, &whole.clone().fragment(1480, false).build()), Some(by_two));
         assert_ne!(hash(&steer, &whole.clone().build()), Some(by_two));

@@ -1,0 +1,276 @@
+//! Where verdicts are carried out and counted, in one place: the batches towards ports and other lcores, the frames that
+//! wait for a MAC address, the rate limits of the punts.
+
+use super::{Batch, HELD, HELD_FOR, HELD_PER_HOP, Io, Punt, Source};
+use crate::addr::{LcoreId, Mac, NeighborId, PortId};
+use crate::frame::{AllEmitted, Buffer, Emit, Meta};
+use crate::limit::{Bucket, Limits};
+use crate::mem::Memory;
+use crate::neighbor::NudState;
+use crate::path;
+use crate::path::parse::Head;
+use crate::shard::{Shard, Shared};
+use crate::stats::Stats;
+use crate::time::Tick;
+use crate::verdict::{DropReason, PuntReason, Verdict};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+struct Held<B> {
+    buf: B,
+    hop: NeighborId,
+    since: Tick,
+}
+
+/// What goes out by a port with the next burst.
+struct Out<B> {
+    batch: Batch<B>,
+    /// Of all its frames.
+    bytes: u64,
+}
+
+/// See the module.
+pub(super) struct Ways<B> {
+    stats: Arc<Stats>,
+    outs: Vec<Out<B>>,
+    redirects: Vec<Batch<B>>,
+    held: Vec<Held<B>>,
+    spares: Batch<B>,
+    /// By port: what floods one leaves the others alone.
+    buckets: Vec<[Bucket; PuntReason::COUNT]>,
+}
+
+impl<B: Buffer> Ways<B> {
+    /// To so many ports and lcores.
+    pub(super) fn new(stats: Arc<Stats>, ports: usize, lcores: usize, limits: &Limits, now: Tick) -> Self {
+        Ways {
+            stats,
+            outs: (0..ports).map(|_| Out { batch: Batch::new(), bytes: 0 }).collect(),
+            redirects: (0..lcores).map(|_| Batch::new()).collect(),
+            held: Vec::with_capacity(HELD),
+            spares: Batch::new(),
+            buckets: (0..ports).map(|_| limits.map(|l| Bucket::new(l, now))).collect(),
+        }
+    }
+
+    /// Changes the rate limits.
+    pub(super) fn set_limits(&mut self, limits: &Limits, now: Tick) {
+        for (bucket, limit) in self.buckets.iter_mut().flat_map(|of_port| of_port.iter_mut().zip(limits)) {
+            if bucket.limit != *limit {
+                *bucket = Bucket::new(*limit, now);
+            }
+        }
+    }
+
+    /// A frame that asks for more than [`path::hit`] does, and what it causes: frames of our own, before and after it.
+    #[inline(never)]
+    pub(super) fn serve<M: Memory, I: Io<Buf = B>>(
+        &mut self,
+        shared: &Shared,
+        shard: &mut Shard<M>,
+        now: Tick,
+        io: &mut I,
+        (mut buf, head): (B, &Head),
+        source: Source,
+    ) {
+        if source == Source::Port
+            && let Some(owner) = path::elsewhere(shared, shard, &mut buf, head)
+        {
+            return self.carry_out(now, io, buf, Verdict::Redirect(owner), &Meta::default());
+        }
+        while !self.spares.is_full() {
+            let Some(spare) = io.spare() else { break };
+            self.spares.push(spare);
+        }
+        let mut emit = Emit::new(&mut self.spares);
+        let mut frame = buf.frame();
+        if source == Source::Ring {
+            (frame.meta.redirected, frame.meta.rss) = (true, None);
+        }
+        let verdict = path::serve(shared, shard, now, &mut frame, head, &mut emit);
+        let (start, len, meta) = (frame.head, frame.len, Meta { iface: head.iface, ..frame.meta });
+        if let Verdict::Tx(_) | Verdict::Hold(_) = verdict {
+            buf.commit(start, len);
+        }
+        if emit.is_empty() {
+            return self.carry_out(now, io, buf, verdict, &meta);
+        }
+        let emitted = emit.finish();
+        self.carry_out_with(now, io, (buf, verdict, &meta), &emitted);
+    }
+
+    #[cold]
+    fn carry_out_with<I: Io<Buf = B>>(
+        &mut self,
+        now: Tick,
+        io: &mut I,
+        cause: (B, Verdict, &Meta),
+        emitted: &AllEmitted,
+    ) {
+        self.stats.lcore.originated.add(emitted.len() as u64);
+        let spares: Batch<B> = self.spares.drain(..emitted.len()).collect();
+        let (mut cause, none) = (Some(cause), Meta::default());
+        for (spare, e) in spares.into_iter().zip(emitted) {
+            if !e.before
+                && let Some((buf, verdict, meta)) = cause.take()
+            {
+                self.carry_out(now, io, buf, verdict, meta);
+            }
+            self.carry_out(now, io, spare, e.verdict, &none);
+        }
+        if let Some((buf, verdict, meta)) = cause {
+            self.carry_out(now, io, buf, verdict, meta);
+        }
+    }
+
+    /// The one place where a verdict is carried out and counted.
+    fn carry_out<I: Io<Buf = B>>(&mut self, now: Tick, io: &mut I, buf: B, verdict: Verdict, meta: &Meta) {
+        match verdict {
+            Verdict::Tx(port) => self.queue(io, port, buf),
+            Verdict::Drop(reason) => self.drop(reason, buf),
+            Verdict::Redirect(to) => self.hand_over(io, to, buf),
+            Verdict::Punt(reason) => {
+                let bucket = self.buckets.get_mut(meta.port.index()).map(|of_port| &mut of_port[reason as usize]);
+                if !bucket.is_some_and(|b| b.take(now)) {
+                    return self.drop(reason.over_limit(), buf);
+                }
+                match io.punt(Punt { reason, meta: *meta }, buf) {
+                    Ok(()) => self.stats.lcore.punt(reason).add(1),
+                    Err(buf) => self.drop(DropReason::PuntRingFull, buf),
+                }
+            }
+            Verdict::Hold(hop) => {
+                io.wanted(hop);
+                let waiting = self.held.iter().filter(|h| h.hop == hop).count();
+                if waiting >= HELD_PER_HOP || self.held.len() >= HELD {
+                    return self.drop(DropReason::NeighborPending, buf);
+                }
+                self.held.push(Held { buf, hop, since: now });
+                self.stats.lcore.held_now.set(self.held.len() as u64);
+            }
+        }
+    }
+
+    fn drop(&self, reason: DropReason, buf: B) {
+        self.stats.lcore.drop(reason).add(1);
+        drop(buf);
+    }
+
+    #[inline(always)]
+    pub(super) fn queue<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, buf: B) {
+        if let Err(buf) = queue(&mut self.outs, port, buf) {
+            self.queue_full(io, port, buf);
+        }
+    }
+
+    #[cold]
+    fn queue_full<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, buf: B) {
+        if port.index() < self.outs.len() {
+            self.flush_port(io, port);
+        }
+        if let Err(buf) = queue(&mut self.outs, port, buf) {
+            self.drop(DropReason::Bug, buf);
+        }
+    }
+
+    fn hand_over<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId, buf: B) {
+        let Some(batch) = self.redirects.get_mut(to.index()) else { return self.drop(DropReason::Bug, buf) };
+        batch.push(buf);
+        if batch.is_full() {
+            self.flush_redirect(io, to);
+        }
+    }
+
+    /// Everything that is queued goes out.
+    pub(super) fn flush<I: Io<Buf = B>>(&mut self, io: &mut I) {
+        for port in 0..self.outs.len() {
+            if !self.outs[port].batch.is_empty() {
+                self.flush_port(io, PortId(port as u8));
+            }
+        }
+        for to in 0..self.redirects.len() {
+            if !self.redirects[to].is_empty() {
+                self.flush_redirect(io, LcoreId(to as u8));
+            }
+        }
+    }
+
+    fn flush_port<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId) {
+        let Out { batch, bytes } = &mut self.outs[port.index()];
+        let frames = batch.len();
+        io.send(port, batch);
+        let stats = &self.stats.lcore;
+        stats.tx_sent.add((frames - batch.len()) as u64);
+        stats.tx_bytes.add(*bytes - batch.iter().map(|b| b.len() as u64).sum::<u64>());
+        *bytes = 0;
+        stats.drop(DropReason::TxFull).add(batch.len() as u64);
+        batch.clear();
+    }
+
+    fn flush_redirect<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId) {
+        let batch = &mut self.redirects[to.index()];
+        let frames = batch.len();
+        io.redirect(to, batch);
+        let stats = &self.stats.lcore;
+        stats.to_ring.add((frames - batch.len()) as u64);
+        stats.drop(DropReason::RedirectRingFull).add(batch.len() as u64);
+        batch.clear();
+    }
+
+    /// Sends what waited for a MAC address that is known now, and drops what waited too long.
+    pub(super) fn release<I: Io<Buf = B>>(&mut self, shared: &Shared, now: Tick, io: &mut I) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut i = 0;
+        while let Some(held) = self.held.get(i) {
+            let cell = shared.neighbors.cell(held.hop);
+            let too_long = now.since(held.since) > HELD_FOR;
+            let port = shared.snapshot().iface(cell.iface).map(|i| i.port);
+            match (cell.state, port) {
+                (NudState::Incomplete, _) if !too_long => {
+                    io.wanted(held.hop);
+                    i += 1;
+                }
+                (NudState::Reachable, Some(port)) => {
+                    let mut held = self.held.remove(i);
+                    address(&mut held.buf, cell.mac);
+                    self.queue(io, port, held.buf);
+                }
+                (NudState::Failed, _) | (NudState::Reachable, None) => {
+                    let held = self.held.remove(i);
+                    self.drop(DropReason::NeighborFailed, held.buf);
+                }
+                (NudState::Incomplete, _) => {
+                    let held = self.held.remove(i);
+                    self.drop(DropReason::NeighborPending, held.buf);
+                }
+            }
+        }
+        self.stats.lcore.held_now.set(self.held.len() as u64);
+    }
+
+    /// Drops what waits: the run ends.
+    pub(super) fn abandon(&mut self) {
+        while let Some(held) = self.held.pop() {
+            self.drop(DropReason::NeighborPending, held.buf);
+        }
+        self.stats.lcore.held_now.set(0);
+    }
+}
+
+/// Puts a frame among those that go out by a port; gives it back when these are as many as go out at once.
+#[inline(always)]
+fn queue<B: Buffer>(outs: &mut [Out<B>], port: PortId, buf: B) -> Result<(), B> {
+    let Some(out) = outs.get_mut(port.index()) else { return Err(buf) };
+    let len = buf.len() as u64;
+    out.batch.try_push(buf).map_err(|full| full.element())?;
+    out.bytes += len;
+    Ok(())
+}
+
+fn address<B: Buffer>(buf: &mut B, mac: Mac) {
+    if let Some(dst) = buf.frame().bytes_mut().get_mut(..6) {
+        dst.copy_from_slice(&mac.0);
+    }
+}
