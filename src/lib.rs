@@ -10,8 +10,12 @@ pub mod api;
 pub mod client;
 pub mod commands;
 pub mod config;
+#[cfg(feature = "dpdk")]
+pub mod control;
 pub mod ctl;
 pub mod ipvsadm;
+#[cfg(feature = "dpdk")]
+pub mod journal;
 #[cfg(feature = "dpdk")]
 pub mod loadgen;
 #[cfg(feature = "dpdk")]

@@ -18,8 +18,6 @@ use std::fmt::Error;
 pub const SERVICES_MAX: usize = 10_000;
 /// Real servers that have series of their own, on all services together.
 pub const REALS_MAX: usize = 20_000;
-/// What the answer is, for `Content-Type`.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Everything that is told, at a moment.
 #[derive(Clone, Debug)]

@@ -22,9 +22,6 @@ pub(super) enum Command {
     Apply {
         /// The file; - for standard input.
         file: PathBuf,
-        /// Only say what would change.
-        #[arg(long)]
-        dry_run: bool,
         /// Undo it after so many seconds unless `gatunctl config confirm` comes before.
         #[arg(long, value_name = "SECONDS")]
         confirm: Option<u32>,
@@ -61,26 +58,16 @@ pub(super) fn run(ctl: &Ctl, command: Command) -> Done {
         Command::Show { generation } => {
             raw(&client.answer("GET", &format!("/api/v1/config/generations/{generation}"), &Ask::default(), None)?)
         }
-        Command::Apply { file, dry_run, confirm } => {
-            let mut query = Vec::new();
-            if dry_run {
-                query.push(("dry_run", "true".to_owned()));
-            }
+        Command::Apply { file, confirm } => {
+            let mut query = ctl.dry_run();
             if let Some(seconds) = confirm {
                 query.push(("confirm", seconds.to_string()));
             }
             let answer = client.answer("PUT", "/api/v1/config", &ctl.ask(&query), Some((TOML, read(&file)?)))?;
             ctl.show(&parsed::<Applied>(&answer)?, applied_text)
         }
-        Command::Confirm => {
-            let _: serde_json::Value = client.send("POST", "/api/v1/config/confirm", &ctl.ask(&[]), None::<&()>)?;
-            super::print("it stays")
-        }
-        Command::Undo => {
-            let answer: serde_json::Value =
-                client.send("DELETE", "/api/v1/config/confirm", &ctl.ask(&[]), None::<&()>)?;
-            ctl.show(&answer, |answer| format!("undone; the configuration is generation {}", answer["generation"]))
-        }
+        Command::Confirm => applied(ctl, "POST", "/api/v1/config/confirm", None::<&()>),
+        Command::Undo => applied(ctl, "DELETE", "/api/v1/config/confirm", None::<&()>),
         Command::Pending => {
             let pending: Pending = client.get("/api/v1/config/confirm", &[])?;
             ctl.show(&pending, |pending| match &pending.confirm {
@@ -102,11 +89,15 @@ pub(super) fn run(ctl: &Ctl, command: Command) -> Done {
             ctl.show(&generations, |list| history(list))
         }
         Command::Rollback { generation } => {
-            let to = Rollback { generation };
-            let applied: Applied = client.send("POST", "/api/v1/config/rollback", &ctl.ask(&[]), Some(&to))?;
-            ctl.show(&applied, applied_text)
+            applied(ctl, "POST", "/api/v1/config/rollback", Some(&Rollback { generation }))
         }
     }
+}
+
+fn applied(ctl: &Ctl, method: &str, path: &str, body: Option<&impl serde::Serialize>) -> Done {
+    let query = if path.ends_with("rollback") { ctl.dry_run() } else { Vec::new() };
+    let applied: Applied = ctl.client.send(method, path, &ctl.ask(&query), body)?;
+    ctl.show(&applied, applied_text)
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Trouble> {

@@ -31,6 +31,9 @@ pub struct Cli {
     /// Change only if the configuration is still of this generation.
     #[arg(long, global = true, value_name = "N")]
     generation: Option<u64>,
+    /// Only say what would change.
+    #[arg(long, global = true)]
+    dry_run: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -127,7 +130,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Done {
-    let ctl = Ctl { client: Client::new(&cli.target)?, json: cli.json, generation: cli.generation };
+    let ctl =
+        Ctl { client: Client::new(&cli.target)?, json: cli.json, generation: cli.generation, dry_run: cli.dry_run };
     match cli.command {
         Command::Service(command) => services::run(&ctl, command),
         Command::Real(command) => services::run_real(&ctl, command),
@@ -203,6 +207,7 @@ struct Ctl {
     client: Client,
     json: bool,
     generation: Option<u64>,
+    dry_run: bool,
 }
 
 impl Ctl {
@@ -221,10 +226,16 @@ impl Ctl {
         Ask { query, generation: self.generation }
     }
 
+    /// What is asked for with `--dry-run`.
+    fn dry_run(&self) -> Vec<(&'static str, String)> {
+        if self.dry_run { vec![("dry_run", "true".to_owned())] } else { Vec::new() }
+    }
+
     /// Changes the configuration, all or nothing, and tells what is different.
     fn edit(&self, changes: Vec<Edit>) -> Done {
         let transaction = Transaction { changes };
-        let applied = self.client.send("POST", "/api/v1/transaction", &self.ask(&[]), Some(&transaction))?;
+        let query = self.dry_run();
+        let applied = self.client.send("POST", "/api/v1/transaction", &self.ask(&query), Some(&transaction))?;
         self.show(&applied, applied_text)
     }
 }

@@ -28,6 +28,7 @@ impl Gateway {
     pub(crate) fn start(mut command: Command, config: &Path, socket: &Path) -> Gateway {
         let start = Instant::now();
         command.arg("run").arg("--config").arg(config).arg("--socket").arg(socket);
+        command.arg("--state").arg(socket.with_extension("state"));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("ip netns exec starts");
         let stderr = child.stderr.take().expect("stderr is a pipe");
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -149,6 +150,7 @@ impl Drop for Gateway {
 /// A `gatun run` that is expected to end by itself: its exit code and what it said.
 pub(crate) fn run_to_its_end(mut command: Command, config: &Path, socket: &Path) -> (Option<i32>, String) {
     command.arg("run").arg("--config").arg(config).arg("--socket").arg(socket);
+    command.arg("--state").arg(socket.with_extension("state"));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("ip netns exec starts");
     let start = Instant::now();
     let status = loop {

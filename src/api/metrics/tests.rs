@@ -194,11 +194,11 @@ fn alerts_and_dashboard_ask_for_what_is_told() {
 fn the_page_of_counters_is_that_of_the_code() {
     let page = page();
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/counters.md");
-    if std::env::var_os("GATUN_WRITE_DOCS").is_some() {
+    if std::env::var_os("BLESS").is_some() {
         std::fs::write(&path, &page).unwrap();
     }
     let same = file("docs/counters.md") == page;
-    assert!(same, "docs/counters.md is not what the code says: GATUN_WRITE_DOCS=1 cargo test the_page_of_counters");
+    assert!(same, "docs/counters.md is not what the code says: BLESS=1 cargo test the_page_of_counters");
 }
 
 /// docs/counters.md.
@@ -233,7 +233,7 @@ fn page() -> String {
 const PAGE_HEAD: &str = "\
 # Counters
 
-This page is made from the code (`GATUN_WRITE_DOCS=1 cargo test the_page_of_counters`), and a test holds the two together.
+This page is made from the code (`BLESS=1 cargo test the_page_of_counters`), and a test holds the two together.
 
 ```
             rx ──┐                            ┌── tx_sent
