@@ -240,7 +240,8 @@ impl Front {
         let mut response = Response::new(Full::from(bytes));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         for (name, value) in headers {
-            let name = HeaderName::try_from(name).ok().filter(|name| ![header::CONTENT_LENGTH, header::SERVER].contains(name));
+            let name =
+                HeaderName::try_from(name).ok().filter(|name| ![header::CONTENT_LENGTH, header::SERVER].contains(name));
             if let (Some(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
                 response.headers_mut().append(name, value);
             }

@@ -225,7 +225,7 @@ fn lcores(out: &mut Out<'_, '_>, list: &[Lcore]) -> Result<(), Error> {
     )?;
     let fill = list.iter().map(|l| (labels(l), l.burst_fill));
     out.gauges("lcore_burst_fill", "Frames in a burst that held any, of 64.", fill)?;
-    let generation = list.iter().map(|l| (labels(l), l.generation as f64));
+    let generation = list.iter().map(|l| (labels(l), l.generation_running as f64));
     out.gauges("lcore_generation", "The configuration that a worker runs.", generation)?;
     let stalled = list.iter().map(|l| (labels(l), yes(l.stalled.is_some())));
     out.gauges("lcore_stalled", "A worker makes no progress although it runs.", stalled)?;

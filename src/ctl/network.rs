@@ -237,7 +237,7 @@ pub(super) fn lcore(ctl: &Ctl, command: LcoreCommand) -> Done {
                         vec![l.id.to_string(), l.cpu.to_string(), percent(l.busy), format!("{:.1}", l.burst_fill)];
                     row.extend([l.connections, l.ports_in_use].map(|n| n.to_string()));
                     row.push(percent(l.redirected));
-                    row.extend([l.generation, l.stalls].map(|n| n.to_string()));
+                    row.extend([l.generation_running, l.stalls].map(|n| n.to_string()));
                     row.push(l.stalled.as_ref().map_or(String::new(), |at| format!("stalled {at}")));
                     t.add_row(row);
                 }

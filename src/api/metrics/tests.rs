@@ -42,7 +42,7 @@ pub(crate) fn scrape(services: usize, reals: usize) -> Scrape {
         connections: 5,
         ports_in_use: 9,
         redirected: 0.0,
-        generation: 41,
+        generation_running: 41,
         counters: counters.named().map(|(name, n, _)| (name.to_owned(), n)).collect(),
         drops: Default::default(),
         punts: Default::default(),

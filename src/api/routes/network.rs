@@ -327,7 +327,7 @@ pub(super) async fn workers(app: &App) -> Result<(u64, Vec<Lcore>), Fail> {
             connections: s.conns_now.value(),
             ports_in_use: s.ports_now.value(),
             redirected: if s.rx.value() == 0 { 0.0 } else { handed_over as f64 / s.rx.value() as f64 },
-            generation: place.generation,
+            generation_running: place.generation,
             counters: s.named().map(|(name, value, _)| (name.to_owned(), value)).collect(),
             drops: DropReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.drops[*r as usize].value()))).collect(),
             punts: PuntReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.punts[*r as usize].value()))).collect(),
