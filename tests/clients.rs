@@ -203,6 +203,10 @@ fn gatunctl_changes_what_it_is_told_and_shows_it() {
         assert!(gateway.well(command).lines().count() > 0, "{command}");
     }
     assert!(gateway.well("health").contains("journal"));
+    assert!(gateway.well("trace tcp 198.18.1.1:40000 198.18.1.100:80").contains("198.18.2.11:80"));
+    assert!(gateway.well("drops --all").contains("table_full") && gateway.well("drops bug").contains("report"));
+    assert!(gateway.well("capacity").contains("connections"));
+    assert_eq!((gateway.well("conn count").trim(), gateway.ctl("conn kill").code), ("0", 2));
     // A configuration that nobody confirms would go by itself; here it is undone.
     let file = gateway.well("config export");
     std::fs::write(gateway.file("new.toml"), file.replace("weight = 7", "weight = 8")).unwrap();
@@ -240,6 +244,7 @@ fn prometheus_reads_every_counter() {
         "gatun_port_up{port=\"lan\"} 1.0",
         "gatun_health{check=\"journal\"} 1.0",
         "gatun_drops_total{reason=\"table_full\"} 0",
+        "# TYPE gatun_capacity_ratio gauge",
         "# EOF",
     ] {
         assert!(text.lines().any(|l| l == line), "{line}\n{text}");

@@ -20,7 +20,7 @@ pub(super) fn apply(document: &mut Document, edit: &Edit) -> Result<EditResult, 
             document.services.remove(at);
             Ok(there(id))
         }
-        Edit::ClearServices => {
+        Edit::ClearServices {} => {
             document.services.clear();
             Ok(there("*"))
         }

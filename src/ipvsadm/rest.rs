@@ -159,7 +159,7 @@ fn request(change: Change) -> Result<Request, Exit> {
             Edit::PatchService { id, patch }
         }
         Change::DeleteService(key) => Edit::DeleteService { id: id(key)? },
-        Change::Clear => Edit::ClearServices,
+        Change::Clear => Edit::ClearServices {},
         Change::AddDest(key, new) => Edit::AddReal { service: id(key)?, real: real_spec(&new)? },
         Change::EditDest(key, new) => {
             let spec = real_spec(&new)?;

@@ -1,6 +1,6 @@
 //! `/metrics`: not below `/api/v1`, but where Prometheus looks.
 
-use super::{App, live, network, stats};
+use super::{App, live, network, stats, trace};
 use crate::api::answer::{Fail, Reply};
 use crate::api::metrics::{self, Scrape};
 use crate::api::types::Problem;
@@ -27,6 +27,7 @@ async fn scrape(app: &State<App>) -> Result<Reply, Fail> {
     let (_, health) = live::examined(app).await?;
     let (_, lcores) = network::workers(app).await?;
     let (ports, neighbors) = app.handle.ask(|m| (m.listed_ports(None), m.neighbors())).await?;
+    let (_, capacity) = trace::limits(app).await?;
     // Each worker has tables of this size.
     let tables = u64::from(super::state(app).model.tables.connections) * lcores.len() as u64;
     let scrape = Scrape {
@@ -38,7 +39,7 @@ async fn scrape(app: &State<App>) -> Result<Reply, Fail> {
         ports,
         neighbors,
         connections_max: tables,
-        capacity: Vec::new(),
+        capacity,
     };
     let text = tokio::task::spawn_blocking(move || metrics::text(scrape)).await;
     let text = text.map_err(|e| Fail::bug(&e.to_string()))?;

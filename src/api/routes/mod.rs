@@ -7,6 +7,7 @@ mod metrics;
 mod network;
 mod services;
 mod stats;
+mod trace;
 
 use super::answer::{Answer, Fail, Reply, Writer};
 use super::app::App;
@@ -23,7 +24,7 @@ pub(super) const BASE: &str = "/api/v1";
 
 /// All of them.
 pub(super) fn all() -> Vec<rocket::Route> {
-    [config::routes(), live::routes(), network::routes(), services::routes(), stats::routes()].concat()
+    [config::routes(), live::routes(), network::routes(), services::routes(), stats::routes(), trace::routes()].concat()
 }
 
 /// Those that are not below [`BASE`].
@@ -32,7 +33,7 @@ pub(super) fn elsewhere() -> Vec<rocket::Route> {
 }
 
 /// All of them, described.
-pub(super) fn documents() -> [utoipa::openapi::OpenApi; 6] {
+pub(super) fn documents() -> [utoipa::openapi::OpenApi; 7] {
     use utoipa::OpenApi as _;
     [
         services::Document::openapi(),
@@ -40,6 +41,7 @@ pub(super) fn documents() -> [utoipa::openapi::OpenApi; 6] {
         stats::Document::openapi(),
         config::Document::openapi(),
         live::Document::openapi(),
+        trace::Document::openapi(),
         metrics::Document::openapi(),
     ]
 }

@@ -90,7 +90,7 @@ pub(super) async fn counted(app: &App) -> Result<(u64, Stats), Fail> {
     responses((status = 200, body = Done),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[post("/stats/zero")]
-async fn zero(_who: Writer, app: &State<App>, query: Query) -> Answer {
+async fn zero(who: Writer, app: &State<App>, query: Query) -> Answer {
     let query = query.only(&["service"])?;
     let meter = app.meter().await?;
     let ids = meter.ids().await?;
@@ -98,7 +98,8 @@ async fn zero(_who: Writer, app: &State<App>, query: Query) -> Answer {
     let mut found = false;
     for (service, reals) in ids.services().filter(|(s, _)| wanted.is_none_or(|id| view::id(s) == id)) {
         found = true;
-        meter.zero(service, reals);
+        who.note(&format!("the counters of service {} are zero again", service.id()));
+        meter.zero(reals);
     }
     match wanted.filter(|_| !found) {
         Some(id) => Err(Fail::not_found("service", id).at(ids.generation)),

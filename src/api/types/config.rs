@@ -20,7 +20,7 @@ pub enum Edit {
     /// A service and its real servers go.
     DeleteService { id: String },
     /// Every service goes.
-    ClearServices,
+    ClearServices {},
     /// A real server that the service does not have yet.
     AddReal { service: String, real: RealSpec },
     /// A real server of a service.
