@@ -48,6 +48,14 @@ async fn version(_who: Reader, app: &State<App>) -> Answer {
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[get("/health")]
 async fn health(_who: Reader, app: &State<App>) -> Answer {
+    let (generation, health) = examined(app).await?;
+    let working = health.ready && health.checks.iter().filter(|c| c.name == "workers").all(|c| c.ok);
+    let reply = item(generation, health)?;
+    Ok(if working { reply } else { reply.status(Status::ServiceUnavailable) })
+}
+
+/// The generation, and what was found.
+pub(super) async fn examined(app: &App) -> Result<(u64, Health), Fail> {
     let kept = state(app);
     let (ready, workers, hops) = app.handle.ask(|m| (m.is_ready(), m.workers(), m.neighbors())).await?;
     let links = app.handle.ask(|m| m.links()).await?;
@@ -75,10 +83,7 @@ async fn health(_who: Reader, app: &State<App>) -> Answer {
         check("journal", journal, "changes are kept"),
     ];
     let ok = ready && checks.iter().all(|c| c.ok);
-    let health = Health { ok, ready, generation_running: running, checks };
-    let working = ready && health.checks.iter().filter(|c| c.name == "workers").all(|c| c.ok);
-    let reply = item(generation, health)?;
-    Ok(if working { reply } else { reply.status(Status::ServiceUnavailable) })
+    Ok((generation, Health { ok, ready, generation_running: running, checks }))
 }
 
 /// What `gatun status` shows.

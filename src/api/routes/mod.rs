@@ -3,6 +3,7 @@
 
 mod config;
 mod live;
+mod metrics;
 mod network;
 mod services;
 mod stats;
@@ -26,8 +27,13 @@ pub(super) fn all() -> Vec<rocket::Route> {
     [config::routes(), live::routes(), network::routes(), services::routes(), stats::routes(), trace::routes()].concat()
 }
 
+/// Those that are not below [`BASE`].
+pub(super) fn elsewhere() -> Vec<rocket::Route> {
+    metrics::routes()
+}
+
 /// All of them, described.
-pub(super) fn documents() -> [utoipa::openapi::OpenApi; 6] {
+pub(super) fn documents() -> [utoipa::openapi::OpenApi; 7] {
     use utoipa::OpenApi as _;
     [
         services::Document::openapi(),
@@ -36,6 +42,7 @@ pub(super) fn documents() -> [utoipa::openapi::OpenApi; 6] {
         config::Document::openapi(),
         live::Document::openapi(),
         trace::Document::openapi(),
+        metrics::Document::openapi(),
     ]
 }
 

@@ -305,7 +305,8 @@ async fn port(_who: Reader, app: &State<App>, name: &str) -> Answer {
     item(generation, port.ok_or_else(|| Fail::not_found("port", name).at(generation))?)
 }
 
-async fn workers(app: &App) -> Result<(u64, Vec<Lcore>), Fail> {
+/// The generation, and the workers.
+pub(super) async fn workers(app: &App) -> Result<(u64, Vec<Lcore>), Fail> {
     let counts = app.handle.counts().await?;
     let look = app.meter().await?.look().await?;
     let (generation, places) = app.handle.ask(|m| (m.generation(), m.workers())).await?;
@@ -321,7 +322,7 @@ async fn workers(app: &App) -> Result<(u64, Vec<Lcore>), Fail> {
             connections: s.conns_now.value(),
             ports_in_use: s.ports_now.value(),
             redirected: if s.rx.value() == 0 { 0.0 } else { handed_over as f64 / s.rx.value() as f64 },
-            generation: place.generation,
+            generation_running: place.generation,
             counters: s.named().map(|(name, value, _)| (name.to_owned(), value)).collect(),
             drops: DropReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.drops[*r as usize].value()))).collect(),
             punts: PuntReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.punts[*r as usize].value()))).collect(),

@@ -122,6 +122,12 @@ async fn trace(_who: Reader, app: &State<App>, body: Body<TraceSpec>) -> Answer 
 #[get("/capacity")]
 async fn capacity(_who: Reader, app: &State<App>, query: Query) -> Answer {
     let query = query.only(&["limit", "after"])?;
+    let (generation, limits) = limits(app).await?;
+    page(generation, limits, &query, |c| format!("{}/{}", c.limit, c.of.as_deref().unwrap_or_default()))
+}
+
+/// The generation, and the limits, the nearest first.
+pub(super) async fn limits(app: &App) -> Result<(u64, Vec<Capacity>), Fail> {
     let look = app.meter().await?.look().await?;
     let (generation, mut limits, places) = app.handle.ask(|m| (m.generation(), m.capacity(), m.workers())).await?;
     for (at, place) in places.iter().enumerate() {
@@ -137,7 +143,7 @@ async fn capacity(_who: Reader, app: &State<App>, query: Query) -> Answer {
         });
     }
     limits.sort_by(|a, b| b.share.total_cmp(&a.share));
-    page(generation, limits, &query, |c| format!("{}/{}", c.limit, c.of.as_deref().unwrap_or_default()))
+    Ok((generation, limits))
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ pub struct Lcore {
     /// The share of the frames that it received that it had to hand over, since the start.
     pub redirected: f64,
     /// The generation that it runs.
-    pub generation: u64,
+    pub generation_running: u64,
     /// Every counter.
     pub counters: BTreeMap<String, u64>,
     /// Drops by reason, where there were any.
