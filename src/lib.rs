@@ -7,10 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod client;
 pub mod commands;
 pub mod config;
 #[cfg(feature = "dpdk")]
 pub mod control;
+pub mod ctl;
+pub mod ipvsadm;
 #[cfg(feature = "dpdk")]
 pub mod journal;
 #[cfg(feature = "dpdk")]

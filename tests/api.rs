@@ -363,6 +363,21 @@ fn every_route_answers() {
         .is(201);
     gateway.ask("DELETE", "/api/v1/neighbors/198.18.2.13", &Value::Null).is(200);
     gateway.ask("POST", "/api/v1/stats/zero", &Value::Null).is(200);
+    // Who threw what away: our own ARP comes back from the ring.
+    let drops = gateway.get("/api/v1/drops?reason=arp_malformed").is(200);
+    let last = &drops["items"][0]["last"][0];
+    assert_eq!(
+        (drops["items"][0]["count"].as_u64() > Some(0), last["port"].is_string(), last["lcore"].as_u64()),
+        (true, true, Some(1)),
+        "{drops}"
+    );
+    gateway.get("/api/v1/drops?reason=nonsense").is(404);
+    assert!(gateway.get("/api/v1/drops?limit=1000").is(200)["items"].as_array().unwrap().len() > 20);
+    let limits = gateway.get("/api/v1/capacity").is(200);
+    let names: Vec<_> = limits["items"].as_array().unwrap().iter().filter_map(|l| l["limit"].as_str()).collect();
+    for limit in ["connections", "local_ports", "reals", "neighbors", "mbufs", "worker"] {
+        assert!(names.contains(&limit), "{limit}: {names:?}");
+    }
     // The command line asks over the same socket.
     let mut status = Command::new(env!("CARGO_BIN_EXE_gatun"));
     let said = status.args(["status", "--connections", "--socket"]).arg(gateway.file("gatun.sock")).output().unwrap();
@@ -434,6 +449,8 @@ fn whatever_is_sent_is_answered_with_a_problem_and_changes_nothing() {
         ("DELETE", "/api/v1/services", ""),
         ("PUT", "/api/v1/version", "{}"),
         ("PATCH", "/api/v1/stats", "{}"),
+        ("DELETE", "/api/v1/connections", ""),
+        ("DELETE", "/api/v1/connections?client=x", ""),
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "198.18.1.100:0"}"#),
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "127.0.0.1:80"}"#),
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "198.18.1.254:80"}"#),
@@ -482,6 +499,39 @@ fn whatever_is_sent_is_answered_with_a_problem_and_changes_nothing() {
     }
     assert_eq!(gateway.get("/api/v1/config").body, before);
     assert_eq!(gateway.get("/api/v1/version").is(200)["generation"], 1);
+    gateway.finish();
+}
+
+#[test]
+fn a_trace_says_what_would_become_of_a_packet_and_why() {
+    let gateway = Gateway::start("");
+    let trace = |protocol: &str, client: &str, vip: &str| {
+        gateway.ask("POST", "/api/v1/trace", &json!({"protocol": protocol, "client": client, "vip": vip}))
+    };
+    let way = trace("tcp", "198.18.1.1:40000", "198.18.1.100:80").is(200);
+    let steps: Vec<_> = way["steps"].as_array().unwrap().iter().filter_map(|s| s["step"].as_str()).collect();
+    assert_eq!(steps[..5], ["home", "address", "service", "server", "local_address"], "{way}");
+    assert!(steps.contains(&"route") && steps.contains(&"neighbor") && steps.contains(&"mtu"), "{way}");
+    assert_eq!(
+        (way["forwarded"].clone(), way["lcore"].clone(), way["service"].clone()),
+        (json!(true), json!(1), json!("tcp-198.18.1.100-80"))
+    );
+    gateway.ask("PATCH", &format!("{WEB}/reals/198.18.2.12-80"), &json!({"weight": 0})).is(200);
+    let one = trace("tcp", "198.18.1.1:40000", "198.18.1.100:80").is(200);
+    assert_eq!((one["real"].as_str(), one["next_hop"].as_str()), (Some("198.18.2.11:80"), Some("198.18.2.11")));
+    gateway.ask("PATCH", &format!("{WEB}/reals/198.18.2.11-80"), &json!({"weight": 0})).is(200);
+    for (protocol, client, vip, why) in [
+        ("tcp", "198.18.1.1:40000", "198.18.1.100:80", "no_server"),
+        ("udp", "198.18.1.1:40000", "198.18.1.100:80", "no_service"),
+        ("tcp", "198.18.1.1:40000", "198.18.1.101:80", "not_local"),
+        ("tcp", "198.18.1.1:40000", "198.18.2.100:80", "lip_no_connection"),
+        ("tcp", "198.18.2.100:40000", "198.18.1.100:80", "martian_source"),
+    ] {
+        let way = trace(protocol, client, vip).is(200);
+        assert_eq!((way["drop"].as_str(), way["forwarded"].as_bool()), (Some(why), Some(false)), "{way}");
+    }
+    trace("tcp", "[2001:db8::1]:4000", "198.18.1.100:80").is_problem();
+    trace("tcp", "somewhere", "198.18.1.100:80").is_problem();
     gateway.finish();
 }
 

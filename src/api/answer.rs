@@ -298,6 +298,13 @@ pub(super) struct Writer {
     pub(super) if_generation: Option<u64>,
 }
 
+impl Writer {
+    /// Says in the log what it did, where that is no change of the configuration.
+    pub(super) fn note(&self, what: &str) {
+        tracing::info!("audit: {}: {what}", self.name);
+    }
+}
+
 fn identity(request: &Request<'_>) -> Option<Identity> {
     request.local_cache(|| None::<Identity>).clone()
 }

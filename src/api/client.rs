@@ -32,8 +32,12 @@ pub fn ask(socket: &Path, method: &str, path: &str, body: &str) -> Result<String
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let length = body.len();
+    let kind = if body.starts_with('{') { "application/json" } else { "application/toml" };
     // HTTP/1.0: the answer ends with the connection.
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: gatun\r\nContent-Length: {length}\r\n\r\n{body}")?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: gatun\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(ClientError::Strange("its answer has no end"))?;

@@ -142,8 +142,7 @@ impl Meter {
     }
 
     /// Counts anew from here.
-    pub(super) fn zero(&self, service: &crate::config::Service, ids: &[RealId]) {
-        tracing::info!("audit: the counters of service {} are zero again", service.id());
+    pub(super) fn zero(&self, ids: &[RealId]) {
         for id in ids {
             let counted = self.counted(*id);
             self.lock().zero.insert(*id, counted);

@@ -15,6 +15,7 @@ pub mod client;
 mod front;
 #[cfg(feature = "dpdk")]
 mod meter;
+pub mod metrics;
 #[cfg(feature = "dpdk")]
 mod openapi;
 #[cfg(feature = "dpdk")]

@@ -82,8 +82,11 @@ mod tests {
                 .extend(item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
         }
         let shown = |path: &str| path.replace('<', "{").replace('>', "}");
-        let route = |r: &rocket::Route| format!("{} {}{}", r.method, super::ours::BASE, shown(r.uri.path()));
-        let mut routed: Vec<_> = super::ours::all().iter().map(route).collect();
+        let below = |base: &'static str, routes: Vec<rocket::Route>| {
+            routes.into_iter().map(move |r| format!("{} {base}{}", r.method, shown(r.uri.path())))
+        };
+        let mut routed: Vec<_> = below(super::ours::BASE, super::ours::all()).collect();
+        routed.extend(below("", super::ours::elsewhere()));
         described.sort();
         routed.sort();
         assert_eq!(described, routed);

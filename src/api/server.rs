@@ -173,6 +173,7 @@ async fn rocket(app: App) -> Result<Client, ApiError> {
         .manage(app)
         .mount(routes::BASE, routes::all())
         .mount("/", openapi::routes())
+        .mount("/", routes::elsewhere())
         .register("/", rocket::catchers![super::catcher::problem]);
     Client::untracked(rocket).await.map_err(|e| ApiError::Routes(e.to_string()))
 }

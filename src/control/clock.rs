@@ -15,6 +15,12 @@ pub fn now() -> String {
     text(OffsetDateTime::now_utc())
 }
 
+/// So much before this moment.
+pub fn before(ago: Duration) -> String {
+    let ago = time::Duration::try_from(ago).unwrap_or(time::Duration::ZERO);
+    text(OffsetDateTime::now_utc().saturating_sub(ago))
+}
+
 /// Whether a moment has come. One that can not be read has.
 pub fn has_come(moment: &str) -> bool {
     OffsetDateTime::parse(moment, &Rfc3339).map_or(true, |moment| moment <= OffsetDateTime::now_utc())

@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_written_out_is_the_same_configuration() {
-        for file in ["gatun.toml", "demo.toml", "fullnat.toml", "one-arm.toml"] {
+        for file in ["gatun.toml", "demo.toml", "fullnat.toml", "one-arm.toml", "dual-stack.toml", "nat64.toml"] {
             let text = std::fs::read_to_string(format!("{}/conf/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
             let document = Document::read(&text).unwrap();
             let written = document.write();

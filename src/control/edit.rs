@@ -20,7 +20,7 @@ pub(super) fn apply(document: &mut Document, edit: &Edit) -> Result<EditResult, 
             document.services.remove(at);
             Ok(there(id))
         }
-        Edit::ClearServices => {
+        Edit::ClearServices {} => {
             document.services.clear();
             Ok(there("*"))
         }
@@ -49,7 +49,7 @@ pub(super) fn apply(document: &mut Document, edit: &Edit) -> Result<EditResult, 
             Ok(there(id))
         }
         Edit::PutNeighbor { neighbor } => Ok(put_neighbor(document, neighbor)),
-        Edit::DeleteNeighbor { address } => delete_neighbor(document, *address),
+        Edit::DeleteNeighbor { address, interface } => delete_neighbor(document, *address, interface.as_deref()),
         Edit::PutTimeouts { timeouts } => {
             document.timeouts = *timeouts;
             Ok(there("timeouts"))
@@ -180,7 +180,7 @@ fn put_route(document: &mut Document, spec: &RouteSpec, replace: bool) -> Result
 
 fn put_neighbor(document: &mut Document, spec: &NeighborSpec) -> EditResult {
     let id = spec.address.to_string();
-    match document.neighbors.iter_mut().find(|n| n.address == spec.address) {
+    match document.neighbors.iter_mut().find(|n| n.address == spec.address && n.interface == spec.interface) {
         Some(neighbor) => {
             *neighbor = spec.clone();
             there(&id)
@@ -192,8 +192,9 @@ fn put_neighbor(document: &mut Document, spec: &NeighborSpec) -> EditResult {
     }
 }
 
-fn delete_neighbor(document: &mut Document, address: IpAddr) -> Result<EditResult, Refusal> {
-    let at = document.neighbors.iter().position(|n| n.address == address);
+fn delete_neighbor(document: &mut Document, address: IpAddr, interface: Option<&str>) -> Result<EditResult, Refusal> {
+    let is = |n: &NeighborSpec| n.address == address && (interface.is_none() || n.interface.as_deref() == interface);
+    let at = document.neighbors.iter().position(is);
     document.neighbors.remove(at.ok_or_else(|| Refusal::not_found("static neighbor", &address.to_string()))?);
     Ok(there(&address.to_string()))
 }

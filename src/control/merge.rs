@@ -32,8 +32,8 @@ pub(super) fn merge(base: &Document, file: &Document, running: &Document) -> (Do
         ),
         neighbors: keyed(
             [&base.neighbors, &file.neighbors, &running.neighbors],
-            |neighbor| neighbor.address,
-            |address, b, f, r| one(&format!("neighbor[\"{address}\"]"), b, f, r, c),
+            |neighbor| (neighbor.address, neighbor.interface.clone()),
+            |(address, _), b, f, r| one(&format!("neighbor[\"{address}\"]"), b, f, r, c),
         ),
         services: keyed(
             [&base.services, &file.services, &running.services],
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!((conflicts[0].file.is_none(), conflicts[0].running.is_some()), (true, true));
         let file = document(|t| t.replace("name = \"echo\"", "name = \"echo2\""));
         let (merged, conflicts) = merge(&base, &file, &edited(&[DELETE]));
-        assert_eq!((merged.services.len(), conflicts.len()), (2, 1));
+        assert_eq!((merged.services.len(), conflicts.len()), (4, 1));
         assert_eq!(merged.services[1].name.as_deref(), Some("echo2"));
     }
 

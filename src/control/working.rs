@@ -120,7 +120,7 @@ fn touched(edits: &[Edit]) -> Option<BTreeSet<Key>> {
         | Edit::PutReal { service, .. }
         | Edit::PatchReal { service, .. }
         | Edit::DeleteReal { service, .. } => service_key(service),
-        Edit::ClearServices
+        Edit::ClearServices {}
         | Edit::AddLaddrPool { .. }
         | Edit::PutLaddrPool { .. }
         | Edit::DeleteLaddrPool { .. }

@@ -3,8 +3,10 @@
 
 use super::Master;
 use super::handle::{Handle, NoAnswer};
-use crate::worker::mailbox::ToWorker;
+use crate::worker::mailbox::{ENDED, ToWorker};
 use gatun_engine::conn::record::{Cursor, Record};
+use gatun_engine::conn::tuple::Tuple;
+use gatun_engine::lcore::dropped::DropLog;
 use gatun_engine::stats::LcoreStats;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -32,6 +34,8 @@ pub(super) struct Asks {
 enum Answer {
     Counts(oneshot::Sender<Box<LcoreStats>>),
     List(oneshot::Sender<Listed>),
+    Dropped(oneshot::Sender<Box<DropLog>>),
+    End(oneshot::Sender<usize>),
 }
 
 impl Asks {
@@ -47,6 +51,20 @@ impl Asks {
     pub(super) fn listed(&mut self, records: Vec<Record>, next: Option<Cursor>) {
         if let Some(Answer::List(reply)) = self.sent.pop_front() {
             let _ = reply.send((records, next));
+        }
+    }
+
+    /// The last frames that it threw away came.
+    pub(super) fn dropped(&mut self, log: Box<DropLog>) {
+        if let Some(Answer::Dropped(reply)) = self.sent.pop_front() {
+            let _ = reply.send(log);
+        }
+    }
+
+    /// It ended so many connections.
+    pub(super) fn ended(&mut self, ended: usize) {
+        if let Some(Answer::End(reply)) = self.sent.pop_front() {
+            let _ = reply.send(ended);
         }
     }
 
@@ -97,6 +115,24 @@ impl Master {
         Some(answer)
     }
 
+    /// The last frames that each worker threw away.
+    fn ask_dropped(&mut self) -> Vec<oneshot::Receiver<Box<DropLog>>> {
+        let ask = |seat: &mut super::Seat| {
+            let (reply, answer) = oneshot::channel();
+            seat.asks.add(ToWorker::Dropped(Box::default()), Answer::Dropped(reply));
+            answer
+        };
+        self.seats.iter_mut().map(ask).collect()
+    }
+
+    /// Ends connections of a worker.
+    fn ask_end(&mut self, worker: usize, clients: Vec<Tuple>) -> Option<oneshot::Receiver<usize>> {
+        let seat = self.seats.get_mut(worker)?;
+        let (reply, answer) = oneshot::channel();
+        seat.asks.add(ToWorker::End(clients), Answer::End(reply));
+        Some(answer)
+    }
+
     fn raw_counts(&self, worker: usize) -> Box<LcoreStats> {
         self.seats.get(worker).map(|seat| copy(&seat.stats.lcore)).unwrap_or_default()
     }
@@ -135,6 +171,35 @@ impl Handle<Master> {
             Ok(Ok(listed)) => Ok(Some(listed)),
             Ok(Err(_)) | Err(_) => Err(NoAnswer::Busy),
         }
+    }
+
+    /// The last frames that each worker threw away; nothing of one that does not answer in time.
+    ///
+    /// # Errors
+    /// When the master does not answer.
+    pub async fn dropped(&self) -> Result<Vec<Option<Box<DropLog>>>, NoAnswer> {
+        let mut logs = Vec::new();
+        for answer in self.ask(Master::ask_dropped).await? {
+            logs.push(tokio::time::timeout(PATIENCE, answer).await.ok().and_then(Result::ok));
+        }
+        Ok(logs)
+    }
+
+    /// Ends the connections of these clients on a worker. Gives how many of them were there.
+    ///
+    /// # Errors
+    /// When the master or the worker does not answer.
+    pub async fn end(&self, worker: usize, clients: &[Tuple]) -> Result<usize, NoAnswer> {
+        let mut ended = 0;
+        for some in clients.chunks(ENDED) {
+            let some = some.to_vec();
+            let Some(answer) = self.ask(move |m| m.ask_end(worker, some)).await? else { break };
+            match tokio::time::timeout(PATIENCE, answer).await {
+                Ok(Ok(of_these)) => ended += of_these,
+                Ok(Err(_)) | Err(_) => return Err(NoAnswer::Busy),
+            }
+        }
+        Ok(ended)
     }
 
     /// Every connection of every worker.

@@ -11,6 +11,7 @@ mod ports;
 pub mod start;
 pub mod status;
 mod steering;
+mod trace;
 pub mod watch;
 
 use crate::config::Model;
@@ -30,6 +31,7 @@ use gatun_engine::local::{Local, Out};
 use gatun_engine::neighbor::Neighbors;
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::stats::Stats;
+use gatun_engine::steer::Steer;
 use gatun_engine::time::{HZ, Tick, Ticks};
 use handle::Desk;
 use ports::Pools;
@@ -83,6 +85,7 @@ pub struct Signals {
 pub struct Master {
     model: Arc<Model>,
     compiler: Compiler,
+    steer: Arc<Steer>,
     snapshot: Arc<Snapshot>,
     neighbors: Arc<Neighbors>,
     local: Local,
@@ -159,6 +162,8 @@ impl Master {
                     FromWorker::Done(generation, ..) => seat.generation = generation,
                     FromWorker::Counted(counts) => seat.asks.counted(counts),
                     FromWorker::Listed(records, next) => seat.asks.listed(records, next),
+                    FromWorker::Dropped(log) => seat.asks.dropped(log),
+                    FromWorker::Ended(ended, _) => seat.asks.ended(ended),
                 }
             }
             seat.asks.send(|message| seat.rings.to.push(message));

@@ -255,6 +255,7 @@ pub fn start(model: Arc<Model>, generation: u64, claims: Vec<Claim>) -> Result<M
     Ok(Master {
         model,
         compiler,
+        steer,
         snapshot,
         neighbors,
         local,

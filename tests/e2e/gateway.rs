@@ -86,6 +86,11 @@ impl Gateway {
         tasks.map(|task| task.unwrap().path()).filter(|task| worker(task)).filter_map(id).collect()
     }
 
+    /// Where it answers.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("gatun runs");
     }

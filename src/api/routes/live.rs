@@ -1,16 +1,16 @@
 //! What is asked of the running gateway: health, version, connections.
 
 use super::{Answer, App, BASE, PAGE_MAX, Query, item, state};
-use crate::api::answer::{Fail, Reader, Reply};
+use crate::api::answer::{Fail, Reader, Reply, Writer};
 use crate::api::types::{
-    Connection, Count, Health, HealthCheck, Item, NeighborState, Page, Problem, Protocol, Version,
+    Connection, Count, Health, HealthCheck, Item, Killed, NeighborState, Page, Problem, Protocol, Version,
 };
 use crate::config::compile;
 use crate::master::asks::Listed;
 use gatun_engine::addr::Proto;
 use gatun_engine::conn::record::{Cursor, Record};
 use rocket::http::Status;
-use rocket::{State, get, routes};
+use rocket::{State, delete, get, routes};
 use std::net::{IpAddr, SocketAddr};
 use utoipa::OpenApi;
 
@@ -20,11 +20,11 @@ const LOOKS: usize = 16;
 const MESSAGE: usize = 4_096;
 
 #[derive(OpenApi)]
-#[openapi(paths(version, health, status, connections, count))]
+#[openapi(paths(version, health, status, connections, count, kill))]
 pub(super) struct Document;
 
 pub(super) fn routes() -> Vec<rocket::Route> {
-    routes![version, health, status, connections, count]
+    routes![version, health, status, connections, count, kill]
 }
 
 /// The program.
@@ -48,6 +48,14 @@ async fn version(_who: Reader, app: &State<App>) -> Answer {
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[get("/health")]
 async fn health(_who: Reader, app: &State<App>) -> Answer {
+    let (generation, health) = examined(app).await?;
+    let working = health.ready && health.checks.iter().filter(|c| c.name == "workers").all(|c| c.ok);
+    let reply = item(generation, health)?;
+    Ok(if working { reply } else { reply.status(Status::ServiceUnavailable) })
+}
+
+/// The generation, and what was found.
+pub(super) async fn examined(app: &App) -> Result<(u64, Health), Fail> {
     let kept = state(app);
     let (ready, workers, hops) = app.handle.ask(|m| (m.is_ready(), m.workers(), m.neighbors())).await?;
     let links = app.handle.ask(|m| m.links()).await?;
@@ -75,10 +83,7 @@ async fn health(_who: Reader, app: &State<App>) -> Answer {
         check("journal", journal, "changes are kept"),
     ];
     let ok = ready && checks.iter().all(|c| c.ok);
-    let health = Health { ok, ready, generation_running: running, checks };
-    let working = ready && health.checks.iter().filter(|c| c.name == "workers").all(|c| c.ok);
-    let reply = item(generation, health)?;
-    Ok(if working { reply } else { reply.status(Status::ServiceUnavailable) })
+    Ok((generation, Health { ok, ready, generation_running: running, checks }))
 }
 
 /// What `gatun status` shows.
@@ -235,6 +240,35 @@ async fn count(_who: Reader, app: &State<App>, query: Query) -> Answer {
         (worker, from) = then.map_or((worker + 1, Cursor::default()), |cursor| (worker, cursor));
     }
     item(generation, Count { count })
+}
+
+/// Ends connections: the next packet of either side finds none. A filter has to say which.
+#[utoipa::path(context_path = BASE, tag = "connections",
+    params(("protocol" = Option<Protocol>, Query, description = "tcp or udp"),
+        ("client" = Option<String>, Query, description = "cip or cip:cport"),
+        ("vip" = Option<String>, Query, description = "vip or vip:vport"),
+        ("local" = Option<String>, Query, description = "lip or lip:lport"),
+        ("real" = Option<String>, Query, description = "rip or rip:rport"),
+        ("state" = Option<String>, Query, description = "as ipvsadm names it")),
+    responses((status = 200, body = Item<Killed>),
+        (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[delete("/connections")]
+async fn kill(who: Writer, app: &State<App>, query: Query) -> Answer {
+    let query = query.only(&FIELDS)?;
+    let wanted = Wanted::read(&query)?;
+    if wanted.everything() {
+        let remedy = format!("say which, by one of {}", FIELDS.join(", "));
+        return Err(Fail::new(400, "bad-request", "Bad request", "this would end every connection", remedy));
+    }
+    let (mut worker, mut from, mut killed) = (0, Cursor::default(), 0);
+    while let Some((records, then)) = listed(app, worker, from).await? {
+        let meant = records.iter().filter(|r| wanted.matches(&connection(r, 0)));
+        let clients: Vec<_> = meant.map(|r| r.client).collect();
+        killed += app.handle.end(worker, &clients).await? as u64;
+        (worker, from) = then.map_or((worker + 1, Cursor::default()), |cursor| (worker, cursor));
+    }
+    who.note(&format!("{killed} connection(s) ended"));
+    item(state(app).generation, Killed { killed })
 }
 
 async fn listed(app: &App, worker: usize, from: Cursor) -> Result<Option<Listed>, Fail> {

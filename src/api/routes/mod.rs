@@ -3,9 +3,11 @@
 
 mod config;
 mod live;
+mod metrics;
 mod network;
 mod services;
 mod stats;
+mod trace;
 
 use super::answer::{Answer, Fail, Reply, Writer};
 use super::app::App;
@@ -22,11 +24,16 @@ pub(super) const BASE: &str = "/api/v1";
 
 /// All of them.
 pub(super) fn all() -> Vec<rocket::Route> {
-    [config::routes(), live::routes(), network::routes(), services::routes(), stats::routes()].concat()
+    [config::routes(), live::routes(), network::routes(), services::routes(), stats::routes(), trace::routes()].concat()
+}
+
+/// Those that are not below [`BASE`].
+pub(super) fn elsewhere() -> Vec<rocket::Route> {
+    metrics::routes()
 }
 
 /// All of them, described.
-pub(super) fn documents() -> [utoipa::openapi::OpenApi; 5] {
+pub(super) fn documents() -> [utoipa::openapi::OpenApi; 7] {
     use utoipa::OpenApi as _;
     [
         services::Document::openapi(),
@@ -34,6 +41,8 @@ pub(super) fn documents() -> [utoipa::openapi::OpenApi; 5] {
         stats::Document::openapi(),
         config::Document::openapi(),
         live::Document::openapi(),
+        trace::Document::openapi(),
+        metrics::Document::openapi(),
     ]
 }
 

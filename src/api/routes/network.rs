@@ -79,16 +79,9 @@ fn pools(kept: &Kept) -> Vec<LaddrPool> {
 fn static_routes(kept: &Kept) -> Vec<Route> {
     let route = |r: &crate::config::Route| {
         let to = r.to.to_string();
-        Route { id: route_id(&to), to, via: r.via, interface: interface(kept, r.interface) }
+        Route { id: route_id(&to), to, via: r.via, interface: kept.model.interface_name(r.interface) }
     };
     kept.model.routes.iter().map(route).collect()
-}
-
-/// `lan`, `lan.100`.
-fn interface(kept: &Kept, id: crate::config::InterfaceId) -> String {
-    let Some(interface) = kept.model.interfaces.get(id.0) else { return String::new() };
-    let port = kept.model.ports.get(interface.port.0).map_or("", |p| p.name.as_str());
-    interface.vlan.map_or(port.to_owned(), |vlan| format!("{port}.{vlan}"))
 }
 
 /// Makes one change, and shows what `find` finds afterwards.
@@ -278,12 +271,14 @@ async fn put_neighbor(who: Writer, app: &State<App>, address: &str, body: Body<N
 
 /// From now on the next hop is asked for its MAC address.
 #[utoipa::path(context_path = BASE, tag = "network",
+    params(("interface" = Option<String>, Query, description = "of which interface, where several have the address")),
     responses((status = 200, body = Done), (status = 202, body = Done),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[delete("/neighbors/<address>")]
-async fn delete_neighbor(who: Writer, app: &State<App>, address: &str) -> Answer {
+async fn delete_neighbor(who: Writer, app: &State<App>, address: &str, query: Query) -> Answer {
     let read: IpAddr = address.parse().map_err(|_| Fail::not_found("static neighbor", address))?;
-    gone(app, who, Edit::DeleteNeighbor { address: read }).await
+    let interface = query.only(&["interface"])?.text("interface").map(str::to_owned);
+    gone(app, who, Edit::DeleteNeighbor { address: read, interface }).await
 }
 
 /// The ports of the network card.
@@ -310,7 +305,8 @@ async fn port(_who: Reader, app: &State<App>, name: &str) -> Answer {
     item(generation, port.ok_or_else(|| Fail::not_found("port", name).at(generation))?)
 }
 
-async fn workers(app: &App) -> Result<(u64, Vec<Lcore>), Fail> {
+/// The generation, and the workers.
+pub(super) async fn workers(app: &App) -> Result<(u64, Vec<Lcore>), Fail> {
     let counts = app.handle.counts().await?;
     let look = app.meter().await?.look().await?;
     let (generation, places) = app.handle.ask(|m| (m.generation(), m.workers())).await?;
@@ -326,7 +322,7 @@ async fn workers(app: &App) -> Result<(u64, Vec<Lcore>), Fail> {
             connections: s.conns_now.value(),
             ports_in_use: s.ports_now.value(),
             redirected: if s.rx.value() == 0 { 0.0 } else { handed_over as f64 / s.rx.value() as f64 },
-            generation: place.generation,
+            generation_running: place.generation,
             counters: s.named().map(|(name, value, _)| (name.to_owned(), value)).collect(),
             drops: DropReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.drops[*r as usize].value()))).collect(),
             punts: PuntReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.punts[*r as usize].value()))).collect(),

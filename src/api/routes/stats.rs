@@ -25,6 +25,12 @@ pub(super) fn routes() -> Vec<rocket::Route> {
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[get("/stats")]
 async fn stats(_who: Reader, app: &State<App>) -> Answer {
+    let (generation, stats) = counted(app).await?;
+    item(generation, stats)
+}
+
+/// The generation, and everything that is counted.
+pub(super) async fn counted(app: &App) -> Result<(u64, Stats), Fail> {
     let meter = app.meter().await?;
     let (ids, look) = (meter.ids().await?, meter.look().await?);
     let (ports, places) = app.handle.ask(|m| (m.port_counters(), m.workers())).await?;
@@ -75,7 +81,7 @@ async fn stats(_who: Reader, app: &State<App>) -> Answer {
         drops: DropReason::ALL.iter().map(|r| reason(r.label(), r.help(), look.drop(*r))).collect(),
         punts: PuntReason::ALL.iter().map(|r| reason(r.label(), r.help(), look.punt(*r))).collect(),
     };
-    item(ids.generation, stats)
+    Ok((ids.generation, stats))
 }
 
 /// Counts what services have served from zero again. Nothing else is touched.
@@ -84,7 +90,7 @@ async fn stats(_who: Reader, app: &State<App>) -> Answer {
     responses((status = 200, body = Done),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[post("/stats/zero")]
-async fn zero(_who: Writer, app: &State<App>, query: Query) -> Answer {
+async fn zero(who: Writer, app: &State<App>, query: Query) -> Answer {
     let query = query.only(&["service"])?;
     let meter = app.meter().await?;
     let ids = meter.ids().await?;
@@ -92,7 +98,8 @@ async fn zero(_who: Writer, app: &State<App>, query: Query) -> Answer {
     let mut found = false;
     for (service, reals) in ids.services().filter(|(s, _)| wanted.is_none_or(|id| view::id(s) == id)) {
         found = true;
-        meter.zero(service, reals);
+        who.note(&format!("the counters of service {} are zero again", service.id()));
+        meter.zero(reals);
     }
     match wanted.filter(|_| !found) {
         Some(id) => Err(Fail::not_found("service", id).at(ids.generation)),

@@ -20,7 +20,7 @@ pub enum Edit {
     /// A service and its real servers go.
     DeleteService { id: String },
     /// Every service goes.
-    ClearServices,
+    ClearServices {},
     /// A real server that the service does not have yet.
     AddReal { service: String, real: RealSpec },
     /// A real server of a service.
@@ -47,6 +47,9 @@ pub enum Edit {
     DeleteNeighbor {
         #[schema(value_type = String)]
         address: IpAddr,
+        /// Of which interface, where several have it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interface: Option<String>,
     },
     /// The gateway's timeouts: what is absent is the default.
     PutTimeouts { timeouts: TimeoutsSpec },

@@ -37,6 +37,9 @@ pub struct RouteSpec {
     /// The next hop, on a connected subnet.
     #[schema(value_type = String)]
     pub via: IpAddr,
+    /// The interface of a link-local next hop, as in `lan` or `lan.100`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
 }
 
 /// A static route as it runs.
@@ -62,6 +65,9 @@ pub struct NeighborSpec {
     pub address: IpAddr,
     /// Its MAC address.
     pub mac: String,
+    /// The interface of a link-local address, as in `lan` or `lan.100`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
 }
 
 /// A next hop that is known or asked for.
@@ -157,7 +163,7 @@ pub struct Lcore {
     /// The share of the frames that it received that it had to hand over, since the start.
     pub redirected: f64,
     /// The generation that it runs.
-    pub generation: u64,
+    pub generation_running: u64,
     /// Every counter.
     pub counters: BTreeMap<String, u64>,
     /// Drops by reason, where there were any.
