@@ -47,6 +47,9 @@ pub(super) enum RouteCommand {
         to: String,
         /// The next hop.
         via: IpAddr,
+        /// The interface of a link-local next hop, as in lan or lan.100.
+        #[arg(long)]
+        interface: Option<String>,
     },
     /// Give one another next hop, or add it.
     Set {
@@ -54,6 +57,9 @@ pub(super) enum RouteCommand {
         to: String,
         /// The next hop.
         via: IpAddr,
+        /// The interface of a link-local next hop, as in lan or lan.100.
+        #[arg(long)]
+        interface: Option<String>,
     },
     /// Take one away.
     Delete {
@@ -72,11 +78,17 @@ pub(super) enum NeighCommand {
         address: IpAddr,
         /// Its MAC address.
         mac: String,
+        /// The interface of a link-local address, as in lan or lan.100.
+        #[arg(long)]
+        interface: Option<String>,
     },
     /// Forget one that was written down.
     Delete {
         /// Its address.
         address: IpAddr,
+        /// The interface of a link-local address, as in lan or lan.100.
+        #[arg(long)]
+        interface: Option<String>,
     },
 }
 
@@ -138,8 +150,12 @@ pub(super) fn route(ctl: &Ctl, command: RouteCommand) -> Done {
                 t.trim_fmt()
             })
         }
-        RouteCommand::Add { to, via } => ctl.edit(vec![Edit::AddRoute { route: RouteSpec { to, via } }]),
-        RouteCommand::Set { to, via } => ctl.edit(vec![Edit::PutRoute { route: RouteSpec { to, via } }]),
+        RouteCommand::Add { to, via, interface } => {
+            ctl.edit(vec![Edit::AddRoute { route: RouteSpec { to, via, interface } }])
+        }
+        RouteCommand::Set { to, via, interface } => {
+            ctl.edit(vec![Edit::PutRoute { route: RouteSpec { to, via, interface } }])
+        }
         RouteCommand::Delete { to } => ctl.edit(vec![Edit::DeleteRoute { id: to.replace('/', "-") }]),
     }
 }
@@ -158,10 +174,10 @@ pub(super) fn neigh(ctl: &Ctl, command: NeighCommand) -> Done {
                 t.trim_fmt()
             })
         }
-        NeighCommand::Set { address, mac } => {
-            ctl.edit(vec![Edit::PutNeighbor { neighbor: NeighborSpec { address, mac } }])
+        NeighCommand::Set { address, mac, interface } => {
+            ctl.edit(vec![Edit::PutNeighbor { neighbor: NeighborSpec { address, mac, interface } }])
         }
-        NeighCommand::Delete { address } => ctl.edit(vec![Edit::DeleteNeighbor { address }]),
+        NeighCommand::Delete { address, interface } => ctl.edit(vec![Edit::DeleteNeighbor { address, interface }]),
     }
 }
 
