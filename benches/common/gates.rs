@@ -64,10 +64,9 @@ impl Gates {
 }
 
 const HEAD: &str = "\
-# Recorded by `make gates GATES=record`. A count may be 2 % above: instructions a packet (hit-tcp, hit-udp, miss-*) or a
-# connection (open, establish, reset, expire), allocations and system calls on 16,000 hits, timer entries that a turn of 32
-# frames looks at, messages that a worker takes in a turn. `share` is the least that gatun reaches of the 5-tuple swap at
-# 1 M connections.
+# Recorded by `make gates GATES=record`. A count may be 2 % above: instructions a packet (hit-*, miss-*) or a connection
+# (open, establish, reset, expire), allocations and system calls on 16,000 hits, timer entries that a turn of 32 frames looks
+# at, messages that a worker takes in a turn. `share` is the least that gatun reaches of the 5-tuple swap at 1 M connections.
 ";
 
 fn path() -> PathBuf {

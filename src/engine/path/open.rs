@@ -73,6 +73,10 @@ pub(super) fn miss<M: Memory>(
         return Err(PuntReason::TtlExceeded.into());
     }
     let real = shard.schedule(service).and_then(|i| service.reals.get(i)).ok_or(PuntReason::NoServer)?;
+    if client.family() == Family::V4 && real.addr.family() == Family::V6 {
+        // The configuration offers none: a client of IPv4 has no seat for such addresses.
+        return Err(DropReason::Untranslatable.into());
+    }
     let class = class.unwrap_or_else(|| shared.class_of(&client));
     let (to_client, to_server) = (shared.next_hop(client.src())?, shared.next_hop(real.addr)?);
     let seq = sequence(frame, head).host();

@@ -35,9 +35,7 @@ pub(super) struct Received<'a> {
 }
 
 /// Takes the frame that nearly every packet of IPv6 comes in, as [`super::plain`] does for IPv4.
-///
-/// Never inlined: the loop needs its registers for IPv4.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn plain<M: Memory, B: Buffer>(entry: &Entry, conns: &Conns<M>, buf: &B) -> Option<Head> {
     if !buf.is_plain() {
         return None;
