@@ -3,6 +3,7 @@
 //! It is generic over the buffers and the ways out ([`Io`]), so that the live worker, `gatun replay` and the tests run
 //! the same code. Between the frames coming in and going out nothing here allocates, locks or calls the system.
 
+pub mod dropped;
 mod ways;
 
 use crate::addr::{LcoreId, NeighborId, PortId};
@@ -134,6 +135,11 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         self.handled = 0;
         self.ways.release(&self.shared, now, io);
         self.ways.flush(io);
+    }
+
+    /// The last frames that were thrown away.
+    pub fn dropped(&self) -> &dropped::DropLog {
+        &self.ways.dropped
     }
 
     /// Drops what waits: the run ends.

@@ -86,7 +86,7 @@ start_gatun() {
     cp "$root/conf/demo.toml" "$dir/gatun.toml"
     local start
     start=$(milliseconds)
-    start gw "$dir/gatun.log" "$gatun" run --config "$dir/gatun.toml" --socket "$dir/gatun.sock"
+    start gw "$dir/gatun.log" "$gatun" run --config "$dir/gatun.toml" --socket "$dir/gatun.sock" --state "$dir/state"
     gatun_pid=$!
     within 10 gatun_is_ready_or_gone || fail "gatun is not ready after 10 s"
     kill -0 "$gatun_pid" 2>/dev/null || fail "gatun did not start"

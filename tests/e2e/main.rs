@@ -19,6 +19,7 @@ mod packets;
 mod port_reuse;
 mod process;
 mod reload;
+mod rest;
 mod steering;
 mod syn_flood;
 mod web;

@@ -102,12 +102,13 @@ pub(super) fn headers<M: Memory, B: Buffer>(
         if buf.port() != entry.port {
             entry = Entry::of(shared.snapshot(), buf.port());
         }
-        match plain(&entry, &shard.conns, buf).or_else(|| v6::plain(&entry, &shard.conns, buf)) {
-            Some(plain) => *head = plain,
-            None => {
-                head.ip_len = 0;
-                strict = true;
-            }
+        if let Some(plain) = plain(&entry, &shard.conns, buf) {
+            *head = plain;
+        } else if let Some(plain) = v6::plain(&entry, &shard.conns, buf) {
+            *head = plain;
+        } else {
+            head.ip_len = 0;
+            strict = true;
         }
     }
     if strict {

@@ -5,6 +5,7 @@ use super::{Shard, Shared};
 use crate::addr::{ConnId, Dir, Proto};
 use crate::conn::record::{Cursor, Record, Refused};
 use crate::conn::state::State;
+use crate::conn::tuple::Tuple;
 use crate::conn::{NoSeat, flags};
 use crate::laddr::{AdoptError, Release};
 use crate::mem::Memory;
@@ -50,6 +51,18 @@ impl<M: Memory> Shard<M> {
             seq_delta: ext.map_or(0, |e| e.delta),
             fin_seq: ext.filter(|e| e.fin != 0).map(|e| e.next_seq).or(next),
         })
+    }
+
+    /// Ends a connection, by the tuple of its client's packets; the next packet of either side finds none. False when there
+    /// is none.
+    pub fn end_of(&mut self, now: Tick, client: &Tuple) -> bool {
+        match self.conns.find_tuple(client) {
+            Some((id, Dir::In)) => {
+                self.close(now, id);
+                true
+            }
+            Some((_, Dir::Out)) | None => false,
+        }
     }
 
     /// Goes on with a connection, with its very local port and remaining time.
