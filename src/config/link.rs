@@ -96,6 +96,7 @@ impl Services<'_, '_> {
             let reals = self.reals(std::mem::take(&mut draft.reals), &mut reals_left);
             let Some(address) = draft.address else { continue };
             self.topology.check_edge(address.value.ip(), &address.spot, self.report);
+            self.topology.check_family(address.value.ip(), &address.spot, self.report);
             let Some(protocol) = draft.protocol else { continue };
             let what = "is the address of another service of this protocol";
             let key = (protocol, address.value);

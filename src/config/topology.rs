@@ -124,6 +124,17 @@ impl Topology {
         }
     }
 
+    /// Notes when no client can reach `address`, as no interface has an address of its family.
+    pub(super) fn check_family(&self, address: IpAddr, spot: &Spot, report: &Report<'_>) {
+        let same = |net: &IpNet| net.addr().is_ipv6() == address.is_ipv6();
+        if self.subnets_known && !self.interfaces.iter().flat_map(|i| &i.addresses).any(same) {
+            let (family, example) =
+                if address.is_ipv4() { ("IPv4", "198.18.1.254/24") } else { ("IPv6", "2001:db8:1::fe/64") };
+            let what = format!("{address} is {family}, and no interface has an address of that family");
+            report.problem(spot, what, format!("give an [[interface]] one, as in {example:?}"));
+        }
+    }
+
     /// Notes when `address` is one of the subnet around it that no single host has.
     pub(super) fn check_edge(&self, address: IpAddr, spot: &Spot, report: &Report<'_>) {
         if let Some((_, net)) = subnet_around(&self.interfaces, address)

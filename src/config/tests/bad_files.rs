@@ -148,6 +148,7 @@ const EDITS: &[(&str, &str, &str)] = &[
         "protocol = \"tcp\"",
         "protocol = \"sctp\"\nscheduler = \"wcl\"\non_server_removed = \"rest\"\nname = \" \"",
     ),
+    ("a VIP of a family that no interface has", "198.18.1.100:80", "[2001:db8:1::100]:80"),
     ("a pool that is not there", "protocol = \"tcp\"", "protocol = \"tcp\"\nladdr_pool = \"lna\""),
     ("no pool at all", "[[laddr_pool]]\nname = \"lan\"\naddresses = [\"198.18.2.100-198.18.2.101\"]\n", ""),
     ("a choice of pools", "+", "[[laddr_pool]]\nname = \"b\"\naddresses = [\"198.18.2.3\"]\n"),
