@@ -316,7 +316,7 @@ mod tests {
     fn ends(n: u32, v6: bool) -> (Endpoint, Endpoint) {
         let low = n.wrapping_mul(0x9E37_79B1);
         let addr = |low: u32| match v6 {
-            true => u128::from(low) * 0x1_0000_0001_0001 | 0x2001 << 112,
+            true => 0x2001 << 112 | (u128::from(low) * 0x1_0000_0001_0001),
             false => Endpoint::mapped(low),
         };
         (Endpoint { addr: addr(low), port: n as u16 }, Endpoint { addr: addr(!low), port: (n >> 3) as u16 })

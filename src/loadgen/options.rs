@@ -264,9 +264,9 @@ impl Mode {
         // Whoever gets a packet from a bare forwarder is the server.
         let own = [Some(c.clients), c.servers.or(c.bare.then_some(c.clients))];
         let families = |i: usize| own[i].into_iter().chain(c.routers.get(i).copied()).map(|net| v6(net.addr()));
-        for i in 0..sides {
+        for (i, net) in own.iter().enumerate().take(sides) {
             if families(i).chain(c.gateway.get(i).map(|ip| v6(*ip))).any(|f| Some(f) != families(i).next()) {
-                let net = own[i].map(|net| net.to_string()).unwrap_or_default();
+                let net = net.map(|net| net.to_string()).unwrap_or_default();
                 return wrong(format!("--routers and --gateway of the side of {net} have to be of its family"));
             }
         }
