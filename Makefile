@@ -8,6 +8,8 @@ RUN_PACKAGES = dpdk librte-meta-bus librte-meta-mempool librte-meta-net iproute2
 BENCH_PACKAGES = valgrind
 RIG_PACKAGES = dpdk-dev util-linux
 LAB_PACKAGES = iproute2 ethtool procps python3 nginx-light curl wrk iperf3 tcpdump traceroute iputils-ping
+# promtool, for the test of the alert rules.
+RULE_PACKAGES = prometheus
 
 CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -59,7 +61,7 @@ clean: ## remove what was built
 	$(CARGO) clean
 
 deps: ## install the Debian packages that are missing
-	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(RUN_PACKAGES) $(LAB_PACKAGES) $(BENCH_PACKAGES))
+	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(RUN_PACKAGES) $(LAB_PACKAGES) $(BENCH_PACKAGES) $(RULE_PACKAGES))
 
 rust: # is there a Rust that can build gatun?
 	@have=$$($(CARGO) --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'); \

@@ -6,12 +6,13 @@
 //! `cargo bench -p gatun-bench --bench instructions [-- connections]`
 
 use gatun_bench::callgrind::Count;
-use gatun_bench::flow::{self, Bytes, Flow, LEN};
+use gatun_bench::flow::{self, AnyFlow, Bytes, Flow, LEN};
 use gatun_bench::gates::Gates;
+use gatun_bench::gateway::Families;
 use gatun_bench::goals::Results;
 use gatun_bench::heap::{Buf, Pool};
 use gatun_bench::{callgrind, gateway};
-use gatun_engine::addr::{Be16, Be32, LcoreId, Proto};
+use gatun_engine::addr::{Be16, Be32, Family, LcoreId, Proto};
 use gatun_engine::conn::state::State;
 use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
 use gatun_engine::frame::Buffer;
@@ -123,6 +124,17 @@ fn run(conns: usize) {
     udp.bursts(0, |i| flows[i % flows.len()]);
     next_count("hit-udp");
     udp.check();
+    drop(udp);
+
+    // Clients of IPv6, both directions mixed: servers of IPv6, then of IPv4.
+    for (name, servers) in [("hit-6-to-6", Family::V6), ("hit-6-to-4", Family::V4)] {
+        let mut wide = Gateway::of(Proto::Tcp, conns / 10, [Family::V6, servers]);
+        let flows = wide.open_any(conns / 10);
+        next_count(callgrind::SETUP);
+        wide.bursts_any(|i| flows[i % flows.len()]);
+        next_count(name);
+        wide.check();
+    }
 }
 
 struct Gateway {
@@ -136,8 +148,12 @@ struct Gateway {
 
 impl Gateway {
     fn new(proto: Proto, conns: usize) -> Gateway {
+        Gateway::of(proto, conns, [Family::V4; 2])
+    }
+
+    fn of(proto: Proto, conns: usize, families: Families) -> Gateway {
         let now = Tick(0);
-        let shared = gateway::shared(proto, 1);
+        let shared = gateway::shared_of(proto, 1, families);
         let lcore = gateway::lcore(&Heap, LcoreId(0), conns + PACKETS, &shared, now);
         Gateway { lcore, pool: Pool::new(3 * PACKETS), proto, clients: 0, random: SplitMix(5), now }
     }
@@ -156,6 +172,13 @@ impl Gateway {
         flow::shuffled(&opened)
     }
 
+    fn open_any(&mut self, conns: usize) -> Vec<AnyFlow> {
+        let clients: Vec<Tuple> = self.clients(conns).iter().map(flow::six).collect();
+        let opened = flow::open(&mut self.lcore, |_| self.now, clients.into_iter(), Buf::new);
+        assert_eq!(opened.len(), conns, "every client has its connection");
+        flow::in_random_order(&opened, |key| AnyFlow::of(key, ACK))
+    }
+
     fn opened(&self) -> u64 {
         self.lcore.shard.stats.lcore.conns_opened.value()
     }
@@ -168,6 +191,24 @@ impl Gateway {
             let mut batch: Batch<Buf> = (first..first + BURST).map(|i| self.filled(&template, &flow(i))).collect();
             counted_turn(&mut self.lcore, self.now, &mut self.pool, &mut batch);
         }
+    }
+
+    /// The same of either family; all of them hits.
+    fn bursts_any(&mut self, flow: impl Fn(usize) -> AnyFlow) {
+        let sent = self.lcore.shard.stats.lcore.tx_sent.value();
+        for first in (0..PACKETS).step_by(BURST) {
+            let mut batch: Batch<Buf> = Batch::new();
+            for flow in (first..first + BURST).map(&flow) {
+                let mut buf = self.pool.take();
+                let mut frame = buf.frame();
+                flow.write(frame.reset(flow.frame_len()).expect("room"));
+                let (head, len) = (frame.head, frame.len);
+                buf.commit(head, len);
+                batch.push(buf);
+            }
+            counted_turn(&mut self.lcore, self.now, &mut self.pool, &mut batch);
+        }
+        assert_eq!(self.lcore.shard.stats.lcore.tx_sent.value() - sent, PACKETS as u64);
     }
 
     /// A frame of no flow.

@@ -2,8 +2,8 @@
 //! of rings, with the same mbufs. A figure is a share of two rates a CPU-second, taken from phases that follow each other;
 //! before, one of the loops is paired with itself, and when that is not 1.00 within 3 % there is no figure.
 //!
-//! `cargo bench -p gatun-bench --bench paired [-- PART ...]`, where a part is `10k`, `1M`, `10M`, `udp`, `together` or `two`;
-//! `gate` alone compares with `benches/gates.toml`.
+//! `cargo bench -p gatun-bench --bench paired [-- PART ...]`, where a part is `10k`, `1M`, `10M`, `udp`, `6-to-6`, `6-to-4`,
+//! `together` or `two`; `gate` alone compares with `benches/gates.toml`.
 
 #[path = "paired/churn.rs"]
 mod churn;
@@ -23,7 +23,7 @@ mod two;
 use dpdk::Eal;
 use gatun_bench::goals::Results;
 use gatun_bench::{measure, memory, ring};
-use gatun_engine::addr::Proto;
+use gatun_engine::addr::{Family, Proto};
 
 const MILLION: usize = 1_000_000;
 
@@ -42,6 +42,11 @@ fn main() {
     }
     if run("udp") {
         udp(&eal, &mut r);
+    }
+    for (part, servers) in [("6-to-6", Family::V6), ("6-to-4", Family::V4)] {
+        if run(part) {
+            wide(&eal, &mut r, part, servers);
+        }
     }
     if run("together") {
         timers::together(&eal, &mut r);
@@ -89,8 +94,18 @@ fn udp(eal: &Eal, r: &mut Results) {
     g.worker.account();
 }
 
+/// A million clients of IPv6: the figures beside the goals for IPv4.
+fn wide(eal: &Eal, r: &mut Results, part: &str, servers: Family) {
+    let before = memory::resident();
+    let mut g = hit::Gateway::wide(eal, servers, MILLION);
+    g.memory(r, if servers == Family::V6 { "G5@IPv6" } else { "bytes@1M-6-to-4" }, before);
+    g.verify();
+    g.share(r, &format!("G1@1M-{part}"));
+    g.worker.account();
+    churn::run(&mut g, r, &format!("G3@1M-{part}"));
+}
+
 fn ten_million(eal: &Eal, r: &mut Results, small: Option<f64>) {
-    r.add("G5@IPv6", Err("gatun does not forward IPv6 yet".to_owned()), "");
     if ring::free_huge_pages() < PAGES {
         let why = format!("it takes {PAGES} free huge pages of 2 MiB: `make bench` reserves them");
         for id in ["G1@10M", "G2", "G3@10M"] {

@@ -6,8 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod client;
 pub mod commands;
 pub mod config;
+#[cfg(feature = "dpdk")]
+pub mod control;
+pub mod ctl;
+pub mod ipvsadm;
+#[cfg(feature = "dpdk")]
+pub mod journal;
 #[cfg(feature = "dpdk")]
 pub mod loadgen;
 #[cfg(feature = "dpdk")]

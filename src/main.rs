@@ -4,7 +4,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use gatun::commands::{check_config, replay};
 #[cfg(feature = "dpdk")]
-use gatun::commands::{run, status};
+use gatun::commands::{run, status, token};
 use std::process::ExitCode;
 
 /// A FULLNAT gateway and layer-4 load balancer on DPDK.
@@ -32,6 +32,9 @@ enum Command {
     /// Show services, connections, neighbours and counters of the running gateway.
     #[cfg(feature = "dpdk")]
     Status(status::Args),
+    /// Make a token for the REST interface over TCP.
+    #[cfg(feature = "dpdk")]
+    Token(token::Args),
     /// Take pcap files through the gateway, in the time of their packets.
     Replay(replay::Args),
     /// Say everything that is wrong with a configuration file.
@@ -49,6 +52,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::main(&args),
         #[cfg(feature = "dpdk")]
         Command::Status(args) => status::main(&args),
+        #[cfg(feature = "dpdk")]
+        Command::Token(args) => token::main(&args),
         Command::Replay(args) => replay::main(&args),
         Command::CheckConfig(args) => check_config::main(&args),
         Command::Completion { shell } => {

@@ -5,14 +5,15 @@
 #[allow(dead_code)]
 mod bench;
 
-use bench::{Bench, LAN, WAN, segment, toml};
+use bench::{Bench, FOUR, LAN, SIX, WAN, WEB, both, segment, toml};
 use gatun::replay::Options;
 use gatun_engine::addr::{LcoreId, NeighborId, PortId};
 use gatun_engine::frame::Buffer;
 use gatun_engine::lcore::{Batch, Io, Punt, Source};
+use gatun_engine::testkit::Packet;
 use gatun_engine::testkit::lab::Buf;
 use gatun_engine::time::{Tick, Ticks};
-use gatun_engine::wire::tcp::{ACK, FIN, PSH, SYN};
+use gatun_engine::wire::tcp::{ACK, FIN, SYN};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -113,12 +114,20 @@ fn an_allocation_is_counted() {
 
 #[test]
 fn the_hit_path_does_not_allocate() {
-    let mut b = Bench::new(&toml(""), &Options::default());
+    for (client, vip) in [("10.0.0.1", WEB), ("[2001:db8:9::1]", SIX), ("[2001:db8:9::1]", FOUR)] {
+        hits_do_not_allocate(client, vip);
+    }
+}
+
+fn hits_do_not_allocate(client: &str, vip: &str) {
+    let mut b = Bench::new(&both(""), &Options::default());
     let mut frames = Vec::new();
     for n in 0..32 {
-        let c = b.open(n);
-        frames.push((WAN, segment(&c.client, PSH | ACK, 2, 2, b.gateway.mac(WAN))));
-        frames.push((LAN, segment(&c.reply, PSH | ACK, 2, 2, b.gateway.mac(LAN))));
+        let client = format!("{client}:{}", 40_000 + n);
+        let (server, local) = b.establish(&client, vip);
+        for (port, packet) in [(WAN, Packet::tcp(&client, vip)), (LAN, Packet::tcp(&server, &local))] {
+            frames.push((port, packet.flags("PA").macs([2; 6], b.gateway.mac(port)).build()));
+        }
     }
     let (mut pool, mut now) = (pool(), b.gateway.lab.now());
     burst(&mut b, &mut pool, now, &frames);
@@ -129,7 +138,7 @@ fn the_hit_path_does_not_allocate() {
             burst(&mut b, &mut pool, now, &frames);
         }
     });
-    assert_eq!((n, pool.sent - before), (0, 64_000));
+    assert_eq!((n, pool.sent - before), (0, 64_000), "{vip}");
 }
 
 #[test]

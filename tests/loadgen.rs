@@ -166,6 +166,8 @@ impl Bed {
             .arg(&config)
             .arg("--socket")
             .arg(dir.path().join("gatun.sock"))
+            .arg("--state")
+            .arg(dir.path().join("state"))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

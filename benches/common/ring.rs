@@ -3,7 +3,7 @@
 //! Between receiving and working, the generator writes the next flow into each frame, alike for every loop. It reads a
 //! list in order and never touches the connection table.
 
-use crate::flow::{self, Bytes, Flow, LEN};
+use crate::flow::{self, AnyFlow, Bytes, Flow, LEN};
 use crate::gateway;
 use crate::measure::{Phase, phase};
 use crate::swap;
@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use dpdk::ring::{self, Consumer};
 use dpdk::{Eal, Mbuf, Mempool};
 use gatun::worker::Clock;
-use gatun::worker::io::{DpdkIo, HugePages, Packet, Punts, Receiver, Way};
+use gatun::worker::io::{self, DpdkIo, HugePages, Packet, Punts, Receiver, Way};
 use gatun_engine::addr::{Be16, Be32, LcoreId, PortId, Proto};
 use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
 use gatun_engine::lcore::{Batch, Lcore, Source};
@@ -55,23 +55,62 @@ pub fn start() -> Eal {
     Eal::init(&args.into_iter().map(str::to_owned).collect::<Vec<_>>()).expect("DPDK")
 }
 
+/// A flow whose frames a generator writes.
+pub trait Wire: Copy {
+    /// Of the packets of a client that has this tuple over IPv4.
+    fn of_client(key: &Tuple, flags: u8) -> Self;
+    /// Makes what came in a frame of it.
+    fn put(&self, mbuf: &mut Mbuf, proto: Proto);
+    /// Its tuple.
+    fn tuple(&self, proto: Proto) -> Tuple;
+}
+
+impl Wire for Flow {
+    fn of_client(key: &Tuple, flags: u8) -> Flow {
+        Flow::of(key, flags)
+    }
+    #[inline(always)]
+    fn put(&self, mbuf: &mut Mbuf, proto: Proto) {
+        self.write(whole(mbuf), proto);
+    }
+    fn tuple(&self, proto: Proto) -> Tuple {
+        self.key(proto)
+    }
+}
+
+impl Wire for AnyFlow {
+    fn of_client(key: &Tuple, flags: u8) -> AnyFlow {
+        AnyFlow::of(&flow::six(key), flags)
+    }
+    #[inline(always)]
+    fn put(&self, mbuf: &mut Mbuf, _proto: Proto) {
+        // It left with another length than it came with.
+        mbuf.reset();
+        mbuf.set_port(0);
+        self.write(mbuf.append(self.frame_len() as u16).expect("room"));
+    }
+    fn tuple(&self, _proto: Proto) -> Tuple {
+        self.key()
+    }
+}
+
 /// What a generator sends, again and again.
-pub struct Feed {
+pub struct Feed<F = Flow> {
     /// In this order.
-    pub flows: Vec<Flow>,
+    pub flows: Vec<F>,
     at: usize,
 }
 
-impl Feed {
+impl<F: Wire> Feed<F> {
     /// From the first flow on.
-    pub fn new(flows: Vec<Flow>) -> Feed {
+    pub fn new(flows: Vec<F>) -> Feed<F> {
         assert!(!flows.is_empty());
         Feed { flows, at: 0 }
     }
 
     /// The next flow.
     #[inline(always)]
-    pub fn take(&mut self) -> &Flow {
+    pub fn take(&mut self) -> &F {
         let at = self.at;
         self.at = if at + 1 == self.flows.len() { 0 } else { at + 1 };
         &self.flows[at]
@@ -91,7 +130,7 @@ pub struct Worker {
 }
 
 /// A loop over a feed that says how many frames it took.
-pub type Turn = fn(&mut Worker, &mut Feed) -> usize;
+pub type Turn<F> = fn(&mut Worker, &mut Feed<F>) -> usize;
 
 impl Worker {
     /// A worker with room for `conns` connections, and none open.
@@ -183,24 +222,24 @@ impl Worker {
     }
 
     #[inline(always)]
-    fn receive<const N: usize>(&mut self, feed: &mut Feed, into: &mut Batch<Packet>) -> usize {
+    fn receive<const N: usize>(&mut self, feed: &mut Feed<impl Wire>, into: &mut Batch<Packet>) -> usize {
         let received = self.receiver.burst(into, N);
         for packet in into.iter_mut() {
-            feed.take().write(whole(&mut packet.0), self.proto);
+            feed.take().put(&mut packet.0, self.proto);
         }
         received
     }
 
     /// One turn of gatun over a burst of up to `N` frames.
     #[inline(always)]
-    pub fn gatun<const N: usize>(&mut self, feed: &mut Feed) -> usize {
+    pub fn gatun<const N: usize>(&mut self, feed: &mut Feed<impl Wire>) -> usize {
         let now = self.now();
         self.gatun_at::<N>(feed, now)
     }
 
     /// The same at a time of choice.
     #[inline(always)]
-    pub fn gatun_at<const N: usize>(&mut self, feed: &mut Feed, now: Tick) -> usize {
+    pub fn gatun_at<const N: usize>(&mut self, feed: &mut Feed<impl Wire>, now: Tick) -> usize {
         let mut batch = Batch::new();
         let received = self.receive::<N>(feed, &mut batch);
         self.lcore.turn(now, &mut self.io, &mut batch, Source::Port);
@@ -226,7 +265,7 @@ impl Worker {
     pub fn handed_over(&mut self, from: &mut Consumer) -> usize {
         let now = self.now();
         let mut batch = Batch::new();
-        let taken = from.dequeue_burst(&mut batch);
+        let taken = io::handed_over(from, &mut batch);
         self.lcore.turn(now, &mut self.io, &mut batch, Source::Ring);
         self.lcore.finish(now, &mut self.io);
         taken
@@ -234,11 +273,11 @@ impl Worker {
 
     /// One turn of the reference: swaps every 5-tuple.
     #[inline(always)]
-    pub fn swap<const N: usize>(&mut self, feed: &mut Feed) -> usize {
+    pub fn swap<const N: usize>(&mut self, feed: &mut Feed<impl Wire>) -> usize {
         let mut batch: ArrayVec<Mbuf, N> = ArrayVec::new();
         let received = self.receiver.queue.burst(&mut batch);
         for mbuf in &mut batch {
-            feed.take().write(whole(mbuf), self.proto);
+            feed.take().put(mbuf, self.proto);
         }
         for mbuf in &mut batch {
             swap::five_tuple(mbuf);
@@ -249,12 +288,18 @@ impl Worker {
 
     /// A phase of a loop.
     #[inline(always)]
-    pub fn phase(&mut self, feed: &mut Feed, turn: impl Fn(&mut Worker, &mut Feed) -> usize) -> Phase {
+    pub fn phase<F: Wire>(&mut self, feed: &mut Feed<F>, turn: impl Fn(&mut Worker, &mut Feed<F>) -> usize) -> Phase {
         phase(|| turn(self, feed))
     }
 
     /// Has a loop send the next flows of a feed, at most `most`, and `check` every frame that it sent against its flow.
-    pub fn verify(&mut self, feed: &mut Feed, most: usize, turn: Turn, check: impl Fn(&mut Worker, &Flow, &[u8])) {
+    pub fn verify<F: Wire>(
+        &mut self,
+        feed: &mut Feed<F>,
+        most: usize,
+        turn: Turn<F>,
+        check: impl Fn(&mut Worker, &F, &[u8]),
+    ) {
         let mut sent = 0;
         while sent < most.min(feed.flows.len()) {
             // Exactly once around: afterwards the rings hold the frames in the order that they were sent in.

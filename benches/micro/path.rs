@@ -9,6 +9,7 @@ use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::frame::Buffer;
 use gatun_engine::lcore::Lcore;
 use gatun_engine::mem::Heap;
+use gatun_engine::path::parse::EMPTY;
 use gatun_engine::path::{self, Heads};
 use gatun_engine::time::Tick;
 use gatun_engine::wire::tcp::ACK;
@@ -33,12 +34,11 @@ pub(super) fn run(micro: &mut Micro) {
         }
     };
     fresh(&mut bufs);
-    let mut heads = Heads::new();
+    let mut heads: Box<Heads> = Box::new([EMPTY; _]);
     micro.run("parse", "parsed, and buckets and connections asked for", |n| {
         let bursts = n.div_ceil(BURST as u64);
         let (_, spent) = timed(|| {
             for _ in 0..bursts {
-                heads.clear();
                 path::look(&lcore.shared, &lcore.shard, &mut bufs[..BURST], &mut heads);
             }
         });
@@ -53,7 +53,7 @@ pub(super) fn run(micro: &mut Micro) {
                 let mut hits = 0;
                 let (stats, conns) = (&lcore.shard.stats, &mut lcore.shard.conns);
                 let tables = lcore.shared.tables(stats);
-                for (buf, head) in bufs.iter_mut().zip(heads.iter().cycle()) {
+                for (buf, head) in bufs.iter_mut().zip(heads[..BURST].iter().cycle()) {
                     hits += usize::from(path::hit(&tables, conns, Tick(0), buf, head).is_some());
                 }
                 hits

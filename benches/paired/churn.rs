@@ -1,10 +1,9 @@
 //! Connections that open and end, as fast as one lcore can, while many others are live.
 
 use super::hit::Gateway;
-use gatun_bench::flow::Flow;
 use gatun_bench::goals::Results;
 use gatun_bench::measure::{PAIRS, Phase, Spread, load};
-use gatun_bench::ring::{self, Feed, Worker};
+use gatun_bench::ring::{self, Feed, Wire, Worker};
 use gatun_engine::conn::state::State;
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::time::Ticks;
@@ -19,7 +18,7 @@ const CLIENTS: usize = 4_000_000;
 const LIFE: Ticks = Ticks(2);
 
 /// A SYN opens each; it expires [`LIFE`] later, by its timer.
-pub(crate) fn run(g: &mut Gateway, r: &mut Results, id: &str) {
+pub(crate) fn run<F: Wire>(g: &mut Gateway<F>, r: &mut Results, id: &str) {
     let now = g.worker.now();
     let shard = &mut g.worker.lcore.shard;
     let mut from = 0;
@@ -32,7 +31,7 @@ pub(crate) fn run(g: &mut Gateway, r: &mut Results, id: &str) {
     snapshot.profiles[0].0[State::SynRecv as usize] = LIFE;
     g.worker.lcore.shared.replace(Arc::new(snapshot));
     let first = g.conns() as u32 + SEATS as u32;
-    let mut syns = Feed::new(ring::clients(first, CLIENTS, g.proto).map(|key| Flow::of(&key, SYN)).collect());
+    let mut syns = Feed::new(ring::clients(first, CLIENTS, g.proto).map(|key| F::of_client(&key, SYN)).collect());
     g.worker.fill(SYN);
     // The first phases open what the later ones end.
     let phases: Vec<Result<f64, String>> = (0..PAIRS + 3).map(|_| phase(g, &mut syns)).skip(3).collect();
@@ -41,8 +40,8 @@ pub(crate) fn run(g: &mut Gateway, r: &mut Results, id: &str) {
 }
 
 /// Connections opened a CPU-second, when about as many ended.
-fn phase(g: &mut Gateway, syns: &mut Feed) -> Result<f64, String> {
-    let count = |g: &Gateway| {
+fn phase<F: Wire>(g: &mut Gateway<F>, syns: &mut Feed<F>) -> Result<f64, String> {
+    let count = |g: &Gateway<F>| {
         let stats = &g.worker.lcore.shard.stats.lcore;
         (stats.conns_opened.value(), stats.conns_closed.value())
     };
@@ -57,7 +56,7 @@ fn phase(g: &mut Gateway, syns: &mut Feed) -> Result<f64, String> {
 }
 
 /// Why frames were dropped.
-fn drops(g: &Gateway) -> Vec<String> {
+fn drops<F: Wire>(g: &Gateway<F>) -> Vec<String> {
     let stats = &g.worker.lcore.shard.stats.lcore;
     let named = gatun_engine::verdict::DropReason::ALL.iter().map(|r| (r, stats.drop(*r).value()));
     named.filter(|(_, n)| *n > 0).map(|(r, n)| format!("{r:?} {n}")).collect()

@@ -1,23 +1,24 @@
 //! Packets of connections that are there, which is nearly all there is.
 
 use dpdk::Eal;
-use gatun_bench::flow;
+use gatun_bench::flow::{self, AnyFlow, Flow};
 use gatun_bench::gateway;
 use gatun_bench::goals::Results;
 use gatun_bench::measure::{Pairs, Phase, load};
 use gatun_bench::memory::resident;
-use gatun_bench::ring::{self, Feed, Worker};
-use gatun_engine::addr::{LcoreId, Mac, Proto};
+use gatun_bench::ring::{self, Feed, Wire, Worker};
+use gatun_engine::addr::{Family, LcoreId, Mac, Proto};
 use gatun_engine::conn::tuple::Tuple;
-use gatun_engine::wire::{FromBytes, plain};
+use gatun_engine::wire::tcp::ACK;
+use gatun_engine::wire::{FromBytes, ethernet, plain};
 
 /// Frames that are looked at in a verification, at most.
 const VERIFIED: usize = 400_000;
 
 /// A worker with all its connections open, and their flows in random order.
-pub(crate) struct Gateway {
+pub(crate) struct Gateway<F = Flow> {
     pub(crate) worker: Worker,
-    pub(crate) feed: Feed,
+    pub(crate) feed: Feed<F>,
     pub(crate) proto: Proto,
     /// Bytes of the lists that the bench itself made to open them.
     lists: usize,
@@ -27,12 +28,43 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new(eal: &Eal, proto: Proto, conns: usize) -> Gateway {
-        println!("... opening {conns} connections");
         let mut worker = Worker::new(eal, LcoreId(0), proto, conns, &gateway::shared(proto, 1));
+        println!("... opening {conns} connections");
         let opened = worker.open(ring::clients(0, conns, proto));
+        Gateway::with(worker, proto, conns, opened, Flow::of)
+    }
+
+    /// The same with few flows that have most of the packets.
+    pub(crate) fn zipf(&mut self, r: &mut Results) {
+        let skewed = Feed::new(ring::zipf(&self.feed.flows));
+        let uniform = std::mem::replace(&mut self.feed, skewed);
+        self.share(r, "zipf@1M");
+        self.feed = uniform;
+    }
+}
+
+impl Gateway<AnyFlow> {
+    /// Clients of IPv6, and servers of this family.
+    pub(crate) fn wide(eal: &Eal, servers: Family, conns: usize) -> Gateway<AnyFlow> {
+        let shared = gateway::shared_of(Proto::Tcp, 1, [Family::V6, servers]);
+        let mut worker = Worker::new(eal, LcoreId(0), Proto::Tcp, conns, &shared);
+        println!("... opening {conns} connections of IPv6");
+        let opened = worker.open(ring::clients(0, conns, Proto::Tcp).map(|key| flow::six(&key)));
+        Gateway::with(worker, Proto::Tcp, conns, opened, AnyFlow::of)
+    }
+}
+
+impl<F: Wire> Gateway<F> {
+    fn with(
+        worker: Worker,
+        proto: Proto,
+        conns: usize,
+        opened: Vec<[Tuple; 2]>,
+        of: impl Fn(&Tuple, u8) -> F,
+    ) -> Gateway<F> {
         assert_eq!(opened.len(), conns, "every client has its connection");
         let (open, lists) = (resident(), size_of_val(opened.as_slice()));
-        let feed = Feed::new(flow::shuffled(&opened));
+        let feed = Feed::new(flow::in_random_order(&opened, |key| of(key, ACK)));
         Gateway { worker, feed, proto, lists, open }
     }
 
@@ -53,11 +85,11 @@ impl Gateway {
         self.worker.verify(&mut self.feed, VERIFIED, Worker::swap::<32>, |_, flow, frame| {
             let (link, key) = read(frame, proto);
             assert_eq!(link, [gateway::PEER, gateway::MAC], "the swap swaps the link addresses");
-            assert_eq!(key, flow.key(proto).reversed(), "the swap swaps the tuple");
+            assert_eq!(key, flow.tuple(proto).reversed(), "the swap swaps the tuple");
         });
         self.worker.verify(&mut self.feed, VERIFIED, Worker::gatun::<32>, |worker, flow, frame| {
             let (link, key) = read(frame, proto);
-            let (conns, came) = (&worker.lcore.shard.conns, flow.key(proto));
+            let (conns, came) = (&worker.lcore.shard.conns, flow.tuple(proto));
             let (id, dir) = conns.find_tuple(&came).expect("its connection");
             assert_eq!(link, [gateway::PEER, gateway::MAC]);
             assert_eq!(key, conns.rewritten(id, dir), "gatun rewrites the tuple");
@@ -81,21 +113,13 @@ impl Gateway {
         }
     }
 
-    /// The same with few flows that have most of the packets.
-    pub(crate) fn zipf(&mut self, r: &mut Results) {
-        let skewed = Feed::new(ring::zipf(&self.feed.flows));
-        let uniform = std::mem::replace(&mut self.feed, skewed);
-        self.share(r, "zipf@1M");
-        self.feed = uniform;
-    }
-
     /// gatun over the swap, in bursts of `N`.
     pub(crate) fn paired<const N: usize>(&mut self) -> Result<Pairs, String> {
         Pairs::checked(self, |g| g.phase(Worker::swap::<N>), |g| g.phase(Worker::gatun::<N>))
     }
 
     #[inline(always)]
-    pub(crate) fn phase(&mut self, turn: impl Fn(&mut Worker, &mut Feed) -> usize) -> Phase {
+    pub(crate) fn phase(&mut self, turn: impl Fn(&mut Worker, &mut Feed<F>) -> usize) -> Phase {
         self.worker.phase(&mut self.feed, turn)
     }
 }
@@ -117,7 +141,11 @@ pub(crate) fn tsc(rate: f64) -> f64 {
 
 /// Link addresses and tuple of a frame.
 fn read(frame: &[u8], proto: Proto) -> ([Mac; 2], Tuple) {
+    if let Ok((f, _)) = plain::Udp6::ref_from_prefix(frame)
+        && f.eth.ether_type == ethernet::IPV6
+    {
+        return ([f.eth.dst, f.eth.src], Tuple::new(f.ip.src, f.ip.dst, f.udp.sport, f.udp.dport, proto));
+    }
     let (f, _) = plain::Udp::ref_from_prefix(frame).expect("a whole frame");
-    let key = Tuple::new(f.ip.src, f.ip.dst, f.udp.sport, f.udp.dport, proto);
-    ([f.eth.dst, f.eth.src], key)
+    ([f.eth.dst, f.eth.src], Tuple::new(f.ip.src, f.ip.dst, f.udp.sport, f.udp.dport, proto))
 }

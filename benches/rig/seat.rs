@@ -54,6 +54,7 @@ impl Seat {
             let file = machine.path("gatun.toml");
             std::fs::write(&file, config)?;
             command.arg("run").arg("--config").arg(file).arg("--socket").arg(machine.path("gatun.sock"));
+            command.arg("--state").arg(machine.path("state"));
         } else {
             let mode = if kind == Kind::Io { "io" } else { "5tswap" };
             command.args("--in-memory --no-telemetry --no-pci --lcores 0@0,1@1 -m 256".split(' '));

@@ -63,6 +63,8 @@ fn describe(eal: &Eal, number: usize, device: &str) -> Result<(), Box<dyn Error>
     line("  is the configured one", tell(port.rss_hash().map(|rss| if rss.key == key { "yes" } else { "no" })));
     line("redirection table", format!("{} entries", info.reta_size));
     line("  set and read back", tell(reta(&port)));
+    line("all multicast", told(port.set_all_multicast(true)));
+    line("promiscuous", told(port.set_promiscuous(true)));
     line("received within a second", received(&mut queues));
     let to_address = FlowMatch::ipv4_dst(ADDRESS, Ipv4Addr::BROADCAST);
     let last = port.rx_queues() - 1;
@@ -76,7 +78,7 @@ fn open(eal: &Eal, device: &str, pool: Mempool) -> Result<(Port, Queues, Vec<u8>
     let (mut rx, mut tx, mut len) = (QUEUES, QUEUES, 40);
     loop {
         let key: Vec<u8> = (0..len).map(|byte: usize| (byte * 37 + 11) as u8).collect();
-        let types = RssTypes::IPV4_TCP | RssTypes::IPV4_UDP;
+        let types = RssTypes::IPV4_TCP | RssTypes::IPV4_UDP | RssTypes::IPV6_TCP | RssTypes::IPV6_UDP;
         let config = PortConfig {
             rx_queues: rx,
             tx_queues: tx,

@@ -8,6 +8,10 @@
 //! An [`Mbuf`] is a pointer, and the only one to its `rte_mbuf`: DPDK hands out mbufs with one reference, and nothing here adds
 //! a second. A packet may continue in further segments; all access is to the first, and the segments are freed together.
 
+mod offload;
+
+pub use offload::{Checksum, L4Checksum, TxChecksums};
+
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -20,55 +24,10 @@ use thiserror::Error;
 /// Bytes in front of the data of a fresh mbuf, and of most received ones.
 pub const HEADROOM: u16 = sys::RTE_PKTMBUF_HEADROOM as u16;
 
-/// The flags that [`Mbuf::request_checksums`] sets. They make a PMD read as far as the headers' lengths say, so they must not
-/// outlive a change of the window.
-const TX_CHECKSUM_FLAGS: u64 =
-    sys::DPDK_MBUF_F_TX_L4_MASK | sys::DPDK_MBUF_F_TX_IP_CKSUM | sys::DPDK_MBUF_F_TX_IPV4 | sys::DPDK_MBUF_F_TX_IPV6;
-
 /// The window asked for reaches outside of the mbuf's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the window reaches outside of the mbuf's buffer: make room by choosing a larger mbuf size")]
 pub struct OutOfBuffer;
-
-/// What the NIC says about a checksum of a received packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checksum {
-    /// It did not look.
-    Unknown,
-    /// It is wrong.
-    Bad,
-    /// It is right.
-    Good,
-    /// It is not filled in, but the data is intact: a packet of a local sender (virtio, tap) that left the sum to the NIC.
-    Unfinished,
-}
-
-/// The L4 checksum that a NIC is to fill in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum L4Checksum {
-    /// None.
-    No,
-    /// That of the TCP header.
-    Tcp,
-    /// That of the UDP header.
-    Udp,
-}
-
-/// Checksums that the port is to fill in when it sends a packet. The port must have been granted them, and the packet's L4
-/// checksum field must hold the sum of the pseudo header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TxChecksums {
-    /// Bytes up to the IP header, at most 127.
-    pub l2_len: u8,
-    /// Bytes of the IP header with its options or extension headers, at most 511.
-    pub l3_len: u16,
-    /// Whether it is IPv6.
-    pub ipv6: bool,
-    /// Whether to fill in the IPv4 header's checksum; its field must be 0.
-    pub ip: bool,
-    /// The L4 checksum to fill in.
-    pub l4: L4Checksum,
-}
 
 /// A packet, owned. Dropping it returns it to its mempool.
 #[repr(transparent)]
@@ -126,14 +85,7 @@ impl Mbuf {
     /// a second time to become ours.
     #[inline]
     pub fn prefetch_to_write(&self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let start: *const u8 = self.data().as_ptr();
-            // SAFETY: a hint, which no address can make fault; CPUs without it take it for a no-op.
-            unsafe {
-                std::arch::asm!("prefetchw [{}]", in(reg) start, options(nostack, preserves_flags, readonly));
-            }
-        }
+        prefetch_to_write(self.data().as_ptr());
     }
 
     /// The bytes of the first segment: the whole packet if [`Mbuf::is_contiguous`].
@@ -181,7 +133,7 @@ impl Mbuf {
         raw.data_off = head;
         raw.data_len = len;
         raw.pkt_len = rest.saturating_add(u32::from(len));
-        raw.ol_flags &= !TX_CHECKSUM_FLAGS;
+        raw.ol_flags &= !offload::TX_CHECKSUM_FLAGS;
         Ok(())
     }
 
@@ -284,101 +236,6 @@ impl Mbuf {
     pub fn ol_flags(&self) -> u64 {
         self.raw().ol_flags
     }
-
-    /// The hash that the NIC computed for RSS, if it did.
-    #[inline]
-    pub fn rss_hash(&self) -> Option<u32> {
-        let raw = self.raw();
-        if raw.ol_flags & sys::DPDK_MBUF_F_RX_RSS_HASH == 0 {
-            return None;
-        }
-        // SAFETY: all members of this union are integers: every content is a value.
-        let anonymous = unsafe { raw.__bindgen_anon_2.hash };
-        // SAFETY: as above.
-        Some(unsafe { anonymous.rss })
-    }
-
-    /// Notes the RSS hash, as a NIC does that computed it, or that there is none.
-    #[inline]
-    pub fn set_rss_hash(&mut self, hash: Option<u32>) {
-        let raw = self.raw_mut();
-        match hash {
-            Some(hash) => {
-                raw.ol_flags |= sys::DPDK_MBUF_F_RX_RSS_HASH;
-                raw.__bindgen_anon_2.hash.rss = hash;
-            }
-            None => raw.ol_flags &= !sys::DPDK_MBUF_F_RX_RSS_HASH,
-        }
-    }
-
-    /// What the NIC says of the IP header's checksum.
-    #[inline]
-    pub fn ip_checksum(&self) -> Checksum {
-        match self.raw().ol_flags & sys::DPDK_MBUF_F_RX_IP_CKSUM_MASK {
-            sys::DPDK_MBUF_F_RX_IP_CKSUM_BAD => Checksum::Bad,
-            sys::DPDK_MBUF_F_RX_IP_CKSUM_GOOD => Checksum::Good,
-            sys::DPDK_MBUF_F_RX_IP_CKSUM_NONE => Checksum::Unfinished,
-            _ => Checksum::Unknown,
-        }
-    }
-
-    /// What the NIC says of the TCP or UDP checksum.
-    #[inline]
-    pub fn l4_checksum(&self) -> Checksum {
-        match self.raw().ol_flags & sys::DPDK_MBUF_F_RX_L4_CKSUM_MASK {
-            sys::DPDK_MBUF_F_RX_L4_CKSUM_BAD => Checksum::Bad,
-            sys::DPDK_MBUF_F_RX_L4_CKSUM_GOOD => Checksum::Good,
-            sys::DPDK_MBUF_F_RX_L4_CKSUM_NONE => Checksum::Unfinished,
-            _ => Checksum::Unknown,
-        }
-    }
-
-    /// The VLAN tag's control information (priority and id, in host order) if the NIC took the tag off the packet.
-    #[inline]
-    pub fn stripped_vlan(&self) -> Option<u16> {
-        let raw = self.raw();
-        (raw.ol_flags & sys::DPDK_MBUF_F_RX_VLAN_STRIPPED != 0).then_some(raw.vlan_tci)
-    }
-
-    /// Asks the sending port to put a VLAN tag with this control information (host order) into the packet. The port must have
-    /// been granted [`TxOffloads::VLAN_INSERT`](crate::port::TxOffloads::VLAN_INSERT).
-    #[inline]
-    pub fn insert_vlan(&mut self, tci: u16) {
-        let raw = self.raw_mut();
-        raw.vlan_tci = tci;
-        raw.ol_flags |= sys::DPDK_MBUF_F_TX_VLAN;
-    }
-
-    /// Asks the sending port to fill in checksums; replaces an earlier request.
-    ///
-    /// # Errors
-    /// [`OutOfBuffer`] when the headers do not lie within the first segment, or a length is over its limit.
-    #[inline]
-    pub fn request_checksums(&mut self, wanted: TxChecksums) -> Result<(), OutOfBuffer> {
-        // The NIC or PMD reads and writes as far as the end of the checksum field behind these headers.
-        let l4_len: u32 = match wanted.l4 {
-            L4Checksum::No => 0,
-            L4Checksum::Tcp => 20,
-            L4Checksum::Udp => 8,
-        };
-        let l3_min = if wanted.ipv6 { 40 } else { 20 };
-        let headers = u32::from(wanted.l2_len) + u32::from(wanted.l3_len) + l4_len;
-        let raw = self.raw_mut();
-        if wanted.l2_len > 127 || wanted.l3_len > 511 || wanted.l3_len < l3_min || headers > u32::from(raw.data_len) {
-            return Err(OutOfBuffer);
-        }
-        let family = if wanted.ipv6 { sys::DPDK_MBUF_F_TX_IPV6 } else { sys::DPDK_MBUF_F_TX_IPV4 };
-        let ip = if wanted.ip && !wanted.ipv6 { sys::DPDK_MBUF_F_TX_IP_CKSUM } else { 0 };
-        let l4 = match wanted.l4 {
-            L4Checksum::No => 0,
-            L4Checksum::Tcp => sys::DPDK_MBUF_F_TX_TCP_CKSUM,
-            L4Checksum::Udp => sys::DPDK_MBUF_F_TX_UDP_CKSUM,
-        };
-        raw.ol_flags = raw.ol_flags & !TX_CHECKSUM_FLAGS | family | ip | l4;
-        // l2_len is bits 0 to 6 and l3_len bits 7 to 15 of this word; the lengths of other offloads are 0.
-        raw.__bindgen_anon_3.tx_offload = u64::from(wanted.l2_len) | u64::from(wanted.l3_len) << 7;
-        Ok(())
-    }
 }
 
 impl Drop for Mbuf {
@@ -400,6 +257,28 @@ impl fmt::Debug for Mbuf {
             .field("ol_flags", &format_args!("{:#x}", raw.ol_flags))
             .finish()
     }
+}
+
+/// Asks the CPU for mbufs that another core had, first for all of them, then for the start of their data.
+#[inline]
+pub fn prefetch_burst<P: Carrier>(burst: &[P]) {
+    for mbuf in burst.iter().map(P::peel_ref) {
+        prefetch_to_write(mbuf.0.as_ptr().cast());
+    }
+    for mbuf in burst.iter().map(P::peel_ref) {
+        mbuf.prefetch_to_write();
+    }
+}
+
+#[inline]
+fn prefetch_to_write(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which no address can make fault; CPUs without it take it for a no-op.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
 }
 
 /// Frees all mbufs of a burst at once: cheaper than dropping them one by one.

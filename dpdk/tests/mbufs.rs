@@ -114,6 +114,22 @@ fn a_hash_is_noted_and_forgotten() {
 }
 
 #[test]
+fn a_vlan_tag_that_was_taken_off_can_be_put_back() {
+    let turn = eal();
+    let pool = pool(&turn, "vlan");
+    let mut mbuf = packet(&pool, b"toMAC1fromM2\x08\x00payload");
+    mbuf.restore_vlan().expect("nothing to do");
+    mbuf.set_stripped_vlan(0x6064);
+    mbuf.restore_vlan().expect("there is room");
+    assert_eq!(mbuf.data(), b"toMAC1fromM2\x81\x00\x60\x64\x08\x00payload");
+    assert_eq!((mbuf.headroom(), mbuf.stripped_vlan(), mbuf.ol_flags()), (HEADROOM - 4, None, 0));
+    let mut short = packet(&pool, b"toMAC1");
+    short.set_stripped_vlan(1);
+    short.restore_vlan().expect_err("no Ethernet header");
+    assert_eq!((short.data(), short.stripped_vlan()), (&b"toMAC1"[..], Some(1)));
+}
+
+#[test]
 fn checksums_are_requested_only_for_headers_that_are_there() {
     let turn = eal();
     let pool = pool(&turn, "checksums");

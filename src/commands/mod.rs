@@ -6,3 +6,5 @@ pub mod replay;
 pub mod run;
 #[cfg(feature = "dpdk")]
 pub mod status;
+#[cfg(feature = "dpdk")]
+pub mod token;

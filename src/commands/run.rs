@@ -1,7 +1,10 @@
 //! `gatun run`.
 
-use crate::config;
-use crate::master::{Signals, socket, start};
+use crate::api::server;
+use crate::config::{self, Model};
+use crate::control::{Keeper, OpenError};
+use crate::journal::Directory;
+use crate::master::{Signals, cpus, handle, start};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -9,29 +12,36 @@ use std::process::ExitCode;
 use std::time::Instant;
 use tracing::{error, info, warn};
 
-/// Where the running gateway answers `gatun status`.
+/// Rocket says of each request what it did with it, from within our routes too; they say nothing themselves.
+const LOGGED: &str = "info,rocket=off,hyper=off,gatun::api::routes=off";
+/// Where the running gateway answers.
 pub const SOCKET: &str = "/run/gatun/gatun.sock";
+/// Where it keeps what was changed by the REST interface.
+pub const STATE: &str = "/var/lib/gatun";
 
 /// Arguments.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   gatun run --config conf/gatun.toml
-  gatun run --config conf/demo.toml --socket /tmp/gatun.sock
+  gatun run --config conf/demo.toml --socket /tmp/gatun.sock --state /tmp/gatun
 
 SIGTERM and SIGINT stop it in order, SIGHUP reads the file again.")]
 pub struct Args {
     /// The configuration file.
     #[arg(long, short)]
     pub config: PathBuf,
-    /// Where to answer `gatun status`.
+    /// The Unix socket of the REST interface, where `gatun status` asks too.
     #[arg(long, default_value = SOCKET)]
     pub socket: PathBuf,
+    /// The directory of the journal, which keeps what is changed by the REST interface.
+    #[arg(long, default_value = STATE)]
+    pub state: PathBuf,
 }
 
 /// Runs until a signal. 0: stopped in order; 1: the environment does not allow it; 2: the configuration is wrong.
 pub fn main(args: &Args) -> ExitCode {
     let begin = Instant::now();
-    let level = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let level = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
     let colour = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(level)
@@ -39,13 +49,27 @@ pub fn main(args: &Args) -> ExitCode {
         .with_ansi(colour)
         .with_target(false)
         .init();
-    let model = match config::load(&args.config) {
-        Ok(model) => model,
+    let text = match config::text(&args.config) {
+        Ok(text) => text,
         Err(problems) => {
             eprintln!("{problems}");
             return ExitCode::from(2);
         }
     };
+    let opened = Directory::open(&args.state).map_err(OpenError::from);
+    let opened = opened.and_then(|state| Keeper::open(state, &text, &args.config.display().to_string()));
+    let (keeper, control) = match opened {
+        Ok(opened) => opened,
+        Err(OpenError::Journal(e)) => {
+            error!("{e}");
+            return ExitCode::FAILURE;
+        }
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::from(2);
+        }
+    };
+    let (model, generation) = keeper.model();
     let signals = Signals::default();
     let registered = [(SIGTERM, &signals.stop), (SIGINT, &signals.stop), (SIGHUP, &signals.reload)]
         .into_iter()
@@ -62,14 +86,22 @@ pub fn main(args: &Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (server, requests) = match socket::listen(&args.socket) {
-        Ok(listening) => listening,
+    let sockets = match server::listen(&args.socket, &model.api) {
+        Ok(sockets) => sockets,
         Err(e) => {
-            error!("the status socket {}: {e}", args.socket.display());
+            error!("{e}");
             return ExitCode::FAILURE;
         }
     };
-    let mut master = match start::start(model, &args.config, claims) {
+    let (handle, desk) = handle::desk();
+    let server = match server::start(sockets, control, handle.clone(), &polled(&model)) {
+        Ok(server) => server,
+        Err(e) => {
+            error!("{e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut master = match start::start(model, generation, claims) {
         Ok(master) => master,
         Err(e) => {
             error!("{e}");
@@ -80,7 +112,15 @@ pub fn main(args: &Args) -> ExitCode {
             });
         }
     };
-    master.run(&signals, &requests, &mut || {
+    let keeping = std::thread::Builder::new().name("keeper".to_owned()).spawn({
+        let (signals, file) = (signals.clone(), args.config.clone());
+        move || keeper.run(handle, &signals, &file)
+    });
+    if let Err(e) = keeping {
+        error!("there is no thread to be had for the configuration: {e}");
+        return ExitCode::FAILURE;
+    }
+    master.run(&signals, &desk, &mut || {
         info!("ready after {} ms", begin.elapsed().as_millis());
         // Without a service manager there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -100,4 +140,11 @@ pub fn main(args: &Args) -> ExitCode {
         error!("the counters do not balance: please report this as a bug of gatun");
         ExitCode::FAILURE
     }
+}
+
+/// The CPUs that workers poll.
+fn polled(model: &Model) -> Vec<u32> {
+    // What is wrong with the places is said at the start of DPDK.
+    let places = cpus::place(&model.lcores, "", &cpus::allowed());
+    places.map(|places| places.workers.iter().map(|place| place.cpu).collect()).unwrap_or_default()
 }

@@ -1,12 +1,12 @@
 //! `gatun status`: tables for people, JSON for programs.
 
 use super::run::SOCKET;
+use crate::api::client;
 use crate::master::status::Status;
 use anyhow::Context;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,10 +41,8 @@ pub fn main(args: &Args) -> ExitCode {
 
 fn print(args: &Args) -> anyhow::Result<()> {
     let hint = || format!("no gatun answers on {}: is it running, with this --socket?", args.socket.display());
-    let mut stream = UnixStream::connect(&args.socket).with_context(hint)?;
-    stream.write_all(if args.connections { b"connections\n" } else { b"status\n" })?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
+    let path = format!("/api/v1/status?connections={}", args.connections);
+    let text = client::ask(&args.socket, "GET", &path, "").with_context(hint)?;
     let status: Status = serde_json::from_str(&text).with_context(hint)?;
     let mut out = std::io::stdout().lock();
     if args.json {

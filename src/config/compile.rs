@@ -6,7 +6,7 @@
 
 mod convert;
 
-pub use convert::{Fixed, Hop, hops, limits, service_key, socket};
+pub use convert::{Fixed, Hop, hops, key_of, limits, service_key, socket};
 
 use super::{self as model, Model};
 use convert::{on_removed, own_addresses, settings, timeouts, wanted_reals};
@@ -105,6 +105,11 @@ impl Compiler {
             lips: HashMap::new(),
             profiles: Vec::new(),
         }
+    }
+
+    /// The next snapshot is of the generation behind this one.
+    pub fn continue_from(&mut self, generation: u64) {
+        self.generation = generation;
     }
 
     /// The next snapshot.

@@ -98,6 +98,7 @@ fn fixed(old: &Model, new: &Model) -> Vec<Problem> {
             Lcores { workers: new_lcores.workers.clone(), ..old_lcores.clone() } != *new_lcores,
             of_a_run,
         ),
+        ("api".to_owned(), old.api != new.api, of_a_run),
         ("tables".to_owned(), old.tables != new.tables, of_a_run),
         ("steering.key".to_owned(), old.steering.key != new.steering.key, owners),
         ("steering.seed".to_owned(), old.steering.seed != new.steering.seed, of_a_run),

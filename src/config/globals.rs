@@ -3,10 +3,12 @@
 //! Called by `draft`. What is wrong inside one of these tables is found here, too: nothing else of the file matters to them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use super::reader::{Node, Section};
 use super::report::{At, Fault};
-use super::settings::{Eal, LCORE_MAX, Lcores, Limit, Limits, Steering, Tables, Tcp, Timeouts, Workers};
+use super::settings::{Api, Eal, LCORE_MAX, Lcores, Limit, Limits, Steering, Tables, Tcp, Timeouts, Tls, Workers};
+use super::text;
 use super::values::{HashKey, HashKeyError, Secs};
 
 /// The longest timeout: 31 days, in seconds.
@@ -40,6 +42,7 @@ pub(super) struct Globals {
     pub(super) tcp: Tcp,
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
+    pub(super) api: Api,
 }
 
 /// Reads them from the whole file.
@@ -52,6 +55,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Globals {
         tcp: tcp(root.section("tcp")),
         timeouts: timeouts(root.section("timeouts"), Timeouts::default()),
         limits: limits(root.section("limits")),
+        api: api(root.section("api")),
     }
 }
 
@@ -239,6 +243,50 @@ fn limit(section: Section<'_, '_>) -> Limit {
     // Rate 0 without a burst means none, not the first few hundred.
     let burst = burst.unwrap_or(if rate == 0 { 0 } else { default.burst });
     Limit { rate, burst }
+}
+
+fn api(section: Section<'_, '_>) -> Api {
+    let given = |name| section.field(name).and_then(|node: Node<'_, '_>| node.parsed(text::path));
+    let listeners = elements(&section, "listen");
+    let listen: Vec<At<SocketAddr>> = listeners.into_iter().filter_map(|node| node.parsed(text::listener)).collect();
+    let tokens = given("tokens");
+    let (cert, key) = (given("tls_cert"), given("tls_key"));
+    if let Some(first) = listen.first().filter(|_| tokens.is_none()) {
+        let remedy = "give tokens = \"/etc/gatun/tokens\"; `gatun token` makes one";
+        section.report().problem(&first.spot, "is TCP, which needs a token", remedy);
+    }
+    for at in listen.iter().filter(|at| !at.value.ip().is_loopback() && (cert.is_none() || key.is_none())) {
+        let remedy = "give tls_cert and tls_key, or listen on loopback only, or use the Unix socket";
+        section.report().problem(
+            &at.spot,
+            "is not on loopback, where tokens would be read by others without TLS",
+            remedy,
+        );
+    }
+    let tls = match (cert, key) {
+        (Some(cert), Some(key)) => Some(Tls { cert: cert.value, key: key.value }),
+        (Some(cert), None) => {
+            section.report().problem(&cert.spot, "is a certificate without its key", "give tls_key, too");
+            None
+        }
+        (None, Some(key)) => {
+            section.report().problem(&key.spot, "is a key without its certificate", "give tls_cert, too");
+            None
+        }
+        (None, None) => None,
+    };
+    let hosts =
+        elements(&section, "hosts").into_iter().filter_map(|node| Some(node.parsed(text::host)?.value)).collect();
+    let api = Api {
+        listen: listen.into_iter().map(|at| at.value).collect(),
+        tokens: tokens.map(|at| at.value),
+        tls,
+        hosts,
+        open_metrics: section.flag("open_metrics").unwrap_or_default(),
+        rate: section.number("rate", 1..=1_000_000),
+    };
+    section.finish();
+    api
 }
 
 fn elements<'r, 't>(section: &Section<'r, 't>, name: &'static str) -> Vec<Node<'r, 't>> {

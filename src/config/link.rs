@@ -36,6 +36,7 @@ pub(super) fn link(draft: Draft, report: &Report<'_>) -> Model {
         tcp: globals.tcp,
         timeouts: globals.timeouts,
         limits: globals.limits,
+        api: globals.api,
         ports: topology.ports,
         interfaces: topology.interfaces,
         routes: topology.routes,

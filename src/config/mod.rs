@@ -33,7 +33,7 @@ pub use change::{Change, ServiceChange, ServiceId};
 pub use diff::diff;
 pub use model::{Interface, InterfaceId, LaddrPool, Model, Neighbor, PoolId, Port, PortId, Real, Route, Service};
 pub use problem::{Problem, Problems};
-pub use settings::{Eal, LCORE_MAX, Lcores, Limit, Limits, Steering, Tables, Tcp, Timeouts, Workers};
+pub use settings::{Api, Eal, LCORE_MAX, Lcores, Limit, Limits, Steering, Tables, Tcp, Timeouts, Tls, Workers};
 pub use values::{
     HashKey, HashKeyError, Idle, Mac, MacError, OnServerRemoved, Protocol, Scheduler, Secs, SteeringPolicy,
     SynTimestamps,
@@ -48,10 +48,17 @@ use toml::de::DeTable;
 /// Every problem of the file, or the one that kept it from being read.
 pub fn load(path: impl AsRef<Path>) -> Result<Model, Problems> {
     let path = path.as_ref();
+    parse(&text(path)?, &path.display().to_string())
+}
+
+/// The text of a configuration file.
+///
+/// # Errors
+/// The problem that kept it from being read.
+pub fn text(path: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| syntax::unreadable(&file, &error))?;
-    let text = String::from_utf8(bytes).map_err(|error| syntax::not_utf8(&file, &error))?;
-    parse(&text, &file)
+    String::from_utf8(bytes).map_err(|error| syntax::not_utf8(&file, &error))
 }
 
 /// Reads a configuration from `text`; `file` is what its problems call it.

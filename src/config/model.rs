@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::settings::{Eal, Lcores, Limits, Steering, Tables, Tcp, Timeouts};
+use super::settings::{Api, Eal, Lcores, Limits, Steering, Tables, Tcp, Timeouts};
 use super::values::{Mac, OnServerRemoved, Protocol, Scheduler, SteeringPolicy};
 
 /// The whole configuration.
@@ -29,6 +29,8 @@ pub struct Model {
     pub timeouts: Timeouts,
     /// Punts a second.
     pub limits: Limits,
+    /// Who may speak to the REST interface.
+    pub api: Api,
     /// The network ports, in the order of the file, at least one. [`PortId`] counts here.
     pub ports: Vec<Port>,
     /// The interfaces, in the order of the file, at least one. [`InterfaceId`] counts here.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
 
@@ -144,6 +145,32 @@ impl Default for Tcp {
             on_server_removed: OnServerRemoved::default(),
         }
     }
+}
+
+/// `[api]`: who may speak to the REST interface besides those who may open its Unix socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Api {
+    /// Where it listens for TCP. Default nowhere. Off loopback only with TLS.
+    pub listen: Vec<SocketAddr>,
+    /// The file with the hashes of the tokens that TCP needs.
+    pub tokens: Option<String>,
+    /// The certificate with its chain, and its key, both in PEM. Given together.
+    pub tls: Option<Tls>,
+    /// Names by which clients may call it besides addresses and `localhost`. Default none.
+    pub hosts: Vec<String>,
+    /// `/metrics` needs no token. Default false.
+    pub open_metrics: bool,
+    /// Requests a second of each TCP client's address. Default 1,000.
+    pub rate: Option<u32>,
+}
+
+/// See [`Api`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tls {
+    /// The file of the certificates.
+    pub cert: String,
+    /// The file of the key.
+    pub key: String,
 }
 
 /// How long a connection stays in each state without a packet.

@@ -131,6 +131,28 @@ pub(super) fn title(text: &str) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
+/// Where the REST interface listens: an address of either family and a port.
+pub(super) fn listener(text: &str) -> Result<SocketAddr, Fault> {
+    text.parse().map_err(|_| Fault::new("is not an address and port", "write 127.0.0.1:8443 or [::1]:8443"))
+}
+
+/// The absolute path of a file.
+pub(super) fn path(text: &str) -> Result<String, Fault> {
+    if !text.starts_with('/') || text.contains('\0') {
+        return Err(Fault::new("is not an absolute path", "give the whole path, as in /etc/gatun/tokens"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A name of a host, in small letters.
+pub(super) fn host(text: &str) -> Result<String, Fault> {
+    let label = |l: &str| !l.is_empty() && l.len() <= 63 && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if text.len() > 253 || !text.split('.').all(label) {
+        return Err(Fault::new("is not a host's name", "write the name without port, as in gw1.example.net"));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
 /// Refuses the addresses of `net` that no single host has: network and broadcast address, and for IPv6 the address that
 /// means any router of the subnet (RFC 4291, 2.6.1; none on links between two routers, RFC 6164).
 pub(super) fn refuse_edge(net: IpNet, address: IpAddr) -> Result<(), Fault> {

@@ -11,8 +11,11 @@ use arrayvec::ArrayVec;
 pub const BURST: usize = 64;
 /// Frames that one burst may originate, at most.
 pub const SPARES: usize = 64;
-/// Free bytes before the frame that whoever hands it over must leave.
+/// Free bytes before a frame that nobody has moved yet.
 pub const HEADROOM: usize = 128;
+/// Free bytes before the frame that whoever hands it over must leave: what headers may grow by. A driver that puts back the
+/// VLAN tag that a kernel took out (net_af_packet) has used up some of [`HEADROOM`].
+pub const LEAST_HEADROOM: usize = 64;
 
 /// What is known about a frame besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

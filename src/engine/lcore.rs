@@ -3,17 +3,20 @@
 //! It is generic over the buffers and the ways out ([`Io`]), so that the live worker, `gatun replay` and the tests run
 //! the same code. Between the frames coming in and going out nothing here allocates, locks or calls the system.
 
+pub mod dropped;
 mod ways;
 
 use crate::addr::{LcoreId, NeighborId, PortId};
 use crate::frame::{BURST, Buffer, Meta, Spares};
 use crate::limit::Limits;
 use crate::mem::Memory;
+use crate::path::parse::EMPTY;
 use crate::path::{self, Heads};
 use crate::shard::{Shard, Shared};
 use crate::stats::Stats;
 use crate::time::{HZ, Tick, Ticks};
 use crate::verdict::PuntReason;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use arrayvec::ArrayVec;
 use ways::Ways;
@@ -72,6 +75,7 @@ pub struct Lcore<M: Memory, B: Buffer> {
     pub shard: Shard<M>,
     stats: Arc<Stats>,
     ways: Ways<B>,
+    heads: Box<Heads>,
     /// Frames in this turn so far.
     handled: usize,
 }
@@ -81,7 +85,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
     pub fn new(shared: Shared, shard: Shard<M>, ports: usize, lcores: usize, limits: &Limits, now: Tick) -> Self {
         let stats = shard.stats.clone();
         let ways = Ways::new(stats.clone(), ports, lcores, limits, now);
-        Lcore { shared, shard, stats, ways, handled: 0 }
+        Lcore { shared, shard, stats, ways, heads: Box::new([EMPTY; BURST]), handled: 0 }
     }
 
     /// Changes the rate limits.
@@ -99,8 +103,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         self.handled += input.len();
         let stats = &self.stats.lcore;
         stats.bursts.add(1);
-        let mut heads = Heads::new();
-        let bytes = path::look(&self.shared, &self.shard, input, &mut heads);
+        let bytes = path::look(&self.shared, &self.shard, input, &mut self.heads);
         match source {
             Source::Port => {
                 stats.rx.add(input.len() as u64);
@@ -108,9 +111,9 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             }
             Source::Ring => stats.from_ring.add(input.len() as u64),
         }
-        let Lcore { shared, shard, stats, ways, .. } = self;
+        let Lcore { shared, shard, stats, ways, heads, .. } = self;
         let tables = shared.tables(stats);
-        for (mut buf, head) in input.drain(..).zip(&heads) {
+        for (mut buf, head) in input.drain(..).zip(heads.iter()) {
             match path::hit(&tables, &mut shard.conns, now, &mut buf, head) {
                 Some(port) => ways.queue(io, port, buf),
                 None => ways.serve(shared, shard, now, io, (buf, head), source),
@@ -132,6 +135,11 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         self.handled = 0;
         self.ways.release(&self.shared, now, io);
         self.ways.flush(io);
+    }
+
+    /// The last frames that were thrown away.
+    pub fn dropped(&self) -> &dropped::DropLog {
+        &self.ways.dropped
     }
 
     /// Drops what waits: the run ends.

@@ -10,28 +10,29 @@ use crate::conn::record::{Event, EventKind};
 use crate::conn::reuse::{Exts, Recent};
 use crate::conn::state::{State, Timeouts};
 use crate::conn::tuple::Tuple;
-use crate::conn::{Conn, Conns, NoSeat, flags};
+use crate::conn::{Conn, Conns, flags};
 use crate::egress::Egresses;
 use crate::laddr::{Ports, Release};
 use crate::mem::{Memory, OutOfMemory};
 use crate::neighbor::{Hops, Neighbors};
 use crate::sched::SchedState;
-use crate::snapshot::{Real, RealState, RouteTo, Service, Snapshot};
+use crate::snapshot::{RealState, RouteTo, Service, Snapshot};
 use crate::stats::{RealStats, Stats};
 use crate::steer::Steer;
 use crate::time::{Tick, Ticks};
 use crate::tw::Wheel;
 use crate::verdict::DropReason;
-use crate::wire::checksum::DeltaSum;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 mod export;
 mod lease;
+mod open;
 mod pressure;
 mod timer;
 
+pub use open::Opening;
 use pressure::Pressed;
 
 /// How large a shard is.
@@ -171,23 +172,6 @@ pub struct Shard<M: Memory> {
     tap: usize,
 }
 
-/// What a new connection needs.
-#[derive(Clone, Copy)]
-pub struct Opening<'a> {
-    /// The tuple of the client's packet.
-    pub client: Tuple,
-    /// Its class.
-    pub class: Class,
-    /// The service.
-    pub service: &'a Service,
-    /// The chosen server.
-    pub real: &'a Real,
-    /// Towards the server, towards the client.
-    pub next_hops: [NeighborId; 2],
-    /// The sequence number of the client's SYN; 0 for UDP.
-    pub seq: u32,
-}
-
 /// A half-open connection that gave up its port or its seat: its server must forget it before the next SYN comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forget {
@@ -242,94 +226,9 @@ impl<M: Memory> Shard<M> {
         self.sched.get_mut(service.id.index())?.pick(service, |id| stats.real(id))
     }
 
-    /// A connection to this server is about to be opened: loads what it takes.
-    pub fn expect(&self, real: &Real, class: Class) {
-        self.ports.prefetch(real.endpoint, class);
-        self.stats.prefetch(real.id);
-    }
-
-    /// Opens a connection. `forget` hears of half-open ones that were ended for their port or seat.
-    pub fn open(
-        &mut self,
-        shared: &Shared,
-        now: Tick,
-        what: &Opening<'_>,
-        forget: &mut dyn FnMut(Forget),
-    ) -> Result<ConnId, DropReason> {
-        let family = what.client.family();
-        if !self.conns.has_seat(family) {
-            self.give_up_seat(now, family, forget)?;
-        }
-        let lease = self.lease(shared, now, what, forget)?;
-        let real = what.real;
-        let reply = Tuple::new(real.addr, lease.lip.addr, real.port, lease.lport, what.client.proto());
-        let id = match self.conns.insert([what.client, reply]) {
-            Ok(id) => id,
-            Err(why) => {
-                self.ports.give_back(lease.id, Release::Free, now);
-                return Err(if why == NoSeat::Full { DropReason::TableFull } else { DropReason::Bug });
-            }
-        };
-        let tcp = what.client.proto() == Proto::Tcp;
-        self.fill_deltas(id);
-        let conn = self.conns.conn_mut(id);
-        conn.real = real.id;
-        conn.profile = what.service.profile;
-        conn.next_hops = what.next_hops;
-        conn.lease = lease.id;
-        if tcp {
-            conn.ext = what.seq.wrapping_add(1);
-            conn.flags |= flags::NEXT_SEQ;
-        }
-        if what.service.mss_clamp.is_some() {
-            conn.flags |= flags::CLAMP;
-        }
-        if !self.begin(shared, now, id, if tcp { State::SynRecv } else { State::Udp }) {
-            return Err(DropReason::WheelFull);
-        }
-        if tcp {
-            self.warm(&shared.snapshot().settings, now, id, what.seq);
-        }
-        self.stats.real(real.id).conns.add(1);
-        self.stats.lcore.conns_opened.add(1);
-        self.event(EventKind::Established, id);
-        Ok(id)
-    }
-
-    /// The first state of a connection, its counts and its timer. False, and the connection is gone, when the wheel is full.
-    fn begin(&mut self, shared: &Shared, now: Tick, id: ConnId, state: State) -> bool {
-        let conn = self.conns.conn_mut(id);
-        conn.set_state(state);
-        conn.last_seen = now;
-        let lease = conn.lease;
-        self.count_state(lease, State::None, state);
-        let conn = self.conns.conn(id);
-        let real = self.stats.real(conn.real);
-        if state.is_active() {
-            real.active.add(1)
-        } else {
-            real.inactive.add(1)
-        }
-        self.count_now();
-        if self.file(shared, now, id) {
-            return true;
-        }
-        self.close(now, id);
-        false
-    }
-
-    /// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.
-    fn fill_deltas(&mut self, id: ConnId) {
-        let (old, new) = (self.conns.tuple(id, Dir::In), self.conns.rewritten(id, Dir::In));
-        let addrs = DeltaSum::new().replace_addr(old.src(), new.src()).replace_addr(old.dst(), new.dst());
-        let conn = self.conns.conn_mut(id);
-        conn.ip_delta = addrs.fold();
-        conn.l4_delta = addrs.replace16(old.sport(), new.sport()).replace16(old.dport(), new.dport()).fold();
-    }
-
     fn count_now(&self) {
         self.stats.lcore.conns_now.set(self.conns.len() as u64);
-        self.stats.lcore.ports_now.set(self.ports.stats().in_use);
+        self.stats.lcore.ports_now.set(self.ports.in_use());
     }
 
     /// A packet brings a connection into a state, which may be the one it is in.
@@ -384,13 +283,16 @@ impl<M: Memory> Shard<M> {
             | State::Listen
             | State::SynAck => Release::Quarantine,
         };
-        let expected = if conn.has(flags::EXT) {
-            self.exts.ext(conn.ext).filter(|e| e.fin != 0).map(|e| e.next_seq)
-        } else {
-            conn.has(flags::NEXT_SEQ).then_some(conn.ext)
-        };
-        if let (true, Some(next_seq), Release::Quarantine) = (state.is_closing(), expected, release) {
-            self.recent.remember(self.conns.reply_hash(id), next_seq, conn.last_seen, now);
+        let hashes = conn.keys.map(|key| self.conns.hash(&key));
+        if state.is_closing() && release == Release::Quarantine {
+            let expected = if conn.has(flags::EXT) {
+                self.exts.ext(conn.ext).filter(|e| e.fin != 0).map(|e| e.next_seq)
+            } else {
+                conn.has(flags::NEXT_SEQ).then_some(conn.ext)
+            };
+            if let Some(next_seq) = expected {
+                self.recent.remember(hashes[1], next_seq, conn.last_seen, now);
+            }
         }
         if conn.has(flags::EXT) {
             self.exts.give_back(conn.ext);
@@ -403,7 +305,7 @@ impl<M: Memory> Shard<M> {
         } else {
             real.inactive.add(u64::MAX)
         }
-        self.conns.remove(id);
+        self.conns.remove_hashed(id, hashes);
         self.stats.lcore.conns_closed.add(1);
         self.count_now();
     }

@@ -9,6 +9,7 @@ use crate::conn::tuple::Tuple;
 use crate::sched::Scheduler;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 
 /// An interface: a port, or a VLAN on a port.
@@ -220,34 +221,92 @@ impl Service {
 /// Longest prefix match: one hash table a family and prefix length in use, longest first.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    by_len: [Vec<(u8, HashMap<Addr, RouteTo>)>; 2],
+    /// By the mask of their length.
+    v4: Vec<(u32, HashMap<u32, RouteTo, Quick>)>,
+    /// By their length.
+    v6: Vec<(u8, HashMap<Addr, RouteTo, Quick>)>,
 }
 
 impl Routes {
     /// From routes; of two for the same prefix the later wins.
     pub fn new(routes: &[Route]) -> Routes {
-        let by_len = [Family::V4, Family::V6].map(|family| {
-            let of_family = || routes.iter().filter(|r| r.prefix.family() == family);
-            let mut lengths: Vec<u8> = of_family().map(|r| r.len).collect();
+        let of_family = |family| routes.iter().filter(move |r| r.prefix.family() == family);
+        let lengths = |family| {
+            let mut lengths: Vec<u8> = of_family(family).map(|r| r.len).collect();
             lengths.sort_unstable_by(|a, b| b.cmp(a));
             lengths.dedup();
-            let table = |len| of_family().filter(|r| r.len == len).map(|r| (r.prefix.prefix(len), r.to)).collect();
-            lengths.into_iter().map(|len| (len, table(len))).collect()
-        });
-        Routes { by_len }
+            lengths.into_iter()
+        };
+        let mask = |len: u8| u32::MAX.checked_shl(32u32.saturating_sub(len.into())).unwrap_or(0);
+        let of_length = |family, len| of_family(family).filter(move |r| r.len == len);
+        let v4 = |len| of_length(Family::V4, len).filter_map(move |r| Some((r.prefix.v4()?.host() & mask(len), r.to)));
+        let v6 = |len| of_length(Family::V6, len).map(move |r| (r.prefix.prefix(len), r.to));
+        Routes {
+            v4: lengths(Family::V4).map(|len| (mask(len), v4(len).collect())).collect(),
+            v6: lengths(Family::V6).map(|len| (len, v6(len).collect())).collect(),
+        }
     }
 
     /// The route of the longest prefix that contains `addr`.
+    #[inline]
     pub fn lookup(&self, addr: Addr) -> Option<RouteTo> {
-        let by_len = &self.by_len[addr.family() as usize];
-        by_len.iter().find_map(|(len, table)| table.get(&addr.prefix(*len)).copied())
+        match addr {
+            Addr::V4(a) => self.v4.iter().find_map(|(mask, table)| table.get(&(a.host() & mask)).copied()),
+            Addr::V6(_) => self.v6.iter().find_map(|(len, table)| table.get(&addr.prefix(*len)).copied()),
+        }
     }
 }
 
 /// The addresses of ours.
-pub type LocalMap = HashMap<Addr, Local>;
+pub type LocalMap = HashMap<Addr, Local, Quick>;
 /// The services by protocol, VIP and port.
-pub type ServiceMap = HashMap<(Proto, Addr, Be16), Arc<Service>>;
+pub type ServiceMap = HashMap<(Proto, Addr, Be16), Arc<Service>, Quick>;
+
+/// A hash of a few instructions, for tables that nobody but the configuration fills: what is looked up in them can not make
+/// them any longer to search.
+pub type Quick = BuildHasherDefault<Mixer>;
+
+/// The hasher of [`Quick`]: a multiplication a word.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mixer(u64);
+
+impl Mixer {
+    #[inline(always)]
+    fn mix(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * 0x9E37_79B9_7F4A_7C15;
+        self.0 = product as u64 ^ (product >> 64) as u64;
+    }
+}
+
+impl Hasher for Mixer {
+    #[inline(always)]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    #[inline(always)]
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            self.mix(part.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+        }
+    }
+    #[inline(always)]
+    fn write_u32(&mut self, n: u32) {
+        self.mix(u64::from(n));
+    }
+    #[inline(always)]
+    fn write_u64(&mut self, n: u64) {
+        self.mix(n);
+    }
+    /// Lengths, and which variant of an enum it is: what follows is mixed.
+    #[inline(always)]
+    fn write_usize(&mut self, n: usize) {
+        self.0 = self.0.rotate_left(8) ^ n as u64;
+    }
+    #[inline(always)]
+    fn write_isize(&mut self, n: isize) {
+        self.write_usize(n as usize);
+    }
+}
 
 /// The whole of it.
 #[derive(Clone, Debug)]
@@ -318,8 +377,8 @@ impl Default for Snapshot {
         Snapshot {
             generation: 0,
             ifaces: Vec::new(),
-            locals: HashMap::new(),
-            services: HashMap::new(),
+            locals: LocalMap::default(),
+            services: ServiceMap::default(),
             reals: Vec::new(),
             routes: Routes::default(),
             profiles: alloc::vec![Timeouts::default()],

@@ -2,14 +2,16 @@
 //!
 //! A turn of its loop is bounded; between turns with nothing to do it sleeps for a fraction of a millisecond.
 
+mod apply;
+pub mod asks;
 pub mod cpus;
-mod jobs;
+pub mod handle;
+pub mod observe;
 mod ports;
-mod reload;
-pub mod socket;
 pub mod start;
 pub mod status;
 mod steering;
+mod trace;
 pub mod watch;
 
 use crate::config::Model;
@@ -19,6 +21,7 @@ use crate::worker::io::Punts;
 use crate::worker::mailbox::{FromWorker, Rings, ToWorker};
 use crate::worker::progress::Progress;
 use arrayvec::ArrayVec;
+use asks::Asks;
 use cpus::Places;
 use dpdk::ring::Producer;
 use dpdk::{Eal, LaunchHandle, Mbuf, Mempool, Port};
@@ -28,15 +31,14 @@ use gatun_engine::local::{Local, Out};
 use gatun_engine::neighbor::Neighbors;
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::stats::Stats;
+use gatun_engine::steer::Steer;
 use gatun_engine::time::{HZ, Tick, Ticks};
-use jobs::{Jobs, Request};
+use handle::Desk;
 use ports::Pools;
 use start::Claim;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 use steering::{Owners, Steering};
 use tracing::{error, info, warn};
@@ -66,6 +68,8 @@ pub struct Seat {
     sent: u64,
     progress: Arc<Progress>,
     watch: Watch,
+    /// What it was asked.
+    asks: Asks,
 }
 
 /// What the operating system asks for.
@@ -73,20 +77,21 @@ pub struct Seat {
 pub struct Signals {
     /// SIGTERM or SIGINT.
     pub stop: Arc<AtomicBool>,
-    /// SIGHUP.
+    /// SIGHUP. The keeper of the configuration looks at it.
     pub reload: Arc<AtomicBool>,
 }
 
 /// See the module. Fields are dropped in this order: ports before pool before EAL.
 pub struct Master {
-    model: Model,
-    file: PathBuf,
+    model: Arc<Model>,
     compiler: Compiler,
+    steer: Arc<Steer>,
     snapshot: Arc<Snapshot>,
     neighbors: Arc<Neighbors>,
     local: Local,
     seats: Vec<Seat>,
-    jobs: Jobs,
+    /// The servers' ids, in the order of the model, once somebody asked.
+    ids: Option<Arc<Vec<Vec<RealId>>>>,
     clock: Clock,
     ready: bool,
     places: Places,
@@ -103,7 +108,8 @@ pub struct Master {
 
 impl Master {
     /// Runs until a signal says stop. `ready` is called once, when every configured next hop has been probed.
-    pub fn run(&mut self, signals: &Signals, requests: &Receiver<Request>, ready: &mut dyn FnMut()) {
+    pub fn run(&mut self, signals: &Signals, desk: &Desk<Master>, ready: &mut dyn FnMut()) {
+        let running = desk.running();
         self.announce();
         let mut neighbors_due = self.clock.now();
         let mut watch_due = Instant::now();
@@ -124,13 +130,11 @@ impl Master {
                 self.log_next_hops();
                 ready();
             }
-            if signals.reload.swap(false, Ordering::Relaxed) {
-                self.reload(now);
+            busy |= desk.serve(self);
+            let generation = self.generation_running();
+            if *running.borrow() != generation {
+                running.send_replace(generation);
             }
-            while let Ok(request) = requests.try_recv() {
-                self.jobs.add(request);
-            }
-            busy |= self.answer_jobs();
             if !busy {
                 std::thread::sleep(NAP);
             }
@@ -141,8 +145,8 @@ impl Master {
     /// Punts, neighbours that are waited for, answers of workers. True when there was something.
     fn turn(&mut self, now: Tick) -> bool {
         let mut busy = false;
-        for (worker, seat) in self.seats.iter_mut().enumerate() {
-            for ring in [&seat.punts.arp, &seat.punts.rest] {
+        for seat in &mut self.seats {
+            for ring in [&seat.punts.link, &seat.punts.rest] {
                 for (punt, packet) in std::iter::from_fn(|| ring.pop()).take(PUNT_BUDGET) {
                     self.local.input(now, &self.snapshot, &punt, packet.0.data(), &mut self.outs);
                     busy = true;
@@ -156,10 +160,13 @@ impl Master {
                 busy = true;
                 match message {
                     FromWorker::Done(generation, ..) => seat.generation = generation,
-                    FromWorker::Counted(counts) => self.jobs.counted(worker, counts),
-                    FromWorker::Listed(records, next) => self.jobs.listed(worker, records, next),
+                    FromWorker::Counted(counts) => seat.asks.counted(counts),
+                    FromWorker::Listed(records, next) => seat.asks.listed(records, next),
+                    FromWorker::Dropped(log) => seat.asks.dropped(log),
+                    FromWorker::Ended(ended, _) => seat.asks.ended(ended),
                 }
             }
+            seat.asks.send(|message| seat.rings.to.push(message));
         }
         if let Some(c) = self.local.take_conflict() {
             let addr = c.addr;
@@ -180,7 +187,7 @@ impl Master {
             let (burst, seat) = (&mut bursts[sender], &mut self.seats[sender]);
             if burst.is_full() {
                 seat.relay.enqueue_burst(burst);
-                // What the ring does not take is lost, as any frame may be: ARP asks again, peers repeat.
+                // What the ring does not take is lost, as any frame may be: neighbours are asked for again, peers repeat.
                 burst.clear();
             }
             if let Some(mbuf) = fill(&self.pools.first, &out) {

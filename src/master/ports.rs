@@ -54,6 +54,11 @@ impl Pools {
         self.others.get(&socket).unwrap_or(&self.first)
     }
 
+    /// How many pools there are.
+    pub(super) fn count(&self) -> usize {
+        1 + self.others.len()
+    }
+
     /// Packet buffers that are out of their pool.
     pub(super) fn in_use(&self) -> u32 {
         self.first.in_use() + self.others.values().map(Mempool::in_use).sum::<u32>()

@@ -1,7 +1,7 @@
 //! The start: EAL, ports, pools, rings, shards, workers; in this order, and freed in the opposite one.
 
+use super::asks::Asks;
 use super::cpus::{self, Place, Places};
-use super::jobs::Jobs;
 use super::ports::{self, Hands, Pools, Site};
 use super::steering;
 use super::watch::{self, Watch};
@@ -158,8 +158,8 @@ pub fn claim(model: &Model) -> Result<Vec<Claim>, StartError> {
     Ok(claims)
 }
 
-/// Starts everything. The calling thread becomes the master lcore.
-pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, StartError> {
+/// Starts everything, with a model as this generation. The calling thread becomes the master lcore.
+pub fn start(model: Arc<Model>, generation: u64, claims: Vec<Claim>) -> Result<Master, StartError> {
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
     let places = cpus::place(&model.lcores, online.trim(), &cpus::allowed())?;
     let eal = Eal::init(&eal_args(&model, &places))?;
@@ -183,6 +183,7 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
 
     let neighbors = Arc::new(Neighbors::new(model.tables.neighbors as usize));
     let mut compiler = Compiler::new(neighbors.clone(), macs, model.tables.reals as usize);
+    compiler.continue_from(generation.saturating_sub(1));
     let snapshot = Arc::new(compiler.compile(&model, &Shards::NONE)?);
     let clock = Clock::start();
 
@@ -247,18 +248,19 @@ pub fn start(model: Model, file: &Path, claims: Vec<Claim>) -> Result<Master, St
             sent: generation,
             progress,
             watch: Watch::new(watch::LIMIT),
+            asks: Asks::default(),
         });
     }
     drop(peers);
     Ok(Master {
         model,
-        file: file.to_owned(),
         compiler,
+        steer,
         snapshot,
         neighbors,
         local,
         seats,
-        jobs: Jobs::default(),
+        ids: None,
         clock,
         ready: false,
         places,

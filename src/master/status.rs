@@ -2,14 +2,16 @@
 
 use super::cpus::Place;
 use super::{Master, Seat};
+use crate::config::ServiceId;
 use crate::config::compile;
-use gatun_engine::addr::Addr;
+use gatun_engine::addr::{Addr, RealId};
 use gatun_engine::conn::record::Record;
 use gatun_engine::neighbor::NudState;
 use gatun_engine::stats::LcoreStats;
 use gatun_engine::verdict::{DropReason, PuntReason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The whole answer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -177,11 +179,11 @@ impl Master {
     }
 
     /// Everything but the connections.
-    pub(super) fn status(&self, counts: &[&LcoreStats]) -> Status {
+    pub fn status(&self, counts: &[&LcoreStats]) -> Status {
         Status {
             version: env!("GATUN_VERSION").to_owned(),
             generation: self.snapshot.generation,
-            generation_running: self.seats.iter().map(|s| s.generation).min().unwrap_or_default(),
+            generation_running: self.generation_running(),
             ready: self.ready,
             services: self.services(),
             workers: self.model.lcores.workers.to_string(),
@@ -196,7 +198,7 @@ impl Master {
 
     fn services(&self) -> Vec<Service> {
         let service = |s: &crate::config::Service| {
-            let compiled = self.snapshot.services.get(&compile::service_key(s));
+            let compiled = self.compiled(&s.id());
             let reals = compiled.iter().flat_map(|c| c.reals.iter().rev()).map(|r| self.real(r)).collect();
             Service {
                 name: s.name.clone(),
@@ -207,6 +209,25 @@ impl Master {
             }
         };
         self.model.services.iter().map(service).collect()
+    }
+
+    /// A service as the workers know it.
+    pub(super) fn compiled(&self, service: &ServiceId) -> Option<&Arc<gatun_engine::snapshot::Service>> {
+        self.snapshot.services.get(&compile::key_of(service))
+    }
+
+    /// The ids of the servers, in the order of the model's services and of their servers.
+    pub fn ids(&mut self) -> Arc<Vec<Vec<RealId>>> {
+        if let Some(ids) = &self.ids {
+            return ids.clone();
+        }
+        let of = |s: &crate::config::Service| {
+            let compiled = self.compiled(&s.id());
+            compiled.map(|c| c.reals.iter().rev().map(|r| r.id).collect()).unwrap_or_default()
+        };
+        let ids: Arc<Vec<Vec<RealId>>> = Arc::new(self.model.services.iter().map(of).collect());
+        self.ids = Some(ids.clone());
+        ids
     }
 
     fn real(&self, r: &gatun_engine::snapshot::Real) -> Real {
@@ -261,29 +282,14 @@ impl Master {
         table.into_iter().map(row).collect()
     }
 
-    fn interface(&self, iface: gatun_engine::addr::IfaceId) -> String {
+    pub(super) fn interface(&self, iface: gatun_engine::addr::IfaceId) -> String {
         self.model.interface_name(crate::config::InterfaceId(iface.index()))
     }
 
     fn port_table(&self) -> Vec<Port> {
         let row = |(i, (config, port)): (usize, (&crate::config::Port, &dpdk::Port))| {
             let mac = self.snapshot.ifaces.iter().find(|f| f.port.index() == i).map(|f| f.mac.to_string());
-            let stats = port.stats().map_or_else(
-                |_| BTreeMap::new(),
-                |s| {
-                    let named = [
-                        ("rx_frames", s.ipackets),
-                        ("rx_bytes", s.ibytes),
-                        ("rx_missed", s.imissed),
-                        ("rx_errors", s.ierrors),
-                        ("rx_no_mbuf", s.rx_nombuf),
-                        ("tx_frames", s.opackets),
-                        ("tx_bytes", s.obytes),
-                        ("tx_errors", s.oerrors),
-                    ];
-                    named.into_iter().map(|(n, v)| (n.to_owned(), v)).collect()
-                },
-            );
+            let stats = port.stats().map(|s| super::observe::named(&s)).unwrap_or_default();
             Port {
                 name: config.name.clone(),
                 device: config.device.clone().unwrap_or_default(),
@@ -310,7 +316,8 @@ fn steering(s: &super::steering::Steering) -> Steering {
     Steering { asked: asked.to_string(), runs: runs.to_string(), why, falls: s.falls() }
 }
 
-pub(super) fn connection(r: &Record) -> Connection {
+/// A connection as it is listed.
+pub fn connection(r: &Record) -> Connection {
     let side = |addr, port| compile::socket(addr, port).to_string();
     Connection {
         protocol: r.client.proto().to_string(),

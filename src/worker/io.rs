@@ -3,11 +3,11 @@
 
 use bytemuck::TransparentWrapper;
 use crossbeam_queue::ArrayQueue;
-use dpdk::mbuf::Checksum;
-use dpdk::ring::SharedProducer;
+use dpdk::mbuf::{Checksum, prefetch_burst};
+use dpdk::ring::{Consumer, SharedProducer};
 use dpdk::{Eal, HugeSlice, Mbuf, Mempool, RxQueue, TxQueue};
 use gatun_engine::addr::{LcoreId, NeighborId, PortId};
-use gatun_engine::frame::{Buffer, Frame, HEADROOM, Meta};
+use gatun_engine::frame::{Buffer, Frame, LEAST_HEADROOM, Meta};
 use gatun_engine::lcore::{Batch, Io, Punt};
 use gatun_engine::mem::{Memory, OutOfMemory, Plain};
 use gatun_engine::stats::{LcoreStats, Stats};
@@ -28,7 +28,7 @@ impl Buffer for Packet {
         let meta = Meta {
             port: PortId(mbuf.port() as u8),
             csum_unfinished: mbuf.l4_checksum() == Checksum::Unfinished,
-            bad_form: mbuf.refcnt() != 1 || usize::from(mbuf.headroom()) < HEADROOM,
+            bad_form: mbuf.refcnt() != 1 || usize::from(mbuf.headroom()) < LEAST_HEADROOM,
             rss: mbuf.rss_hash(),
             ..Meta::default()
         };
@@ -54,7 +54,7 @@ impl Buffer for Packet {
 
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.0.is_simple(HEADROOM as u16) && self.0.l4_checksum() != Checksum::Unfinished
+        self.0.is_simple(LEAST_HEADROOM as u16) && self.0.l4_checksum() != Checksum::Unfinished
     }
 
     #[inline(always)]
@@ -70,10 +70,10 @@ impl Buffer for Packet {
     }
 }
 
-/// What a worker sends to the master. ARP has a ring of its own that goes first.
+/// What a worker sends to the master. ARP and neighbour discovery have a ring of their own that goes first.
 pub struct Punts {
-    /// ARP.
-    pub arp: ArrayQueue<(Punt, Packet)>,
+    /// ARP and neighbour discovery.
+    pub link: ArrayQueue<(Punt, Packet)>,
     /// Everything else.
     pub rest: ArrayQueue<(Punt, Packet)>,
     /// Next hops that a frame waits for.
@@ -83,7 +83,7 @@ pub struct Punts {
 impl Punts {
     /// Empty rings.
     pub fn new() -> Punts {
-        Punts { arp: ArrayQueue::new(512), rest: ArrayQueue::new(512), wanted: ArrayQueue::new(256) }
+        Punts { link: ArrayQueue::new(512), rest: ArrayQueue::new(512), wanted: ArrayQueue::new(256) }
     }
 }
 
@@ -141,8 +141,7 @@ impl Io for DpdkIo {
     }
 
     fn punt(&mut self, punt: Punt, buf: Packet) -> Result<(), Packet> {
-        let arp = punt.reason.is_link();
-        let ring = if arp { &self.punts.arp } else { &self.punts.rest };
+        let ring = if punt.reason.is_link() { &self.punts.link } else { &self.punts.rest };
         ring.push((punt, buf)).map_err(|(_, buf)| buf)
     }
 
@@ -189,12 +188,21 @@ impl Receiver {
             if !ours {
                 mbuf.set_rss_hash(None);
             }
-            if let Some(tci) = mbuf.stripped_vlan() {
-                mbuf.insert_vlan(tci);
+            if mbuf.stripped_vlan().is_some() {
+                // Without room the engine refuses the frame for its form.
+                let _ = mbuf.restore_vlan();
             }
         }
         received
     }
+}
+
+/// Takes a burst that another worker handed over: its lines are on their way from that CPU's cache.
+#[inline(always)]
+pub fn handed_over(ring: &mut Consumer, into: &mut Batch<Packet>) -> usize {
+    let taken = ring.dequeue_burst(into);
+    prefetch_burst(into);
+    taken
 }
 
 /// Bytes of an ordinary page.

@@ -9,8 +9,10 @@ mod tests;
 #[cfg(not(test))]
 use crossbeam_queue::ArrayQueue;
 use gatun_engine::conn::record::{Cursor, Record};
+use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::frame::Buffer;
 use gatun_engine::lcore::Lcore;
+use gatun_engine::lcore::dropped::DropLog;
 use gatun_engine::limit::Limits;
 use gatun_engine::mem::Memory;
 use gatun_engine::snapshot::Snapshot;
@@ -24,6 +26,8 @@ use tests::ArrayQueue;
 const DEPTH: usize = 16;
 /// Connections that a listing visits in one turn.
 const LISTED: usize = 256;
+/// Connections that one message ends.
+pub const ENDED: usize = 64;
 
 /// To a worker.
 pub enum ToWorker {
@@ -33,6 +37,10 @@ pub enum ToWorker {
     List(Cursor, Vec<Record>),
     /// Copy the counters, as they are between two turns.
     Count(Box<LcoreStats>),
+    /// Copy the last frames that were thrown away.
+    Dropped(Box<DropLog>),
+    /// End the connections of these clients; no more than [`ENDED`].
+    End(Vec<Tuple>),
     /// Open nothing any more.
     Close,
     /// Drain and end.
@@ -47,6 +55,10 @@ pub enum FromWorker {
     Counted(Box<LcoreStats>),
     /// The list, and where to go on.
     Listed(Vec<Record>, Option<Cursor>),
+    /// The last frames that were thrown away.
+    Dropped(Box<DropLog>),
+    /// So many of them were there; and their list, to be freed.
+    Ended(usize, Vec<Tuple>),
 }
 
 /// Both rings of one worker.
@@ -125,6 +137,14 @@ impl Mailbox {
             Some(ToWorker::Count(counts)) => {
                 counts.copy(&lcore.shard.stats.lcore);
                 self.answer(FromWorker::Counted(counts));
+            }
+            Some(ToWorker::Dropped(mut log)) => {
+                log.copy(lcore.dropped());
+                self.answer(FromWorker::Dropped(log));
+            }
+            Some(ToWorker::End(clients)) => {
+                let ended = clients.iter().take(ENDED).filter(|client| lcore.shard.end_of(now, client)).count();
+                self.answer(FromWorker::Ended(ended, clients));
             }
             Some(ToWorker::Close) => lcore.shard.accepting = false,
             Some(ToWorker::Stop) => return Phase::Stop,

@@ -90,7 +90,7 @@ impl Worker {
     }
 
     fn rings(&mut self, now: Tick, batch: &mut Batch<Packet>) -> usize {
-        let handed_over = self.redirected.dequeue_burst(batch);
+        let handed_over = io::handed_over(&mut self.redirected, batch);
         self.lcore.turn(now, &mut self.io, batch, Source::Ring);
         let mut relayed = 0;
         for ring in &mut self.relayed {

@@ -88,6 +88,11 @@ impl Packet {
         u16::from_be_bytes([self.0[20], self.0[21]]) & 0x3fff != 0
     }
 
+    /// Of an IPv4 packet that has UDP in it.
+    pub(crate) fn udp_checksum(&self) -> u16 {
+        u16::from_be_bytes([self.0[40], self.0[41]])
+    }
+
     /// The length that its header says, with the header.
     pub(crate) fn total_length(&self) -> u16 {
         let (at, header) = if self.is_ipv6() { (18, 40) } else { (16, 0) };

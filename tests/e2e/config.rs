@@ -67,11 +67,30 @@ real = [{{ address = "{real}" }}]
         ))
     }
 
+    /// The same on one port, with clients and servers each in a VLAN of it.
+    pub(crate) fn on_a_trunk(self, iface: &str, clients: u16, servers: u16) -> Config {
+        let Config(text) = self;
+        let (before, ports) = text.split_once("[[port]]").expect("ports");
+        let (_, after) = ports.split_once("[[interface]]").expect("interfaces after the ports");
+        let options = "framesz=2048,blocksz=65536,framecnt=4096";
+        let port = format!("[[port]]\nname = \"trunk\"\ndevice = \"net_af_packet0,iface={iface},{options}\"\n");
+        let interfaces = format!("[[interface]]{after}")
+            .replace("port = \"wan\"", &format!("port = \"trunk\"\nvlan = {clients}"))
+            .replace("port = \"lan\"", &format!("port = \"trunk\"\nvlan = {servers}"));
+        Config(format!("{before}{port}\n{interfaces}"))
+    }
+
     /// Every occurrence of a piece of text replaced; there has to be one.
     pub(crate) fn edit(mut self, from: &str, to: &str) -> Config {
         assert!(self.0.contains(from), "the configuration has no {from:?}:\n{}", self.0);
         self.0 = self.0.replace(from, to);
         self
+    }
+
+    /// The pools and services alone.
+    pub(crate) fn services(&self) -> String {
+        let (_, services) = self.0.split_once("[[laddr_pool]]").expect("pools");
+        format!("[[laddr_pool]]{services}")
     }
 
     /// With further tables at the end.

@@ -17,7 +17,9 @@ gatun=${GATUN:-$root/target/quick/gatun}
 keep=${KEEP:-}
 vip=198.18.1.100
 lip=198.18.2.100
-steps=10
+vip6=2001:db8:1::100
+lip6=2001:db8:2::100
+steps=11
 step=0
 
 main() {
@@ -36,6 +38,7 @@ main() {
     start_servers
     start_gatun
     show_http
+    show_http_of_both_families
     show_udp
     show_ping
     show_services
@@ -50,15 +53,22 @@ build_network() {
     headline "A network of namespaces, $prefix-*"
     mkdir -m 755 "$dir"
     net_up "$prefix"
-    tell "client 198.18.1.1 --- wan [gatun] lan --- rs1 198.18.2.11, rs2 198.18.2.12"
-    tell "VIP $vip, local addresses 198.18.2.100 and .101"
+    tell "client 198.18.1.1    --- wan [gatun] lan --- rs1 198.18.2.11    rs2 198.18.2.12"
+    tell "       2001:db8:1::1                             2001:db8:2::11     and no IPv6"
+    tell "VIPs $vip and $vip6, local addresses 198.18.2.100 and .101, $lip6 and ::101"
+    ip -n "$prefix-rs2" -6 addr flush dev eth0
 }
 
 start_servers() {
     headline "Two real servers: nginx on port 80, a UDP echo on port 5353"
-    local name address
+    local name address listen
     for name in rs1 rs2; do
         address=198.18.2.1${name#rs}
+        listen="listen $address:80 backlog=16384;"
+        if [[ $name == rs1 ]]; then
+            listen+=" listen [2001:db8:2::11]:80 backlog=16384;"
+            start rs1 "$dir/rs1.echo6.log" "$here/echo.py" serve rs1 2001:db8:2::11 5353
+        fi
         sed "s|DIR|$dir|; s|NAME|$name|; s|LISTEN|$listen|" "$here/nginx.conf" >"$dir/$name.conf"
         start "$name" "$dir/$name.log" nginx -e "$dir/$name.error.log" -c "$dir/$name.conf"
         start "$name" "$dir/$name.echo.log" "$here/echo.py" serve "$name" "$address" 5353
@@ -67,7 +77,7 @@ start_servers() {
         address=198.18.2.1${name#rs}
         within 5 quietly in_ns "$prefix" "$name" curl -fs -o "$dir/answer" "http://$address/" ||
             fail "nginx of $name does not answer: $(tail -n 2 "$dir/$name.log" "$dir/$name.error.log" 2>&1)"
-        tell "$name $address is up"
+        tell "$name $address$([[ $name == rs2 ]] || echo " and 2001:db8:2::11") is up"
     done
 }
 
@@ -76,11 +86,12 @@ start_gatun() {
     cp "$root/conf/demo.toml" "$dir/gatun.toml"
     local start
     start=$(milliseconds)
-    start gw "$dir/gatun.log" "$gatun" run --config "$dir/gatun.toml" --socket "$dir/gatun.sock"
+    start gw "$dir/gatun.log" "$gatun" run --config "$dir/gatun.toml" --socket "$dir/gatun.sock" --state "$dir/state"
     gatun_pid=$!
     within 10 gatun_is_ready_or_gone || fail "gatun is not ready after 10 s"
     kill -0 "$gatun_pid" 2>/dev/null || fail "gatun did not start"
-    tell "ready after $(($(milliseconds) - start)) ms, its next hops have answered ARP"
+    tell "ready after $(($(milliseconds) - start)) ms: its next hops have answered, by ARP and by neighbour discovery;"
+    tell "a second of it was for others to object to its IPv6 addresses"
 }
 
 show_http() {
@@ -101,23 +112,39 @@ show_http() {
     done
 }
 
+show_http_of_both_families() {
+    headline "1,000 more to the IPv6 VIP, half of them for a server that has IPv4 alone"
+    local code=0 six four
+    in_ns "$prefix" client curl -sSf --fail-early -m 5 -H 'Connection: close' "http://[$vip6]/?[1-1000]" \
+        >"$dir/answers" 2>"$dir/curl.log" || code=$?
+    six=$(grep -cE '^rs1 saw 2001:db8:2::10[01]:[0-9]+$' "$dir/answers" || true)
+    four=$(grep -cE '^rs2 saw 198\.18\.2\.10[01]:[0-9]+$' "$dir/answers" || true)
+    ((code == 0 && six == 500 && four == 500)) ||
+        fail "$six and $four of 1,000 requests were answered; curl: $(tail -n 1 "$dir/curl.log")"
+    tell "$six answered by rs1 over IPv6, $four by rs2 over IPv4 (NAT64):"
+    grep -m 1 ^rs1 "$dir/answers" | indent
+    grep -m 1 ^rs2 "$dir/answers" | indent
+}
+
 show_udp() {
-    headline "A UDP echo through the VIP"
-    local n answer
-    for n in one two; do
-        answer=$(in_ns "$prefix" client "$here/echo.py" ask "$vip" 5353 "datagram $n" 2>&1) || fail "$answer"
-        [[ $answer == rs[12]" saw 198.18.2.10"[01]:*": datagram $n" ]] || fail "an answer that is not ours: $answer"
-        tell "$answer"
+    headline "A UDP echo through the VIPs"
+    local to n answer
+    for to in "$vip" "$vip6"; do
+        for n in one two; do
+            answer=$(in_ns "$prefix" client "$here/echo.py" ask "$to" 5353 "datagram $n" 2>&1) || fail "$answer"
+            [[ $answer == rs[12]" saw "*[0:.]10[01]:*": datagram $n" ]] || fail "an answer that is not ours: $answer"
+            tell "$to: $answer"
+        done
     done
 }
 
 show_ping() {
     headline "Ping: gatun answers for its addresses itself"
     local address
-    for address in "$vip" "$lip"; do
+    for address in "$vip" "$lip" "$vip6" "$lip6"; do
         # The local addresses are on the servers' side.
         local from=client
-        [[ $address != "$lip" ]] || from=rs1
+        [[ $address != "$lip" && $address != "$lip6" ]] || from=rs1
         in_ns "$prefix" "$from" ping -n -q -c 3 -i 0.2 -W 2 "$address" >"$dir/ping.log" ||
             fail "no answer from $address to $from"
         tell "$from -> $address:" \
@@ -190,6 +217,8 @@ say_what_to_try() {
 $client curl http://$vip/
 $client ping $vip
 $client traceroute -n -T -p 80 $vip
+$client curl http://[$vip6]/
+$client ping $vip6
 $client wrk -t 1 -c 50 -d 10 http://$vip/
 # what gatun knows
 $sudo$gatun status --socket $dir/gatun.sock

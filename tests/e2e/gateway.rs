@@ -28,6 +28,7 @@ impl Gateway {
     pub(crate) fn start(mut command: Command, config: &Path, socket: &Path) -> Gateway {
         let start = Instant::now();
         command.arg("run").arg("--config").arg(config).arg("--socket").arg(socket);
+        command.arg("--state").arg(socket.with_extension("state"));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("ip netns exec starts");
         let stderr = child.stderr.take().expect("stderr is a pipe");
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -83,6 +84,11 @@ impl Gateway {
             |task: &Path| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("rte-worker"));
         let id = |task: PathBuf| task.file_name()?.to_str()?.parse().ok().map(Pid::from_raw);
         tasks.map(|task| task.unwrap().path()).filter(|task| worker(task)).filter_map(id).collect()
+    }
+
+    /// Where it answers.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -149,6 +155,7 @@ impl Drop for Gateway {
 /// A `gatun run` that is expected to end by itself: its exit code and what it said.
 pub(crate) fn run_to_its_end(mut command: Command, config: &Path, socket: &Path) -> (Option<i32>, String) {
     command.arg("run").arg("--config").arg(config).arg("--socket").arg(socket);
+    command.arg("--state").arg(socket.with_extension("state"));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("ip netns exec starts");
     let start = Instant::now();
     let status = loop {

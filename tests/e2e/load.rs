@@ -1,9 +1,11 @@
 //! HTTP clients that measure.
 
 use crate::lab::Lab;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
+};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -14,9 +16,9 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: gatun\r\nConnection: close\r\n\
 /// Connection after connection, one request in each, closed by the server.
 #[derive(Clone)]
 pub(crate) struct Load {
-    pub(crate) target: SocketAddrV4,
+    pub(crate) target: SocketAddr,
     /// The client's addresses, taken in turn.
-    pub(crate) sources: Vec<Ipv4Addr>,
+    pub(crate) sources: Vec<IpAddr>,
     pub(crate) threads: u32,
     /// Connections a second, all threads together; None is as many as there can be.
     pub(crate) rate: Option<u32>,
@@ -96,12 +98,13 @@ fn request(stream: &mut TcpStream) -> std::io::Result<String> {
 }
 
 /// A connection from one of the client's addresses.
-fn open(source: Ipv4Addr, target: SocketAddrV4) -> nix::Result<TcpStream> {
-    let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+fn open(source: IpAddr, target: SocketAddr) -> nix::Result<TcpStream> {
+    let family = if source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
     let raw = std::os::fd::AsRawFd::as_raw_fd(&fd);
-    bind(raw, &SockaddrIn::from(SocketAddrV4::new(source, 0)))?;
-    connect(raw, &SockaddrIn::from(target))?;
+    bind(raw, &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+    connect(raw, &SockaddrStorage::from(target))?;
     Ok(TcpStream::from(fd))
 }
 

@@ -14,10 +14,12 @@ mod peers;
 
 mod demo;
 mod floods;
+mod ipv6;
 mod packets;
 mod port_reuse;
 mod process;
 mod reload;
+mod rest;
 mod steering;
 mod syn_flood;
 mod web;

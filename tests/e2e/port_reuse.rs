@@ -9,8 +9,9 @@
 //! how it went; the SYNs that had to be sent again do.
 
 use crate::config::Config;
-use crate::lab::{Lab, VIP};
+use crate::lab::{Lab, V4, WAYS, Way, at};
 use crate::load::{Load, Outcome};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The ports of one local address towards one server.
@@ -23,24 +24,23 @@ struct Pressed {
     syns_sent_again: u64,
 }
 
-fn press(tcp: &str, timestamps: u8) -> Pressed {
-    let (lab, gateway) = Lab::with(
-        &Config::one_to_one("tcp", 80, "198.18.2.11:80").add(&format!("[tcp]\n{tcp}\n\n[timeouts]\nfin = 1\n")),
-    );
+fn press(way: &Way, tcp: &str, timestamps: u8) -> Pressed {
+    let (lab, gateway) = Lab::with(&Config::on(way, "tcp", 80).add(&format!("[tcp]\n{tcp}\n\n[timeouts]\nfin = 1\n")));
     lab.run("client", &format!("sysctl -qw net.ipv4.tcp_timestamps={timestamps}"));
-    let sources: Vec<_> = (1..=5).map(|n| format!("198.18.1.{n}").parse().unwrap()).collect();
+    let net = way.client.strip_suffix('1').expect("the first host of its network");
+    let sources: Vec<IpAddr> = (1..=5).map(|n| format!("{net}{n}").parse().unwrap()).collect();
     for source in &sources[1..] {
-        lab.run("client", &format!("ip addr add {source}/24 dev eth0"));
+        lab.run("client", &format!("ip addr add {source}/{} dev eth0", if source.is_ipv4() { 24 } else { 64 }));
     }
     for source in &sources {
         // So that no connection below is the one that waits until the gateway knows the client's MAC address.
-        lab.run("client", &format!("curl -sSf -m 5 --interface {source} http://{VIP}/"));
+        lab.run("client", &format!("curl -sSf -m 5 --interface {source} http://{}/", at(way.vip, 80)));
     }
-    let target = format!("{VIP}:80").parse().unwrap();
+    let target = at(way.vip, 80).parse().unwrap();
     let load = Load { target, sources, threads: 16, rate: None, connections: PORTS + REUSED };
     let outcome = load.start(&lab).join().expect("the load");
     let syns_sent_again = lab.counter("client", "TcpExtTCPSynRetrans");
-    println!("{}, timestamps {timestamps}: {outcome}", tcp.replace('\n', ", "));
+    println!("{}, {}, timestamps {timestamps}: {outcome}", way.name, tcp.replace('\n', ", "));
     println!("  of {REUSED} SYNs on ports that the server holds in TIME_WAIT, {syns_sent_again} had to be sent again");
     gateway.finish();
     outcome.none_failed();
@@ -58,16 +58,20 @@ impl Pressed {
 
 #[test]
 fn a_server_in_time_wait_takes_every_syn_on_a_port_that_is_used_again() {
-    press(r#"syn_timestamps = "hot""#, 1).taken_at_once();
+    for way in &WAYS {
+        press(way, r#"syn_timestamps = "hot""#, 1).taken_at_once();
+    }
 }
 
 #[test]
 fn a_server_in_time_wait_takes_every_syn_of_clients_without_timestamps() {
-    press(r#"syn_timestamps = "hot""#, 0).taken_at_once();
+    for way in &WAYS {
+        press(way, r#"syn_timestamps = "hot""#, 0).taken_at_once();
+    }
 }
 
 /// Not a promise but a price tag: what the default settings save.
 #[test]
 fn what_untouched_timestamps_and_sequence_numbers_cost_is_shown() {
-    press("syn_timestamps = \"keep\"\nraise_sequence = false", 1);
+    press(&V4, "syn_timestamps = \"keep\"\nraise_sequence = false", 1);
 }

@@ -9,10 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 #[test]
-fn the_gateway_is_ready_within_two_seconds_and_knows_its_next_hops() {
+fn the_gateway_is_ready_within_three_seconds_and_knows_its_next_hops() {
     let (lab, gateway) = Lab::with(&Config::demo());
     println!("ready after {:.0?}", gateway.ready_after);
-    assert!(gateway.ready_after < Duration::from_secs(2), "ready after {:?}", gateway.ready_after);
+    // For one of them others may object to its IPv6 addresses (RFC 4862, 5.4).
+    assert!(gateway.ready_after < Duration::from_secs(3), "ready after {:?}", gateway.ready_after);
     let status = gateway.status();
     assert!(status.is_ready());
     for server in ["198.18.2.11", "198.18.2.12", "2001:db8:2::11"] {

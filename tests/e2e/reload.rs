@@ -1,7 +1,7 @@
 //! Changes of the configuration while traffic goes on.
 
 use crate::config::Config;
-use crate::lab::{Lab, VIP, within};
+use crate::lab::{Lab, V4, V6, VIP, WAYS, at, within};
 use crate::load::Load;
 use crate::peers::{End, ping_pong, tcp_client, tcp_echo};
 use std::io::ErrorKind;
@@ -47,24 +47,59 @@ fn a_server_drained_and_removed_under_load_costs_no_request() {
 
 #[test]
 fn a_removed_server_resets_both_sides_with_their_next_packet() {
-    let lab = Lab::new();
-    let seen = tcp_echo(&lab, "rs2", "198.18.2.12:80");
-    let _rs1 = tcp_echo(&lab, "rs1", "198.18.2.11:80");
-    let gateway = lab.gateway(&Config::demo());
-    // One connection to each server, and which is which only the gateway knows.
-    let mut streams = [tcp_client(&lab, "198.18.1.100:80"), tcp_client(&lab, "198.18.1.100:80")];
-    for stream in &mut streams {
-        ping_pong(stream, b"before").expect("an echo");
+    for way in &WAYS {
+        let lab = Lab::new();
+        let seen = tcp_echo(&lab, "rs2", &at(way.rs2, 80));
+        let _rs1 = tcp_echo(&lab, "rs1", &at(way.rs1, 80));
+        let both = Config::demo_on(way);
+        let gateway = lab.gateway(&both);
+        // One connection to each server, and which is which only the gateway knows.
+        let mut streams = [tcp_client(&lab, &at(way.vip, 80)), tcp_client(&lab, &at(way.vip, 80))];
+        for stream in &mut streams {
+            ping_pong(stream, b"before").expect("an echo");
+        }
+        gateway.reload_and_wait(&both.edit(&format!(", {{ address = \"{}\" }}", at(way.rs2, 80)), ""));
+        thread::sleep(Duration::from_millis(200));
+        let results = streams.each_mut().map(|stream| ping_pong(stream, b"after").map_err(|e| e.kind()));
+        let reset = results.iter().filter(|r| **r == Err(ErrorKind::ConnectionReset)).count();
+        let well = results.iter().filter(|r| r.is_ok()).count();
+        assert_eq!(
+            (reset, well),
+            (1, 1),
+            "{}: the removed server's is reset, the other one goes on: {results:?}",
+            way.name
+        );
+        let (_, end) = seen.recv_timeout(Duration::from_secs(5)).expect("the removed server sees its connection end");
+        assert_eq!(end, End::Reset, "{}", way.name);
+        assert!(gateway.status().drops("real_removed_reset") >= 1);
+        gateway.finish();
     }
-    gateway.reload_and_wait(&Config::demo().edit(RS2_WEB, ""));
+}
+
+#[test]
+fn ipv6_comes_with_a_reload_and_goes_with_the_next_while_ipv4_goes_on() {
+    let lab = Lab::new();
+    let _echo = [tcp_echo(&lab, "rs1", &at(V4.rs1, 80)), tcp_echo(&lab, "rs1", &at(V6.rs1, 80))];
+    let ipv4_alone = Config::on(&V4, "tcp", 80).edit(", \"2001:db8:1::fe/64\"", "").edit(", \"2001:db8:2::fe/64\"", "");
+    let gateway = lab.gateway(&ipv4_alone);
+    let mut old = tcp_client(&lab, &at(V4.vip, 80));
+    ping_pong(&mut old, b"before").expect("an echo");
+    assert!(!gateway.log().contains("IPv6"), "{}", gateway.log());
+
+    let service = Config::on(&V6, "tcp", 80).edit("name = \"web\"", "name = \"web6\"\nladdr_pool = \"lan6\"");
+    let service =
+        service.edit("name = \"lan\"\naddresses = [\"2001", "name = \"lan6\"\naddresses = [\"2001").services();
+    let both = Config::on(&V4, "tcp", 80).edit("name = \"web\"", "name = \"web\"\nladdr_pool = \"lan\"").add(&service);
+    gateway.reload_and_wait(&both);
+    let mut new = tcp_client(&lab, &at(V6.vip, 80));
+    ping_pong(&mut new, b"over IPv6").expect("an echo");
+    ping_pong(&mut old, b"meanwhile").expect("an echo");
+    assert!(gateway.log().contains("port wan: promiscuous, as its driver has no other way to receive multicast"));
+
+    gateway.reload_and_wait(&ipv4_alone);
     thread::sleep(Duration::from_millis(200));
-    let results = streams.each_mut().map(|stream| ping_pong(stream, b"after").map_err(|e| e.kind()));
-    let reset = results.iter().filter(|r| **r == Err(ErrorKind::ConnectionReset)).count();
-    let well = results.iter().filter(|r| r.is_ok()).count();
-    assert_eq!((reset, well), (1, 1), "the removed server's is reset, the other one goes on: {results:?}");
-    let (_, end) = seen.recv_timeout(Duration::from_secs(5)).expect("the removed server sees its connection end");
-    assert_eq!(end, End::Reset);
-    assert!(gateway.status().drops("real_removed_reset") >= 1);
+    assert!(ping_pong(&mut new, b"after").is_err(), "its server is removed");
+    ping_pong(&mut old, b"after").expect("an echo");
     gateway.finish();
 }
 

@@ -53,6 +53,68 @@ real = [{{ address = "198.18.2.11:53" }}]
     )
 }
 
+/// The service whose server is of IPv6, and the one whose server is of IPv4.
+pub(crate) const SIX: &str = "[2001:db8:1::100]:80";
+pub(crate) const FOUR: &str = "[2001:db8:1::100]:81";
+pub(crate) const SIX_UDP: &str = "[2001:db8:1::100]:53";
+pub(crate) const FOUR_UDP: &str = "[2001:db8:1::100]:54";
+
+/// Two ports with addresses of both families; behind IPv6 VIPs a server of each, behind an IPv4 VIP one of IPv4.
+pub(crate) fn both(more: &str) -> String {
+    format!(
+        r#"
+[tables]
+connections = 64
+reals = 16
+neighbors = 256
+[[port]]
+name = "wan"
+[[port]]
+name = "lan"
+[[interface]]
+port = "wan"
+addresses = ["198.18.1.254/24", "2001:db8:1::fe/64"]
+[[interface]]
+port = "lan"
+addresses = ["198.18.2.254/24", "2001:db8:2::fe/64"]
+[[route]]
+to = "0.0.0.0/0"
+via = "198.18.1.253"
+[[route]]
+to = "::/0"
+via = "2001:db8:1::fd"
+[[laddr_pool]]
+name = "lan"
+addresses = ["198.18.2.100", "2001:db8:2::100"]
+[[service]]
+protocol = "tcp"
+address = "198.18.1.100:80"
+real = [{{ address = "198.18.2.11:80" }}]
+[[service]]
+protocol = "udp"
+address = "198.18.1.100:53"
+real = [{{ address = "198.18.2.11:53" }}]
+[[service]]
+protocol = "tcp"
+address = "{SIX}"
+real = [{{ address = "[2001:db8:2::11]:80" }}]
+[[service]]
+protocol = "tcp"
+address = "{FOUR}"
+real = [{{ address = "198.18.2.11:81" }}]
+[[service]]
+protocol = "udp"
+address = "{SIX_UDP}"
+real = [{{ address = "[2001:db8:2::11]:53" }}]
+[[service]]
+protocol = "udp"
+address = "{FOUR_UDP}"
+real = [{{ address = "198.18.2.11:54" }}]
+{more}
+"#
+    )
+}
+
 /// A gateway, and the tuples of the connections that were opened.
 pub(crate) struct Bench {
     pub(crate) gateway: Gateway,
@@ -68,6 +130,16 @@ impl Bench {
     pub(crate) fn of(world: World, toml: &str, options: &Options) -> Bench {
         let model = config::parse(&world.text(toml), "test.toml").unwrap_or_else(|e| panic!("{e}"));
         Bench { gateway: Gateway::new(model, options).unwrap(), world }
+    }
+
+    /// Opens a TCP connection of a client and takes it to where packets go the short way. The server's answers come as this
+    /// tuple, both sides written out.
+    pub(crate) fn establish(&mut self, client: &str, vip: &str) -> (String, String) {
+        let reply = opened(&self.packet(WAN, Packet::tcp(client, vip).flags("S"))).expect("a connection");
+        let (server, local) = (socket(reply.src(), reply.sport()), socket(reply.dst(), reply.dport()));
+        self.packet(LAN, Packet::tcp(&server, &local).flags("SA"));
+        self.packet(WAN, Packet::tcp(client, vip));
+        (server, local)
     }
 
     /// Until then.

@@ -14,68 +14,6 @@ use gatun_engine::wire::{FromBytes, checksum, ethernet, ipv4, ipv6};
 use proptest::prelude::*;
 
 const CLIENT: &str = "[2001:db8:9::1]:40000";
-/// The service whose server is of IPv6, and the one whose server is of IPv4.
-const SIX: &str = "[2001:db8:1::100]:80";
-const FOUR: &str = "[2001:db8:1::100]:81";
-const SIX_UDP: &str = "[2001:db8:1::100]:53";
-const FOUR_UDP: &str = "[2001:db8:1::100]:54";
-
-/// Two ports with addresses of both families; behind IPv6 VIPs a server of each, behind an IPv4 VIP one of IPv4.
-pub(crate) fn both(more: &str) -> String {
-    format!(
-        r#"
-[tables]
-connections = 64
-reals = 16
-neighbors = 256
-[[port]]
-name = "wan"
-[[port]]
-name = "lan"
-[[interface]]
-port = "wan"
-addresses = ["198.18.1.254/24", "2001:db8:1::fe/64"]
-[[interface]]
-port = "lan"
-addresses = ["198.18.2.254/24", "2001:db8:2::fe/64"]
-[[route]]
-to = "0.0.0.0/0"
-via = "198.18.1.253"
-[[route]]
-to = "::/0"
-via = "2001:db8:1::fd"
-[[laddr_pool]]
-name = "lan"
-addresses = ["198.18.2.100", "2001:db8:2::100"]
-[[service]]
-protocol = "tcp"
-address = "198.18.1.100:80"
-real = [{{ address = "198.18.2.11:80" }}]
-[[service]]
-protocol = "udp"
-address = "198.18.1.100:53"
-real = [{{ address = "198.18.2.11:53" }}]
-[[service]]
-protocol = "tcp"
-address = "{SIX}"
-real = [{{ address = "[2001:db8:2::11]:80" }}]
-[[service]]
-protocol = "tcp"
-address = "{FOUR}"
-real = [{{ address = "198.18.2.11:81" }}]
-[[service]]
-protocol = "udp"
-address = "{SIX_UDP}"
-real = [{{ address = "[2001:db8:2::11]:53" }}]
-[[service]]
-protocol = "udp"
-address = "{FOUR_UDP}"
-real = [{{ address = "198.18.2.11:54" }}]
-{more}
-"#
-    )
-}
-
 fn bench() -> Bench {
     Bench::new(&both(""), &Options::default())
 }
@@ -91,14 +29,6 @@ fn open(b: &mut Bench, packet: &Packet) -> (String, String) {
     let step = through(b, WAN, packet);
     let reply: Tuple = opened(&step).unwrap_or_else(|| panic!("{:?}", step.verdict));
     (socket(reply.src(), reply.sport()), socket(reply.dst(), reply.dport()))
-}
-
-/// Opens a TCP connection and takes it to where packets go the short way.
-fn establish(b: &mut Bench, vip: &str) -> (String, String) {
-    let (server, local) = open(b, &Packet::tcp(CLIENT, vip).flags("S"));
-    through(b, LAN, &Packet::tcp(&server, &local).flags("SA"));
-    through(b, WAN, &Packet::tcp(CLIENT, vip));
-    (server, local)
 }
 
 fn six(frame: &[u8]) -> (ipv6::Header, &[u8]) {
@@ -127,7 +57,7 @@ fn both_ways(vip: &str, what: impl Fn(&mut Bench, &str, &str)) {
     for whole in [false, true] {
         let mut b = bench();
         b.gateway.lab.lcores_mut()[0].shard.whole_way = whole;
-        let (server, local) = establish(&mut b, vip);
+        let (server, local) = b.establish(CLIENT, vip);
         what(&mut b, &server, &local);
         assert_eq!(b.drops(DropReason::Bug), 0);
     }
@@ -250,15 +180,17 @@ fn what_is_too_large_for_the_way_out_is_said_to_its_sender() {
     // 6 to 6, and 6 to 4, where 20 bytes more pass.
     for (vip, most) in [(SIX, 1400), (FOUR, 1420)] {
         let mut b = Bench::new(&small("lan"), &Options::default());
-        establish(&mut b, vip);
+        b.establish(CLIENT, vip);
         let fits = Packet::tcp(CLIENT, vip).payload(&payload(most - 60));
         assert_eq!(through(&mut b, WAN, &fits).verdict, Verdict::Tx(LAN));
-        let larger = Packet::tcp(CLIENT, vip).payload(&payload(most - 59));
-        assert_eq!(through(&mut b, WAN, &larger).verdict, too_large);
+        let step = through(&mut b, WAN, &Packet::tcp(CLIENT, vip).payload(&payload(most - 59)));
+        assert_eq!(step.verdict, too_large);
+        let said = text::frame(&step.sent[0].frame);
+        assert!(said.contains(&format!("mtu {most}")), "{said}");
     }
     // 4 to 6, where 20 bytes less pass: with DF it is said.
     let mut b = Bench::new(&small("wan"), &Options::default());
-    let (server, local) = establish(&mut b, FOUR);
+    let (server, local) = b.establish(CLIENT, FOUR);
     let fits = Packet::tcp(&server, &local).df().payload(&payload(1380 - 40));
     assert_eq!(through(&mut b, LAN, &fits).verdict, Verdict::Tx(WAN));
     let step = through(&mut b, LAN, &Packet::tcp(&server, &local).df().payload(&payload(1381 - 40)));
@@ -307,7 +239,7 @@ fn what_an_ipv4_server_lets_be_cut_reaches_the_client_in_fragments_of_1280_bytes
 #[test]
 fn a_packet_of_several_segments_is_translated_in_its_first() {
     let mut b = bench();
-    let (server, local) = establish(&mut b, FOUR);
+    let (server, local) = b.establish(CLIENT, FOUR);
     for (port, packet, by) in [(WAN, Packet::tcp(CLIENT, FOUR), -20), (LAN, Packet::tcp(&server, &local).df(), 20)] {
         let frame = packet.payload(&[7; 600]).macs(mac_of(Be32::new(0)), b.gateway.mac(port)).build();
         let meta = Meta { port, ..Meta::default() };
@@ -382,7 +314,7 @@ fn a_packet_with_the_digest_of_another_connection_is_dropped_on_either_way() {
 fn when_a_server_goes_both_sides_are_reset_each_in_its_family() {
     for vip in [SIX, FOUR] {
         let mut b = bench();
-        let (server, local) = establish(&mut b, vip);
+        let (server, local) = b.establish(CLIENT, vip);
         let gone =
             both("").replace("[2001:db8:2::11]:80", "[2001:db8:2::12]:80").replace("198.18.2.11:81", "198.18.2.12:81");
         b.gateway.reload(gatun::config::parse(&gone, "test.toml").unwrap()).unwrap();

@@ -89,6 +89,7 @@ impl Port {
             id,
             started: false,
             rx_queues: 0,
+            tx_queues: 0,
             granted: Granted::default(),
             control: Mutex::new(()),
             _pools: Vec::new(),
@@ -97,7 +98,8 @@ impl Port {
             _eal: eal.inner.clone(),
         };
         fit(&info::port_info(id)?, &mut config);
-        (inner.rx_queues, inner._pools) = (config.rx_queues, config.pools.clone());
+        (inner.rx_queues, inner.tx_queues) = (config.rx_queues, config.tx_queues);
+        inner._pools = config.pools.clone();
         inner.granted = setup::configure(id, &inner.claim.name, &config)?;
         // SAFETY: the port is configured and its queues are set up; nobody else starts or stops it.
         check(id, "start", unsafe { sys::rte_eth_dev_start(id) })?;
@@ -127,6 +129,11 @@ impl Port {
     /// How many receive queues it runs with.
     pub fn rx_queues(&self) -> u16 {
         self.inner.rx_queues
+    }
+
+    /// How many transmit queues it runs with.
+    pub fn tx_queues(&self) -> u16 {
+        self.inner.tx_queues
     }
 
     /// What the port is and can do.
@@ -198,6 +205,7 @@ pub(crate) struct PortInner {
     id: u16,
     started: bool,
     rx_queues: u16,
+    tx_queues: u16,
     granted: Granted,
     /// DPDK's control functions do not stand two threads at one port.
     control: Mutex<()>,

@@ -60,11 +60,16 @@ pub(super) fn settings(model: &Model) -> Settings {
 
 /// What a service is found by.
 pub fn service_key(s: &model::Service) -> ServiceKey {
-    let proto = match s.protocol {
+    key_of(&s.id())
+}
+
+/// The same of its id.
+pub fn key_of(id: &model::ServiceId) -> ServiceKey {
+    let proto = match id.protocol {
         Protocol::Tcp => Proto::Tcp,
         Protocol::Udp => Proto::Udp,
     };
-    (proto, s.address.ip().into(), Be16::new(s.address.port()))
+    (proto, id.address.ip().into(), Be16::new(id.address.port()))
 }
 
 pub(super) fn wanted_reals(model: &Model) -> HashSet<RealKey> {

@@ -60,7 +60,7 @@ fn the_nat64_example_has_no_ipv6_behind_the_gateway() {
 fn the_defaults_that_the_annotated_example_shows_are_the_defaults() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/gatun.toml");
     let text = std::fs::read_to_string(path).expect("conf/gatun.toml");
-    let invented = ["# key", "# seed", "# mac"];
+    let invented = ["# key", "# seed", "# mac", "# tokens", "# tls_", "# rate"];
     let uncommented = |line: &str| match line.strip_prefix("# ") {
         Some(field)
             if field.split_whitespace().nth(1) == Some("=") && !invented.iter().any(|i| line.starts_with(i)) =>

@@ -5,7 +5,7 @@
 //! its connection. It knows neither keys nor families: the caller says whether a candidate is the one.
 
 use crate::mem::{Memory, OutOfMemory, prefetch};
-use wide::u16x8;
+use wide::{u8x16, u16x8};
 
 const WAYS: usize = 8;
 /// Buckets that one insert looks at, at most, to make room.
@@ -31,13 +31,14 @@ impl Bucket {
     /// The entry of the lowest mark.
     #[inline(always)]
     fn entry(&self, marks: u32) -> u32 {
-        self.entries[marks.trailing_zeros() as usize & (WAYS - 1)]
+        self.entries[way(marks)]
     }
 
-    /// A bit for each entry with this tag.
+    /// Two bits for each entry with this tag.
     #[inline(always)]
     fn marks(&self, tag: u16) -> u32 {
-        u16x8::new(self.tags).simd_eq(u16x8::splat(tag)).to_bitmask()
+        let same = u16x8::new(self.tags).simd_eq(u16x8::splat(tag)).to_array();
+        u8x16::new(zerocopy::transmute!(same)).to_bitmask()
     }
 }
 
@@ -50,6 +51,19 @@ pub struct Index<M: Memory> {
 /// No room for another entry near its two buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
+
+/// The place of the lowest of [`Bucket::marks`].
+#[inline(always)]
+fn way(marks: u32) -> usize {
+    marks.trailing_zeros() as usize / 2 % WAYS
+}
+
+/// The marks without the lowest.
+#[inline(always)]
+fn rest(marks: u32) -> u32 {
+    let once = marks & (marks - 1);
+    once & once.wrapping_sub(1)
+}
 
 #[inline(always)]
 fn tag(hash: u64) -> u16 {
@@ -137,7 +151,7 @@ impl<M: Memory> Index<M> {
             if is(e) {
                 return Some(e);
             }
-            marks &= marks - 1;
+            marks = rest(marks);
         }
         None
     }
@@ -157,17 +171,40 @@ impl<M: Memory> Index<M> {
         Ok(())
     }
 
+    #[inline(always)]
     fn put(&mut self, bucket: usize, tag: u16, entry: u32) -> bool {
         let b = &mut self.buckets[bucket];
-        let Some(i) = b.tags.iter().position(|t| *t == 0) else { return false };
+        let free = b.marks(0);
+        if free == 0 {
+            return false;
+        }
+        let i = way(free);
         b.tags[i] = tag;
         b.entries[i] = entry;
         true
     }
 
-    /// Moves entries along the shortest way to a free seat, found breadth first, so that one of the two buckets gets room.
+    /// Moves one entry of the two buckets to its other bucket, if one of these has room; or else entries along the shortest way
+    /// to a free seat. Gives the bucket that has room now.
     #[cold]
     fn make_room(&mut self, first: usize, second: usize) -> Option<usize> {
+        for bucket in [first, second] {
+            let tags = self.buckets[bucket].tags;
+            let targets = tags.map(|tag| self.other(bucket, tag));
+            targets.iter().for_each(|target| prefetch(&self.buckets, *target));
+            for (way, (target, tag)) in targets.into_iter().zip(tags).enumerate() {
+                if self.put(target, tag, self.buckets[bucket].entries[way]) {
+                    self.buckets[bucket].tags[way] = 0;
+                    return Some(bucket);
+                }
+            }
+        }
+        self.make_room_farther(first, second)
+    }
+
+    /// The shortest way, found breadth first.
+    #[cold]
+    fn make_room_farther(&mut self, first: usize, second: usize) -> Option<usize> {
         // (bucket, node it was reached from, way in that node's bucket)
         let mut nodes = [(0usize, 0u16, 0u8); SEARCH];
         nodes[0] = (first, u16::MAX, 0);
@@ -178,14 +215,16 @@ impl<M: Memory> Index<M> {
             let (bucket, ..) = nodes[next];
             for way in 0..WAYS {
                 let target = self.other(bucket, self.buckets[bucket].tags[way]);
-                if found == SEARCH || nodes[..found].iter().any(|n| n.0 == target) {
+                if found == SEARCH {
                     continue;
                 }
                 nodes[found] = (target, next as u16, way as u8);
-                if self.buckets[target].tags.contains(&0) {
+                if self.buckets[target].marks(0) != 0 {
                     return self.shift(&nodes, found);
                 }
-                found += 1;
+                if nodes[..found].iter().all(|n| n.0 != target) {
+                    found += 1;
+                }
             }
             next += 1;
         }
@@ -217,10 +256,15 @@ impl<M: Memory> Index<M> {
         let first = self.first(hash);
         for bucket in [first, self.other(first, tag)] {
             let b = &mut self.buckets[bucket];
-            if let Some(i) = (0..WAYS).find(|i| b.tags[*i] == tag && b.entries[*i] == entry) {
-                b.tags[i] = 0;
-                self.len -= 1;
-                return true;
+            let mut marks = b.marks(tag);
+            while marks != 0 {
+                let i = way(marks);
+                if b.entries[i] == entry {
+                    b.tags[i] = 0;
+                    self.len -= 1;
+                    return true;
+                }
+                marks = rest(marks);
             }
         }
         false

@@ -35,6 +35,7 @@ impl Key {
         Key { addrs: secret.digest(src, dst), rest: rest(sport, dport, proto) | IPV6 }
     }
     /// Of a packet with this tuple. One whose addresses are of two families has none: [`Key::EMPTY`].
+    #[inline]
     pub fn of(secret: &Secret, t: &Tuple) -> Key {
         match (t.src(), t.dst()) {
             (Addr::V4(src), Addr::V4(dst)) => Key::v4(src, dst, t.sport(), t.dport(), t.proto()),
@@ -143,17 +144,36 @@ impl SplitMix {
     #[inline(always)]
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.0 = self.0.wrapping_add(STEP);
+        mixed(self.0)
     }
+    /// The one after the next `n`.
+    #[inline(always)]
+    pub fn ahead(&self, n: usize) -> u64 {
+        mixed(self.0.wrapping_add(STEP.wrapping_mul(n as u64 + 1)))
+    }
+}
+
+const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+#[inline(always)]
+fn mixed(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_ahead_are_those_that_come() {
+        let mut s = SplitMix(7);
+        let ahead = [0, 1, 2, 9].map(|n| s.ahead(n));
+        let come: Vec<u64> = (0..10).map(|_| s.next()).collect();
+        assert_eq!(ahead, [come[0], come[1], come[2], come[9]]);
+    }
 
     #[test]
     fn a_key_of_ipv4_gives_back_its_parts_and_reverses_twice_to_itself() {

@@ -58,7 +58,7 @@ pub struct Conn {
     spare: u8,
     /// By direction of the packet: towards the server, towards the client.
     pub next_hops: [NeighborId; 2],
-    /// Where the timer entry is filed that counts. In a free seat without one: the next free seat.
+    /// Where the timer entry is filed that counts.
     pub filed: Tick,
     /// See [`flags::EXT`] and [`flags::NEXT_SEQ`].
     pub ext: u32,
@@ -133,7 +133,6 @@ impl Wide {
 }
 
 const DIR_BIT: u32 = 1 << 31;
-const NO_SEAT: u32 = u32::MAX;
 
 /// A guess which connection a packet belongs to, and in which direction. Its key decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +141,8 @@ pub struct Candidate(u32);
 impl Candidate {
     /// No guess.
     pub const NONE: Candidate = Candidate(u32::MAX);
+    /// No guess, and there is no service for it either. Whatever seat it names, the key decides.
+    pub const UNSERVED: Candidate = Candidate(u32::MAX - 1);
 
     #[inline(always)]
     fn parts(self) -> (ConnId, Dir) {
@@ -160,27 +161,20 @@ pub struct Conns<M: Memory> {
     secret: Secret,
     /// By kind of seat, narrow and wide.
     seats: [Seats; 2],
-    links: M::Slice<u32>,
+    /// Seats that were given back, a stack for each kind: `given[s.first..][..s.given]`, the last one given first to be taken.
+    given: M::Slice<u32>,
     live: u32,
 }
 
 /// The free seats of a kind.
 #[derive(Clone, Copy)]
 struct Seats {
+    first: u32,
     /// Seats from here on were never used.
     fresh: u32,
     end: u32,
-    /// The last one given back, and the links to the ones before: free seats keep theirs in `links`.
-    free: u32,
-}
-
-impl Seats {
-    fn next(&self) -> Option<u32> {
-        match self.free {
-            NO_SEAT => (self.fresh < self.end).then_some(self.fresh),
-            free => Some(free),
-        }
-    }
+    /// How many were given back.
+    given: u32,
 }
 
 /// No seat, or no room in the index.
@@ -197,14 +191,15 @@ impl<M: Memory> Conns<M> {
     pub fn new(memory: &M, capacity: usize, wide: usize, secret: Secret) -> Result<Self, OutOfMemory> {
         let capacity = capacity.clamp(1, DIR_BIT as usize - 1);
         let wide = wide.min(capacity);
-        let seats = |from: usize, end: usize| Seats { fresh: from as u32, end: end as u32, free: NO_SEAT };
+        let seats =
+            |from: usize, end: usize| Seats { first: from as u32, fresh: from as u32, end: end as u32, given: 0 };
         Ok(Conns {
             slab: memory.zeroed(capacity)?,
             index: Index::new(memory, 2 * capacity)?,
             wides: memory.zeroed(wide)?,
             secret,
             seats: [seats(wide, capacity), seats(0, wide)],
-            links: memory.zeroed(capacity)?,
+            given: memory.zeroed(capacity)?,
             live: 0,
         })
     }
@@ -231,6 +226,7 @@ impl<M: Memory> Conns<M> {
         &self.secret
     }
     /// The key of a tuple.
+    #[inline(always)]
     pub fn key(&self, tuple: &Tuple) -> Key {
         Key::of(&self.secret, tuple)
     }
@@ -258,7 +254,19 @@ impl<M: Memory> Conns<M> {
     pub fn prefetch_removal(&self, id: ConnId) {
         let Some(conn) = self.slab.get(id.index()) else { return };
         conn.keys.iter().for_each(|key| self.index.prefetch(self.hash(key)));
-        prefetch(&self.links, id.index());
+    }
+
+    /// Loads what [`Conns::insert`] needs for a key with this hash, of the `n`-th connection from now on.
+    #[inline(always)]
+    pub fn prefetch_insertion(&self, reply: u64, n: usize) {
+        self.index.prefetch(reply);
+        self.index.prefetch_other(reply);
+        let narrow = &self.seats[0];
+        let seat = match (narrow.given as usize).checked_sub(n + 1) {
+            Some(at) => self.given.get(narrow.first as usize + at).map_or(0, |seat| *seat as usize),
+            None => narrow.fresh as usize + n - narrow.given as usize,
+        };
+        prefetch(&self.slab, seat);
     }
 
     /// Looks in the first bucket for the connection that is most likely the one, and loads it, or else the second bucket.
@@ -400,8 +408,15 @@ impl<M: Memory> Conns<M> {
     }
 
     /// The next free seat, and its kind.
+    #[inline(always)]
     fn seat(&self, client: Family) -> Option<(u32, usize)> {
-        let of = |kind: usize| self.seats[kind].next().map(|seat| (seat, kind));
+        let of = |kind: usize| {
+            let s = &self.seats[kind];
+            match s.given.checked_sub(1) {
+                Some(last) => self.given.get((s.first + last) as usize).map(|seat| (*seat, kind)),
+                None => (s.fresh < s.end).then_some((s.fresh, kind)),
+            }
+        };
         match client {
             Family::V4 => of(0).or_else(|| of(1)),
             Family::V6 => of(1),
@@ -412,10 +427,20 @@ impl<M: Memory> Conns<M> {
     /// zero, but for the timer entry that the seat may still have in the wheel.
     pub fn insert(&mut self, tuples: [Tuple; 2]) -> Result<ConnId, NoSeat> {
         let keys = [self.key(&tuples[0]), self.key(&tuples[1])];
-        let hashes = [self.hash(&keys[0]), self.hash(&keys[1])];
-        if self.find(hashes[0], &keys[0]).is_some() || self.find(hashes[1], &keys[1]).is_some() {
+        if self.exists(&keys[0]) || self.exists(&keys[1]) {
             return Err(NoSeat::Exists);
         }
+        let reply = self.hash(&keys[1]);
+        self.insert_new(&tuples, keys[1], reply)
+    }
+
+    /// The same when the caller has looked that neither tuple is there. `key` is that of the server's packets, and `reply` its
+    /// hash.
+    #[inline(always)]
+    pub fn insert_new(&mut self, tuples: &[Tuple; 2], key: Key, reply: u64) -> Result<ConnId, NoSeat> {
+        let keys = [self.key(&tuples[0]), key];
+        let hashes = [self.hash(&keys[0]), reply];
+        debug_assert!(self.find(hashes[0], &keys[0]).is_none() && self.find(hashes[1], &keys[1]).is_none());
         let (seat, kind) = self.seat(tuples[0].family()).ok_or(NoSeat::Full)?;
         self.index.insert(hashes[0], seat).map_err(|_| NoSeat::Full)?;
         if self.index.insert(hashes[1], seat | DIR_BIT).is_err() {
@@ -423,10 +448,9 @@ impl<M: Memory> Conns<M> {
             return Err(NoSeat::Full);
         }
         let seats = &mut self.seats[kind];
-        if seat == seats.free {
-            seats.free = self.links[seat as usize];
-        } else {
-            seats.fresh += 1;
+        match seats.given.checked_sub(1) {
+            Some(left) => seats.given = left,
+            None => seats.fresh += 1,
         }
         self.live += 1;
         let wide = match (tuples[0].src(), tuples[0].dst()) {
@@ -451,16 +475,24 @@ impl<M: Memory> Conns<M> {
 
     /// Takes a connection out. Its seat is free at once.
     pub fn remove(&mut self, id: ConnId) {
-        let conn = self.slab[id.index()];
+        let Some(conn) = self.slab.get(id.index()) else { return };
         debug_assert!(conn.state() != State::None);
-        self.index.remove(self.hash(&conn.keys[0]), id.0);
-        self.index.remove(self.hash(&conn.keys[1]), id.0 | DIR_BIT);
+        let hashes = [self.hash(&conn.keys[0]), self.hash(&conn.keys[1])];
+        self.remove_hashed(id, hashes);
+    }
+
+    /// The same for a caller who knows the hashes of its keys.
+    #[inline(always)]
+    pub fn remove_hashed(&mut self, id: ConnId, [client, reply]: [u64; 2]) {
+        self.index.remove(client, id.0);
+        self.index.remove(reply, id.0 | DIR_BIT);
         // The keys go too: a guess from before must not find it.
-        self.slab[id.index()].keys = [Key::EMPTY; 2];
-        self.slab[id.index()].set_state(State::None);
+        let conn = &mut self.slab[id.index()];
+        conn.keys = [Key::EMPTY; 2];
+        conn.set_state(State::None);
         let seats = &mut self.seats[usize::from(id.index() < self.wides.len())];
-        self.links[id.index()] = seats.free;
-        seats.free = id.0;
+        self.given[(seats.first + seats.given) as usize] = id.0;
+        seats.given += 1;
         self.live -= 1;
     }
 

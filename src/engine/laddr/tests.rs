@@ -2,6 +2,7 @@ use super::store::PERIOD;
 use super::*;
 use crate::conn::tuple::Tuple;
 use crate::mem::Heap;
+use crate::snapshot::Pool;
 use crate::time::Ticks;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};

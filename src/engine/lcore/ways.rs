@@ -1,6 +1,7 @@
 //! Where verdicts are carried out and counted, in one place: the batches towards ports and other lcores, the frames that
 //! wait for a MAC address, the rate limits of the punts.
 
+use super::dropped::DropLog;
 use super::{Batch, HELD, HELD_FOR, HELD_PER_HOP, Io, Punt, Source};
 use crate::addr::{LcoreId, Mac, NeighborId, PortId};
 use crate::frame::{AllEmitted, Buffer, Emit, Meta};
@@ -36,6 +37,8 @@ pub(super) struct Ways<B> {
     redirects: Vec<Batch<B>>,
     held: Vec<Held<B>>,
     spares: Batch<B>,
+    pub(super) dropped: DropLog,
+    now: Tick,
     /// By port: what floods one leaves the others alone.
     buckets: Vec<[Bucket; PuntReason::COUNT]>,
 }
@@ -49,6 +52,8 @@ impl<B: Buffer> Ways<B> {
             redirects: (0..lcores).map(|_| Batch::new()).collect(),
             held: Vec::with_capacity(HELD),
             spares: Batch::new(),
+            dropped: DropLog::default(),
+            now,
             buckets: (0..ports).map(|_| limits.map(|l| Bucket::new(l, now))).collect(),
         }
     }
@@ -82,6 +87,7 @@ impl<B: Buffer> Ways<B> {
         {
             return self.carry_out(now, io, buf, Verdict::Redirect(owner), &Meta::default());
         }
+        self.now = now;
         while !self.spares.is_full() {
             let Some(spare) = io.spare() else { break };
             self.spares.push(spare);
@@ -155,8 +161,9 @@ impl<B: Buffer> Ways<B> {
         }
     }
 
-    fn drop(&self, reason: DropReason, buf: B) {
+    fn drop(&mut self, reason: DropReason, buf: B) {
         self.stats.lcore.drop(reason).add(1);
+        self.dropped.note(reason, self.now, &buf);
         drop(buf);
     }
 
@@ -203,6 +210,9 @@ impl<B: Buffer> Ways<B> {
         let Out { batch, bytes } = &mut self.outs[port.index()];
         let frames = batch.len();
         io.send(port, batch);
+        if let Some(first) = batch.first() {
+            self.dropped.note(DropReason::TxFull, self.now, first);
+        }
         let stats = &self.stats.lcore;
         stats.tx_sent.add((frames - batch.len()) as u64);
         stats.tx_bytes.add(*bytes - batch.iter().map(|b| b.len() as u64).sum::<u64>());
@@ -215,6 +225,9 @@ impl<B: Buffer> Ways<B> {
         let batch = &mut self.redirects[to.index()];
         let frames = batch.len();
         io.redirect(to, batch);
+        if let Some(first) = batch.first() {
+            self.dropped.note(DropReason::RedirectRingFull, self.now, first);
+        }
         let stats = &self.stats.lcore;
         stats.to_ring.add((frames - batch.len()) as u64);
         stats.drop(DropReason::RedirectRingFull).add(batch.len() as u64);
@@ -226,6 +239,7 @@ impl<B: Buffer> Ways<B> {
         if self.held.is_empty() {
             return;
         }
+        self.now = now;
         let mut i = 0;
         while let Some(held) = self.held.get(i) {
             let cell = shared.neighbors.cell(held.hop);

@@ -36,7 +36,7 @@ const SLOW_RETRY: Ticks = Ticks(HZ);
 const REACHABLE: Ticks = Ticks(30 * HZ);
 /// How long what was only heard of is used before it is looked into (RFC 4861, DELAY_FIRST_PROBE_TIME).
 const DELAY: Ticks = Ticks(5 * HZ);
-/// Between two defences of our addresses (RFC 5227, DEFEND_INTERVAL).
+/// Between two defences of an address of ours (RFC 5227, DEFEND_INTERVAL).
 const DEFEND: Ticks = Ticks(10 * HZ);
 /// Requests a tick, at most.
 const BUDGET: usize = 64;
@@ -79,12 +79,13 @@ pub(super) struct Claim {
 pub(super) struct Hops {
     neighbors: Arc<Neighbors>,
     entries: BTreeMap<NeighborId, Entry>,
-    defended: Option<Tick>,
+    /// When our addresses that others claim were defended last.
+    defended: BTreeMap<(IfaceId, Addr), Tick>,
 }
 
 impl Hops {
     pub(super) fn new(neighbors: Arc<Neighbors>) -> Hops {
-        Hops { neighbors, entries: BTreeMap::new(), defended: None }
+        Hops { neighbors, entries: BTreeMap::new(), defended: BTreeMap::new() }
     }
 
     pub(super) fn configure(&mut self, now: Tick, hops: &[(IfaceId, Addr)], fixed: &[(IfaceId, Addr, Mac)]) {
@@ -166,6 +167,7 @@ impl Hops {
     }
 
     pub(super) fn tick(&mut self, now: Tick, snapshot: &Snapshot, dad: &Dad, stats: &LocalStats, out: &mut Vec<Out>) {
+        self.defended.retain(|_, at| now.since(*at) < DEFEND);
         let mut budget = BUDGET;
         for (id, entry) in &mut self.entries {
             if budget == 0 || !entry.due.is_some_and(|due| now.reached(due)) || entry.kind == Kind::Static {
@@ -209,10 +211,11 @@ impl Hops {
 
     /// Says once more whose address it is, at most once in 10 s (RFC 5227, 2.4 (b)).
     pub(super) fn defend(&mut self, now: Tick, snapshot: &Snapshot, conflict: &Conflict) -> Option<Out> {
-        if self.defended.is_some_and(|at| now.since(at) < DEFEND) {
+        let name = (conflict.iface, conflict.addr);
+        if self.defended.get(&name).is_some_and(|at| now.since(*at) < DEFEND) {
             return None;
         }
-        self.defended = Some(now);
+        self.defended.insert(name, now);
         announcement(snapshot, conflict.iface, conflict.addr)
     }
 }

@@ -196,7 +196,9 @@ impl Local {
             if lost.is_some() || usable {
                 self.stats.ndp_conflicts.add(1);
                 self.conflict = Some(conflict);
-                out.extend(self.hops.defend(now, snapshot, &conflict).filter(|_| usable));
+                if usable {
+                    out.extend(self.hops.defend(now, snapshot, &conflict));
+                }
             }
             return;
         }

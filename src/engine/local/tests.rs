@@ -440,6 +440,8 @@ fn a_vip_that_another_claims_is_defended_once_in_ten_seconds_and_never_given_up(
     assert_eq!(net.hear(Packet::ndp_announce(OTHER_MAC, VIP)), defence);
     assert_eq!(net.hear(Packet::ndp_solicit(OTHER_MAC, VIP, OWN)), Vec::<String>::new(), "asked from it: a claim too");
     assert_eq!(net.local.stats.ndp_conflicts.value(), 2);
+    let said = net.hear(Packet::ndp_announce(OTHER_MAC, OWN));
+    assert_eq!(said, [format!("ndp {OWN} is-at {OWN_MAC} [O] to all")], "each address by itself");
     net.until(12.1);
     assert_eq!(net.hear(Packet::ndp_announce(OTHER_MAC, VIP)), defence);
     assert_eq!(net.hear(Packet::ndp_solicit(CLIENT_MAC, CLIENT, VIP)).len(), 1);

@@ -235,10 +235,12 @@ fn anew(to: &Receiver, mtus: &Mtus, frame: &mut Frame<'_>, head: &Head) -> Resul
     let envelope = Envelope { src: to.outer.src(), dst: to.outer.dst(), tos, ttl: head.ttl.wrapping_sub(1) };
     write::icmp_packet(packet, &envelope, &said);
 
-    // The end stays where it is: there is room before a frame, and not always behind it.
-    let (old_end, start) = (head.end(), usize::from(head.l3));
-    (frame.len, frame.pkt_len) = (old_end as u16, old_end as u32);
-    if !frame.move_head(old_end as i16 - (start + ip_len) as i16) {
+    let start = usize::from(head.l3);
+    let (old_end, new_end) = (head.end(), start + ip_len);
+    let kept = old_end.min(new_end);
+    (frame.len, frame.pkt_len) = (kept as u16, kept as u32);
+    // It grows at its front, by a few bytes: there is room before a frame, and not always behind it.
+    if !frame.move_head(-((new_end - kept) as i16)) {
         return Err(DropReason::FrameForm.into());
     }
     let place = frame.bytes_mut().get_mut(start..).ok_or(DropReason::Bug)?;

@@ -1,10 +1,11 @@
 //! Stage 2 and the first step of a packet: the connection it belongs to, in either direction.
 
+use super::open;
 use super::parse::Head;
 use super::reset;
 use crate::addr::{ConnId, Dir, Family, Proto};
 use crate::frame::{Emit, Frame};
-use crate::mem::Memory;
+use crate::mem::{Memory, prefetch};
 use crate::shard::{Shard, Shared};
 use crate::snapshot::RealState;
 use crate::time::Tick;
@@ -13,15 +14,23 @@ use crate::wire::tcp::{ACK, FIN, RST, SYN};
 
 /// Loads the connections of a burst, whose buckets are on their way, then the counters of their servers.
 #[inline(never)]
-pub(super) fn warm<M: Memory>(shard: &Shard<M>, heads: &mut [Head]) {
+pub(super) fn warm<M: Memory>(shared: &Shared, shard: &Shard<M>, heads: &mut [Head]) {
     for head in heads.iter_mut() {
         head.candidate = shard.conns.candidate(head.hash);
     }
+    let reals = &*shard.stats.reals;
+    let mut strangers = false;
     for head in heads.iter_mut() {
         match shard.conns.real_of(head.candidate) {
-            Some(real) => shard.stats.prefetch(real),
-            None => head.candidate = shard.conns.second_candidate(head.hash),
+            Some(real) => prefetch(reals, real.index()),
+            None => {
+                head.candidate = shard.conns.second_candidate(head.hash);
+                strangers |= opens(head.flags) | (head.key.proto() == Proto::Udp);
+            }
         }
+    }
+    if strangers {
+        open::expect(shared, shard, heads);
     }
 }
 

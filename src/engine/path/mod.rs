@@ -32,19 +32,20 @@ use crate::shard::{Shard, Shared};
 use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::{Exit, Verdict};
-use arrayvec::ArrayVec;
 pub use hit::hit;
 use parse::{Head, Kind};
 pub use wide::hit as hit_wide;
 
-/// What the frames of a burst are.
-pub type Heads = ArrayVec<Head, BURST>;
+/// What the frames of a burst are. It is only ever overwritten.
+pub type Heads = [Head; BURST];
 
-/// Looks at every frame of a burst, and has its lines of the tables loaded. Gives the bytes of all frames.
+/// Looks at every frame of a burst, and has its lines of the tables loaded. Gives the bytes of all frames. As many of
+/// `heads` are valid as the burst has frames.
 #[inline(always)]
 pub fn look<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) -> u64 {
     let bytes = parse::headers(shared, shard, burst, heads);
-    lookup::warm(shard, heads);
+    let (heads, _) = heads.split_at_mut(burst.len().min(BURST));
+    lookup::warm(shared, shard, heads);
     bytes
 }
 

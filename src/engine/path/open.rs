@@ -2,9 +2,10 @@
 //! who serves it, and from which local port.
 
 use super::lookup;
-use super::parse::Head;
+use super::parse::{Head, Kind};
 use super::reset;
-use crate::addr::{Be32, Class, ConnId, Dir, LcoreId, Proto};
+use crate::addr::{Be32, Class, ConnId, Dir, Family, LcoreId, Proto};
+use crate::conn::Candidate;
 use crate::conn::tuple::Tuple;
 use crate::frame::{Emit, Frame};
 use crate::mem::Memory;
@@ -13,6 +14,27 @@ use crate::snapshot::LocalKind;
 use crate::time::Tick;
 use crate::verdict::{DropReason, Exit, PuntReason};
 use crate::wire::{FromBytes, tcp};
+
+/// Loads what it takes to open connections for those packets of a burst that ask for one. Buckets of their own tuples should
+/// be in the cache.
+#[inline(never)]
+pub(super) fn expect<M: Memory>(shared: &Shared, shard: &Shard<M>, heads: &mut [Head]) {
+    let mut opening = 0;
+    for head in heads.iter_mut().filter(|head| head.candidate == Candidate::NONE) {
+        let asks = head.key.proto() == Proto::Udp || lookup::opens(head.flags);
+        if !asks || head.kind != Kind::Flow || head.key.family() == Family::V6 {
+            continue;
+        }
+        let client = head.key.tuple4();
+        match shared.snapshot().service(&client) {
+            Some(service) => {
+                shard.expect(shared, opening, &client, service);
+                opening += 1;
+            }
+            None => head.candidate = Candidate::UNSERVED,
+        }
+    }
+}
 
 /// Opens a connection for a packet, or says where the packet goes instead.
 pub(super) fn miss<M: Memory>(
@@ -24,17 +46,21 @@ pub(super) fn miss<M: Memory>(
     emit: &mut Emit<'_>,
 ) -> Result<(ConnId, Dir), Exit> {
     let client = head.tuple(frame.bytes());
-    let class = home(shared, shard, frame, &client)?;
+    // With one lcore everything is at home, and only what is opened needs its class.
+    let class = if shared.steer.lcores() > 1 { Some(home(shared, shard, frame, &client)?) } else { None };
     let snapshot = shared.snapshot();
-    match snapshot.local(client.dst()).map(|l| l.kind) {
-        Some(LocalKind::Vip | LocalKind::Own) => {}
-        Some(LocalKind::Lip(_)) => return Err(DropReason::LipNoConnection.into()),
-        None => return Err(DropReason::NotLocal.into()),
+    let service = if head.candidate == Candidate::UNSERVED { None } else { snapshot.service(&client) };
+    if service.is_none() {
+        match snapshot.local(client.dst()).map(|l| l.kind) {
+            Some(LocalKind::Vip | LocalKind::Own) => {}
+            Some(LocalKind::Lip(_)) => return Err(DropReason::LipNoConnection.into()),
+            None => return Err(DropReason::NotLocal.into()),
+        }
     }
     if snapshot.local(client.src()).is_some() {
         return Err(DropReason::MartianSource.into());
     }
-    let Some(service) = snapshot.service(&client) else {
+    let Some(service) = service else {
         return Err(PuntReason::NoService.into());
     };
     if client.proto() == Proto::Tcp && !lookup::opens(head.flags) {
@@ -47,7 +73,7 @@ pub(super) fn miss<M: Memory>(
         return Err(PuntReason::TtlExceeded.into());
     }
     let real = shard.schedule(service).and_then(|i| service.reals.get(i)).ok_or(PuntReason::NoServer)?;
-    shard.expect(real, class);
+    let class = class.unwrap_or_else(|| shared.class_of(&client));
     let (to_client, to_server) = (shared.next_hop(client.src())?, shared.next_hop(real.addr)?);
     let seq = sequence(frame, head).host();
     let what = Opening { client, class, service, real, next_hops: [to_server, to_client], seq };

@@ -28,7 +28,13 @@ pub struct Head {
     pub hash: u64,
     /// The connection that it most likely is.
     pub candidate: Candidate,
-    /// Length of the IP packet in bytes.
+    /// Where the IP header begins in the frame.
+    pub l3: u8,
+    /// Length of the IP header in bytes, options or extension headers included.
+    pub ihl: u8,
+    /// What it is.
+    pub kind: Kind,
+    /// Length of the IP packet in bytes; 0 when it is not known yet.
     pub ip_len: u16,
     /// TCP flags; 0 for other protocols.
     pub flags: u8,
@@ -36,14 +42,8 @@ pub struct Head {
     pub ttl: u8,
     /// The interface it came in by.
     pub iface: IfaceId,
-    /// The [`State`](crate::conn::state::State) of a connection that this packet takes the short way in; 0xFF for none.
+    /// The [`State`] of a connection that this packet takes the short way in; 0xFF for none.
     pub keeps: u8,
-    /// Where the IP header begins in the frame; 0 for a frame that was not plain, until it is parsed.
-    pub l3: u8,
-    /// Length of the IP header in bytes, options or extension headers included.
-    pub ihl: u8,
-    /// What it is.
-    pub kind: Kind,
 }
 
 /// What a frame is.
@@ -97,16 +97,20 @@ pub(super) fn headers<M: Memory, B: Buffer>(
 ) -> u64 {
     let (mut bytes, mut strict) = (0, shard.whole_way);
     let mut entry = Entry::of(shared.snapshot(), PortId(0));
-    heads.extend(burst.iter().map(|buf| {
+    for (buf, head) in burst.iter().zip(heads.iter_mut()) {
         bytes += buf.len() as u64;
         if buf.port() != entry.port {
             entry = Entry::of(shared.snapshot(), buf.port());
         }
-        plain(&entry, &shard.conns, buf).or_else(|| v6::plain(&entry, &shard.conns, buf)).unwrap_or_else(|| {
+        if let Some(plain) = plain(&entry, &shard.conns, buf) {
+            *head = plain;
+        } else if let Some(plain) = v6::plain(&entry, &shard.conns, buf) {
+            *head = plain;
+        } else {
+            head.ip_len = 0;
             strict = true;
-            EMPTY
-        })
-    }));
+        }
+    }
     if strict {
         strictly(shared, shard, burst, heads);
     }
@@ -116,7 +120,7 @@ pub(super) fn headers<M: Memory, B: Buffer>(
 /// The frames that are not plain.
 #[cold]
 fn strictly<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) {
-    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || h.l3 == 0) {
+    for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || h.ip_len == 0) {
         *head = EMPTY;
         let frame = buf.frame();
         head.kind = parse(shared.snapshot(), shard.conns.secret(), &frame, head).unwrap_or_else(Kind::Early);
@@ -186,27 +190,16 @@ fn plain<M: Memory, B: Buffer>(entry: &Entry, conns: &Conns<M>, buf: &B) -> Opti
     let key = Key::v4(ip.src, ip.dst, u.udp.sport, u.udp.dport, proto);
     let hash = conns.hash(&key);
     conns.prefetch_bucket(hash);
-    Some(Head {
-        key,
-        hash,
-        candidate: Candidate::NONE,
-        ip_len,
-        flags,
-        ttl: ip.ttl,
-        iface: entry.iface,
-        keeps,
-        l3: ethernet::LEN as u8,
-        ihl: ipv4::LEN as u8,
-        kind: Kind::Flow,
-    })
+    Some(Head { key, hash, ip_len, flags, ttl: ip.ttl, iface: entry.iface, keeps, ..EMPTY })
 }
 
-const EMPTY: Head = Head {
+/// What nothing is known of yet.
+pub const EMPTY: Head = Head {
     kind: Kind::Flow,
     iface: IfaceId(0),
     keeps: hit::NONE,
-    l3: 0,
-    ihl: 0,
+    l3: ethernet::LEN as u8,
+    ihl: ipv4::LEN as u8,
     flags: 0,
     ttl: 0,
     ip_len: 0,

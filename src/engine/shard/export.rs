@@ -1,9 +1,11 @@
 //! Connections as records: to list them, to hand them to another node, to carry them over a restart.
 
+use super::open::fill_deltas;
 use super::{Shard, Shared};
 use crate::addr::{ConnId, Dir, Proto};
 use crate::conn::record::{Cursor, Record, Refused};
 use crate::conn::state::State;
+use crate::conn::tuple::Tuple;
 use crate::conn::{NoSeat, flags};
 use crate::laddr::{AdoptError, Release};
 use crate::mem::Memory;
@@ -51,6 +53,18 @@ impl<M: Memory> Shard<M> {
         })
     }
 
+    /// Ends a connection, by the tuple of its client's packets; the next packet of either side finds none. False when there
+    /// is none.
+    pub fn end_of(&mut self, now: Tick, client: &Tuple) -> bool {
+        match self.conns.find_tuple(client) {
+            Some((id, Dir::In)) => {
+                self.close(now, id);
+                true
+            }
+            Some((_, Dir::Out)) | None => false,
+        }
+    }
+
     /// Goes on with a connection, with its very local port and remaining time.
     pub fn adopt(&mut self, shared: &Shared, now: Tick, r: &Record) -> Result<ConnId, Refused> {
         let class = shared.class_of(&r.client);
@@ -85,8 +99,8 @@ impl<M: Memory> Shard<M> {
             if e == NoSeat::Full { Refused::Full } else { Refused::Taken }
         })?;
         let ext = if r.seq_delta != 0 { self.exts.take(r.seq_delta) } else { None };
-        self.fill_deltas(id);
         let conn = self.conns.conn_mut(id);
+        fill_deltas(conn, &[r.client, r.reply]);
         conn.real = real.id;
         conn.profile = service.profile;
         conn.next_hops = next_hops;

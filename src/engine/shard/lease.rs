@@ -3,20 +3,31 @@
 //!
 //! A port whose server takes this SYN as it is goes before one that needs its sequence numbers raised.
 
+use super::open::want;
 use super::{Forget, Opening, Shard, Shared};
-use crate::addr::{Be16, ConnId, Dir, Family, Proto};
+use crate::addr::{ConnId, Dir, Family, Proto};
 use crate::conn::key::Key;
 use crate::conn::tuple::Tuple;
 use crate::conn::{Conns, flags};
 use crate::laddr::{Lease, LeaseId, NoPort, Origin, Want, Word};
 use crate::mem::Memory;
-use crate::snapshot::{Lip, Settings, SynTimestamps};
+use crate::snapshot::{Settings, SynTimestamps};
 use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::DropReason;
 
 /// Ports that are passed over for one that needs no raised sequence numbers, at most.
 const CHOOSY: u32 = 12;
+
+/// A local port, and what was found out about it.
+pub(super) struct Leased {
+    pub(super) lease: Lease,
+    /// Of the server's packets, and its hash.
+    pub(super) key: Key,
+    pub(super) hash: u64,
+    /// What the server may still expect from an older connection of this tuple.
+    pub(super) expected: Option<u32>,
+}
 
 impl<M: Memory> Shard<M> {
     /// Takes a local port: a free one, a quarantined one, or that of a connection that gives it up.
@@ -26,16 +37,8 @@ impl<M: Memory> Shard<M> {
         now: Tick,
         what: &Opening<'_>,
         forget: &mut dyn FnMut(Forget),
-    ) -> Result<Lease, DropReason> {
-        let real = what.real;
-        let want = Want {
-            endpoint: real.endpoint,
-            rip: real.addr,
-            rport: real.port,
-            pool: what.service.pool(real),
-            class: what.class,
-            start: self.random.next() as u32,
-        };
+    ) -> Result<Leased, DropReason> {
+        let want = want(what.real, what.service, what.class, self.random.next());
         let lease = match self.take(&shared.steer, now, &want, what) {
             Ok(lease) => lease,
             Err(NoPort::NoMemory) => return Err(DropReason::PortMemory),
@@ -45,34 +48,40 @@ impl<M: Memory> Shard<M> {
             }
         };
         let stats = &self.stats.lcore;
-        stats.ports_other_class.add(u64::from(lease.other_class));
-        stats.ports_unlisted.add(u64::from(lease.id.is_unlisted()));
-        stats.ports_from_quarantine.add(u64::from(lease.from == Origin::Quarantine));
+        let taken = &lease.lease;
+        if taken.id.is_unlisted() {
+            stats.ports_unlisted.add(1);
+        } else if taken.other_class || taken.from == Origin::Quarantine {
+            stats.ports_other_class.add(u64::from(taken.other_class));
+            stats.ports_from_quarantine.add(u64::from(taken.from == Origin::Quarantine));
+        }
         Ok(lease)
     }
 
-    fn take(&mut self, steer: &Steer, now: Tick, want: &Want<'_>, what: &Opening<'_>) -> Result<Lease, NoPort> {
+    fn take(&mut self, steer: &Steer, now: Tick, want: &Want<'_>, what: &Opening<'_>) -> Result<Leased, NoPort> {
         let (conns, recent) = (&mut self.conns, &self.recent);
         let proto = what.client.proto();
-        let reply = |lip: Lip, lport: Be16| Tuple::new(want.rip, lip.addr, want.rport, lport, proto);
-        let mut choosy = if proto == Proto::Tcp { CHOOSY } else { 0 };
+        let tcp = proto == Proto::Tcp;
+        let mut choosy = CHOOSY;
+        let (mut key, mut hash, mut expected) = (Key::EMPTY, 0, None);
         loop {
             let mut passed_over = 0;
             let taken = self.ports.take(steer, want, now, |id, lip, lport| {
-                let key = conns.key(&reply(lip, lport));
-                let hash = conns.hash(&key);
-                // An unlisted port has no quarantine: one that is remembered at all rests.
+                key = conns.key(&Tuple::new(want.rip, lip.addr, want.rport, lport, proto));
+                hash = conns.hash(&key);
+                expected = if tcp { recent.recall(hash, now) } else { None };
+                // An unlisted port had no quarantine: one that is remembered at all rests.
                 let hot = |expected| id.is_unlisted() || !is_after(what.seq, expected);
-                if passed_over < choosy && recent.recall(hash, now).is_some_and(hot) {
+                if passed_over < choosy && expected.is_some_and(hot) {
                     passed_over += 1;
                     return Word::Refused;
                 }
                 unused(conns, id, hash, &key)
             });
-            if taken.is_ok() || passed_over == 0 {
-                return taken;
+            match taken {
+                Err(_) if passed_over > 0 => choosy = 0,
+                taken => return taken.map(|lease| Leased { lease, key, hash, expected }),
             }
-            choosy = 0;
         }
     }
 
@@ -123,8 +132,8 @@ impl<M: Memory> Shard<M> {
     }
 
     /// Makes the server take a SYN although it may hold an older connection of the same tuple in TIME_WAIT.
-    pub(super) fn warm(&mut self, settings: &Settings, now: Tick, id: ConnId, seq: u32) {
-        let known = self.recent.recall(self.conns.reply_hash(id), now);
+    #[inline(always)]
+    pub(super) fn warm(&mut self, settings: &Settings, id: ConnId, seq: u32, known: Option<u32>) {
         let hide = match settings.syn_timestamps {
             SynTimestamps::Keep => false,
             SynTimestamps::Hot => known.is_some(),

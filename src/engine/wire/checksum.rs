@@ -231,11 +231,14 @@ const fn never_zero(raw: u16) -> u16 {
 /// True when the checksum of an IPv4 header is right. `header` is all of it with its options, and nothing more.
 #[inline(always)]
 pub fn ipv4_header_ok(header: &[u8]) -> bool {
-    // Nearly all have no options. Every carry counts 1, as 2^64 is 1 in one's complement too.
-    let ([a, b], [c, d, e, f]) = header.as_chunks::<8>() else { return of(header) == 0 };
-    let (sum, carry) = u64::from_ne_bytes(*a).overflowing_add(u64::from_ne_bytes(*b));
-    let (sum, last) = sum.overflowing_add(u64::from(u32::from_ne_bytes([*c, *d, *e, *f])) + u64::from(carry));
-    let sum = sum + u64::from(last);
+    // Nearly all have no options. The addresses are one word, as in a key.
+    let Ok(header): Result<&[u8; ipv4::LEN], _> = header.try_into() else { return of(header) == 0 };
+    let [start, addrs] = [header.first_chunk(), header.last_chunk()].map(|b| b.map_or(0, |b| u64::from_ne_bytes(*b)));
+    let middle = header[8..].first_chunk().map_or(0, |b| u32::from_ne_bytes(*b));
+    // Every carry counts 1, as 2^64 is 1 in one's complement too.
+    let (sum, carry) = start.overflowing_add(addrs);
+    let (sum, carry) = sum.carrying_add(u64::from(middle), carry);
+    let sum = sum + u64::from(carry);
     // A multiple of 0xffff, and not 0 (Warren: Hacker's Delight, 10-17).
     const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
     sum.wrapping_mul(INVERSE).wrapping_sub(1) < u64::MAX / 0xffff

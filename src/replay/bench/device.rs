@@ -121,7 +121,7 @@ impl<'a> Device<'a> {
             }
             spent += cpu() - begin;
             // The master.
-            while self.io.punts.arp.pop().or_else(|| self.io.punts.rest.pop()).is_some() {}
+            while self.io.punts.link.pop().or_else(|| self.io.punts.rest.pop()).is_some() {}
             while self.io.punts.wanted.pop().is_some() {}
         }
         Ok(Pass { cpu: spent, outcome: Outcome::of(&lcore.shard.stats.lcore) })

@@ -156,6 +156,7 @@ impl Master {
             }
             Some(FromWorker::Counted(_)) => self.counted += 1,
             Some(FromWorker::Listed(..)) => self.listed += 1,
+            Some(FromWorker::Dropped(_) | FromWorker::Ended(..)) => panic!("nobody asked for it"),
         }
     }
 }

@@ -319,6 +319,30 @@ fn an_error_grows_to_what_every_link_takes_and_no_further() {
 }
 
 #[test]
+fn an_error_of_any_length_is_cut_to_what_its_family_takes() {
+    let mut open = Open::new(NAT64, Proto::Udp);
+    for (from, by, most) in [(WAN, LAN, 1280), (LAN, WAN, 576)] {
+        let packet = if from == WAN { open.of_client(b"x") } else { open.of_server(b"x") };
+        let (mut seen, _) = open.through(from, packet);
+        // What is longer than the quoted packet says is no part of it.
+        if seen[0] >> 4 == 6 {
+            seen[4..6].copy_from_slice(&60_000_u16.to_be_bytes());
+        } else {
+            seen[2..4].copy_from_slice(&60_000_u16.to_be_bytes());
+            crate::wire::checksum::ipv4_header_fill(&mut seen[..20]);
+        }
+        for more in [0, 500, 1_300, 9_000, 40_000] {
+            let quote = [&seen[..], &vec![9; more]].concat();
+            let step = open.error(by, port_unreachable(&seen), &quote);
+            let [out] = &step.sent[..] else { panic!("{more}: {:?}", step.verdict) };
+            let grown = if from == WAN { 40 } else { 0 };
+            assert!(out.frame.len() <= ethernet::LEN + most.min(28 + quote.len() + grown), "{more}");
+            assert_eq!(out.frame.len() == ethernet::LEN + most, more >= 1_300 || from == LAN && more >= 576, "{more}");
+        }
+    }
+}
+
+#[test]
 fn extensions_of_an_error_are_left_out_when_it_changes_its_family() {
     // RFC 4884: 32 words of the packet, then the extension.
     let mut open = Open::new(NAT64, Proto::Udp);

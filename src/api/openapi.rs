@@ -1,0 +1,94 @@
+//! The OpenAPI document, made from the very routes and types, and the page that shows it.
+
+use super::answer::Fail;
+use super::routes as ours;
+use rocket::http::{ContentType, Status};
+use rocket::response::Redirect;
+use rocket::{get, routes};
+use std::path::PathBuf;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Components, SecurityRequirement};
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "gatun",
+    version = "v1",
+    description = "The control plane of gatun, a layer 4 load balancer. Over the Unix socket nobody needs a token.",
+    license(name = "Apache-2.0", identifier = "Apache-2.0")
+))]
+struct Root;
+
+/// The document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Root::openapi();
+    for part in ours::documents() {
+        document.merge(part);
+    }
+    let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    document.components.get_or_insert_with(Components::new).add_security_scheme("token", token);
+    document.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("token", [])]);
+    document
+}
+
+pub(super) fn routes() -> Vec<rocket::Route> {
+    routes![openapi, docs, page]
+}
+
+#[get("/openapi.json")]
+fn openapi() -> Result<(ContentType, String), Fail> {
+    let text = document().to_json().map_err(|e| Fail::bug(&e.to_string()))?;
+    Ok((ContentType::JSON, text))
+}
+
+/// The links of the page are relative to its folder.
+#[get("/docs", rank = 1)]
+fn docs() -> Redirect {
+    Redirect::to("/docs/index.html")
+}
+
+#[get("/docs/<path..>", rank = 2)]
+fn page(path: PathBuf) -> Result<(Status, (ContentType, Vec<u8>)), Fail> {
+    let name = path.to_str().unwrap_or_default();
+    let config = Arc::new(utoipa_swagger_ui::Config::from("/openapi.json"));
+    let file = utoipa_swagger_ui::serve(name, config).map_err(|e| Fail::bug(&e.to_string()))?;
+    let file = file.ok_or_else(|| Fail::not_found("page", name))?;
+    let kind = ContentType::parse_flexible(&file.content_type).unwrap_or(ContentType::Binary);
+    Ok((Status::Ok, (kind, file.bytes.into_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    /// An API change is to be seen in review: after one, run this with `BLESS=1`.
+    #[test]
+    fn the_saved_document_is_that_of_the_routes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        let now = super::document().to_pretty_json().unwrap() + "\n";
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, &now).unwrap();
+        }
+        let saved = std::fs::read_to_string(path).unwrap();
+        let line = saved.lines().zip(now.lines()).position(|(a, b)| a != b).map(|n| n + 1);
+        assert!(saved == now, "docs/openapi.json differs, first in line {line:?}: run this test with BLESS=1");
+    }
+
+    #[test]
+    fn every_route_is_in_the_document_and_nothing_else() {
+        let document = serde_json::to_value(super::document()).unwrap();
+        let mut described = Vec::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            described
+                .extend(item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
+        }
+        let shown = |path: &str| path.replace('<', "{").replace('>', "}");
+        let below = |base: &'static str, routes: Vec<rocket::Route>| {
+            routes.into_iter().map(move |r| format!("{} {base}{}", r.method, shown(r.uri.path())))
+        };
+        let mut routed: Vec<_> = below(super::ours::BASE, super::ours::all()).collect();
+        routed.extend(below("", super::ours::elsewhere()));
+        described.sort();
+        routed.sort();
+        assert_eq!(described, routed);
+    }
+}

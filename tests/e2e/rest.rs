@@ -1,0 +1,125 @@
+//! The REST interface while traffic goes on.
+
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::lab::{Lab, VIP, within};
+use crate::load::Load;
+use crate::peers::{ping_pong, tcp_client, tcp_echo};
+use serde_json::{Value, json};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const WEB: &str = "/api/v1/services/tcp-198.18.1.100-80";
+
+fn ask(gateway: &Gateway, method: &str, path: &str, body: &Value) -> Value {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let answer = gatun::api::client::ask(gateway.socket(), method, path, &body);
+    serde_json::from_str(&answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"))).expect("JSON")
+}
+
+#[test]
+fn connections_are_found_counted_and_ended_by_any_field() {
+    let lab = Lab::new();
+    let _servers = [tcp_echo(&lab, "rs1", "198.18.2.11:80"), tcp_echo(&lab, "rs2", "198.18.2.12:80")];
+    let gateway = lab.gateway(&Config::demo());
+    let mut streams: Vec<_> = (0..6).map(|_| tcp_client(&lab, "198.18.1.100:80")).collect();
+    for stream in &mut streams {
+        ping_pong(stream, b"before").expect("an echo");
+    }
+    let count = |filter: &str| {
+        ask(&gateway, "GET", &format!("/api/v1/connections/count?{filter}"), &Value::Null)["count"].clone()
+    };
+    assert_eq!((count(""), count("state=established"), count("protocol=udp")), (json!(6), json!(6), json!(0)));
+    assert_eq!(
+        (count("real=198.18.2.11"), count("real=198.18.2.12:80"), count("vip=198.18.1.100:81")),
+        (json!(3), json!(3), json!(0))
+    );
+    // Page by page each is seen once.
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = ask(&gateway, "GET", &format!("/api/v1/connections?limit=2&client=198.18.1.1{after}"), &Value::Null);
+        let items = page["items"].as_array().expect("items");
+        assert!(items.len() <= 2, "{page}");
+        seen.extend(items.iter().map(|c| c["client"].as_str().expect("a client").to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    let mut expected: Vec<_> = streams.iter().map(|s| s.local_addr().unwrap().to_string()).collect();
+    (seen.sort(), expected.sort());
+    assert_eq!(seen, expected);
+    let client = &expected[0];
+    let killed = ask(&gateway, "DELETE", &format!("/api/v1/connections?client={client}"), &Value::Null);
+    assert_eq!((killed["killed"].clone(), count("")), (json!(1), json!(5)));
+    assert_eq!(
+        ask(&gateway, "DELETE", "/api/v1/connections?real=198.18.2.12", &Value::Null)["killed"]
+            .as_u64()
+            .map(|n| (2..=3).contains(&n)),
+        Some(true)
+    );
+    let well = streams.iter_mut().filter(|s| s.local_addr().unwrap().to_string() != *client);
+    let well = well.map(|s| {
+        s.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        ping_pong(s, b"after").is_ok()
+    });
+    assert!((2..=3).contains(&well.filter(|well| *well).count()), "the others go on");
+    gateway.finish();
+}
+
+#[test]
+fn a_server_drained_and_brought_back_under_load_costs_no_request() {
+    let (lab, gateway) = Lab::with(&Config::demo());
+    let load = Load {
+        target: format!("{VIP}:80").parse().unwrap(),
+        sources: vec!["198.18.1.1".parse().unwrap()],
+        threads: 8,
+        rate: Some(1_000),
+        connections: 5_000,
+    };
+    let running = load.start(&lab);
+    thread::sleep(Duration::from_millis(800));
+    let real = format!("{WEB}/reals/198.18.2.12-80");
+    let begun = ask(&gateway, "POST", &format!("{real}/drain"), &json!({"deadline": 20}));
+    assert_eq!(begun["weight"], 1, "{begun}");
+    within(Duration::from_secs(20), "rs2 leaves when its connections have ended", || {
+        gateway.status().real("web", "198.18.2.12:80", "weight").is_none()
+    });
+    thread::sleep(Duration::from_millis(300));
+    ask(&gateway, "POST", &format!("{WEB}/reals"), &json!({"address": "198.18.2.12:80"}));
+    let outcome = running.join().expect("the load");
+    println!("drained and back: {outcome}");
+    outcome.none_failed();
+    gateway.finish();
+}
+
+#[test]
+fn a_thousand_changes_a_second_cost_no_request() {
+    let (lab, gateway) = Lab::with(&Config::demo());
+    let load = Load {
+        target: format!("{VIP}:80").parse().unwrap(),
+        sources: vec!["198.18.1.1".parse().unwrap()],
+        threads: 4,
+        rate: Some(500),
+        connections: 2_500,
+    };
+    let running = load.start(&lab);
+    let (begun, mut changes) = (Instant::now(), 0u32);
+    while begun.elapsed() < Duration::from_secs(4) {
+        let edits: Vec<_> = (0..20).map(|n| {
+            let n = changes + n;
+            let id = format!("198.18.1.100:{}", 10_000 + n % 50);
+            match n / 50 % 3 {
+                0 => json!({"op": "put_service", "service": {"protocol": "tcp", "address": id, "reals": [{"address": "198.18.2.11:80"}]}}),
+                1 => json!({"op": "put_real", "service": format!("tcp-198.18.1.100-{}", 10_000 + n % 50), "real": {"address": "198.18.2.12:80", "weight": n % 9}}),
+                _ => json!({"op": "delete_service", "id": format!("tcp-198.18.1.100-{}", 10_000 + n % 50)}),
+            }
+        }).collect();
+        ask(&gateway, "POST", "/api/v1/transaction", &json!({"changes": edits}));
+        changes += 20;
+    }
+    let rate = f64::from(changes) / begun.elapsed().as_secs_f64();
+    let outcome = running.join().expect("the load");
+    println!("{changes} changes, {rate:.0} a second: {outcome}");
+    outcome.none_failed();
+    assert!(changes > 1_000, "{changes}");
+    gateway.finish();
+}
