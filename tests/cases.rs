@@ -2,7 +2,8 @@
 //!
 //! `BLESS=1 cargo test --no-default-features --test cases` makes the outcome the expected one, `REGENERATE=1` the inputs
 //! that the scripts here write. Most cases have a twin with IPv6 on both sides and one with clients over IPv6 and servers
-//! over IPv4, from the same description: see `testkit::world`; the `case.toml` of a twin is an input, too. Read every new expectation as a person before you commit it: `git diff`, and
+//! over IPv4, from the same description: see `testkit::world`; the `case.toml` of a twin is an input, too. `CASES=nat64-`
+//! runs those whose name has that in it. Read every new expectation as a person before you commit it: `git diff`, and
 //! `gatun replay tests/pcap/CASE --explain`.
 
 #[path = "cases/icmp.rs"]
@@ -92,7 +93,8 @@ fn regenerated() -> Vec<Case> {
             }
         });
     }
-    cases()
+    let only = std::env::var("CASES").unwrap_or_default();
+    cases().into_iter().filter(|case| case.name().contains(&only)).collect()
 }
 
 /// The configuration of twins, and what several of them share.

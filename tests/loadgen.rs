@@ -2,13 +2,14 @@
 
 #![cfg(feature = "dpdk")]
 
+use gatun_engine::testkit::World;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-const CONFIG: &str = r#"
+const MACHINE: &str = r#"
 [eal]
 no_huge = true
 pci = false
@@ -28,6 +29,51 @@ device = "net_vhost0,iface=DIR/wan.sock"
 [[port]]
 name = "lan"
 device = "net_vhost1,iface=DIR/lan.sock"
+"#;
+
+/// Who is where, in a world.
+struct Net {
+    config: &'static str,
+    clients: &'static str,
+    vip: &'static str,
+    servers: &'static str,
+    /// Of the clients' side, and of the servers'.
+    routers: [&'static str; 2],
+    gateways: [&'static str; 2],
+}
+
+impl Net {
+    fn of(world: World) -> Net {
+        let four = Net {
+            config: FOUR,
+            clients: "100.64.0.0/10",
+            vip: "198.18.1.1:80",
+            servers: "10.0.0.0/8",
+            routers: ["198.18.2.0/24", "198.19.2.0/24"],
+            gateways: ["198.18.0.1", "198.19.0.1"],
+        };
+        let six = |vip| Net {
+            config: SIX,
+            clients: "2001:db8:9::/64",
+            vip,
+            servers: "2001:db8:a::/64",
+            routers: ["2001:db8:1::2/128", "2001:db8:2::2/128"],
+            gateways: ["2001:db8:1::1", "2001:db8:2::1"],
+        };
+        match world {
+            World::V4 => four,
+            World::V6 => six("[2001:db8:1::100]:80"),
+            World::Nat64 => Net {
+                servers: four.servers,
+                routers: ["2001:db8:1::2/128", four.routers[1]],
+                gateways: ["2001:db8:1::1", four.gateways[1]],
+                ..six("[2001:db8:1::101]:80")
+            },
+        }
+    }
+}
+
+const FOUR: &str = r#"
 [[interface]]
 port = "wan"
 addresses = ["198.18.0.1/16"]
@@ -55,8 +101,51 @@ scheduler = "rr"
 real = [{ address = "10.0.0.1:80" }, { address = "10.0.0.2:80" }]
 "#;
 
+/// A VIP with servers of IPv6, and one with servers of IPv4.
+const SIX: &str = r#"
+[[interface]]
+port = "wan"
+addresses = ["2001:db8:1::1/64"]
+[[interface]]
+port = "lan"
+addresses = ["198.19.0.1/16", "2001:db8:2::1/64"]
+[[route]]
+to = "2001:db8:9::/64"
+via = "2001:db8:1::2"
+[[route]]
+to = "10.0.0.0/8"
+via = "198.19.2.1"
+[[route]]
+to = "2001:db8:a::/64"
+via = "2001:db8:2::2"
+[[laddr_pool]]
+name = "lan"
+addresses = ["198.19.128.0-198.19.128.3", "2001:db8:2::1000-2001:db8:2::1003"]
+[[service]]
+protocol = "udp"
+address = "[2001:db8:1::100]:80"
+scheduler = "rr"
+real = [{ address = "[2001:db8:a::1]:80" }, { address = "[2001:db8:a::2]:80" }]
+[[service]]
+protocol = "tcp"
+address = "[2001:db8:1::100]:80"
+scheduler = "rr"
+real = [{ address = "[2001:db8:a::1]:80" }, { address = "[2001:db8:a::2]:80" }]
+[[service]]
+protocol = "udp"
+address = "[2001:db8:1::101]:80"
+scheduler = "rr"
+real = [{ address = "10.0.0.1:80" }, { address = "10.0.0.2:80" }]
+[[service]]
+protocol = "tcp"
+address = "[2001:db8:1::101]:80"
+scheduler = "rr"
+real = [{ address = "10.0.0.1:80" }, { address = "10.0.0.2:80" }]
+"#;
+
 /// A gatun that waits for a generator.
 struct Bed {
+    world: World,
     dir: tempfile::TempDir,
     gatun: Child,
     _turn: MutexGuard<'static, ()>,
@@ -65,11 +154,12 @@ struct Bed {
 static TURN: Mutex<()> = Mutex::new(());
 
 impl Bed {
-    fn new() -> Bed {
+    fn new(world: World) -> Bed {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("gatun.toml");
-        std::fs::write(&config, CONFIG.replace("DIR", dir.path().to_str().unwrap())).unwrap();
+        let text = format!("{MACHINE}{}", Net::of(world).config);
+        std::fs::write(&config, text.replace("DIR", dir.path().to_str().unwrap())).unwrap();
         let mut gatun = Command::new(env!("CARGO_BIN_EXE_gatun"))
             .arg("run")
             .arg("--config")
@@ -89,11 +179,11 @@ impl Bed {
         });
         assert!(ready, "gatun did not start:\n{said}");
         std::thread::spawn(move || log.for_each(drop));
-        Bed { dir, gatun, _turn: turn }
+        Bed { world, dir, gatun, _turn: turn }
     }
 
     fn load(&self, line: &str) -> Output {
-        load(self.dir.path(), line)
+        load(self.world, self.dir.path(), line)
     }
 
     /// Runs the generator, which has nothing to complain about, for half a second.
@@ -139,26 +229,39 @@ fn device(n: u32, socket: PathBuf) -> String {
 }
 
 /// Runs the generator. The words of the line have no blanks.
-fn load(dir: &Path, line: &str) -> Output {
+fn load(world: World, dir: &Path, line: &str) -> Output {
+    let net = Net::of(world);
     let mut words = line.split_whitespace();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatun-loadgen"));
     command.args(words.next()).args(["--no-huge", "--json", "--memory", "128", "--mbufs", "12287"]);
-    command.arg("--device").arg(device(0, dir.join("wan.sock")));
-    if !line.starts_with("synflood") {
-        command.arg("--device").arg(device(1, dir.join("lan.sock"))).args(["--routers", "198.18.2.0/24"]);
-        command.args(["--routers", "198.19.2.0/24", "--gateway", "198.18.0.1", "--gateway", "198.19.0.1"]);
-    } else {
-        command.args(["--routers", "198.18.2.0/24", "--gateway", "198.18.0.1"]);
+    let sides = if line.starts_with("synflood") { 1 } else { 2 };
+    for (n, socket) in ["wan.sock", "lan.sock"].into_iter().enumerate().take(sides) {
+        command.arg("--device").arg(device(n as u32, dir.join(socket)));
+        command.args(["--routers", net.routers[n], "--gateway", net.gateways[n]]);
     }
     if !line.contains("--servers") {
-        command.args(["--servers", "10.0.0.0/8"]);
+        command.args(["--servers", net.servers]);
     }
-    command.args(["--clients", "100.64.0.0/10", "--vip", "198.18.1.1:80"]).args(words).output().unwrap()
+    command.args(["--clients", net.clients, "--vip", net.vip]).args(words).output().unwrap()
 }
 
 #[test]
 fn every_mode_gets_through_and_counts_what_the_gateway_counts() {
-    let bed = Bed::new();
+    through(World::V4);
+}
+
+#[test]
+fn clients_of_ipv6_get_through_to_servers_of_ipv6() {
+    through(World::V6);
+}
+
+#[test]
+fn clients_of_ipv6_get_through_to_servers_of_ipv4() {
+    through(World::Nat64);
+}
+
+fn through(world: World) {
+    let bed = Bed::new(world);
     let udp = bed.report("udp --flows 100");
     assert_eq!(udp["packets"].as_f64().map(|p| p >= 2.0 * udp["done"].as_f64().unwrap() - 64.0), Some(true));
     assert_eq!(bed.counter("conns_opened"), 100);
@@ -181,11 +284,13 @@ fn every_mode_gets_through_and_counts_what_the_gateway_counts() {
 
 #[test]
 fn a_flood_opens_as_many_connections_as_it_says_it_sent_syns() {
-    let bed = Bed::new();
-    let report = bed.report("synflood --rate 2000");
-    let (opened, started) = (bed.counter("conns_opened"), report["done"].as_u64().unwrap());
-    assert!(opened >= started, "{opened} of {started}, and the warm-up");
-    bed.finish();
+    for world in [World::V4, World::Nat64] {
+        let bed = Bed::new(world);
+        let report = bed.report("synflood --rate 2000");
+        let (opened, started) = (bed.counter("conns_opened"), report["done"].as_u64().unwrap());
+        assert!(opened >= started, "{opened} of {started}, and the warm-up; {world:?}");
+        bed.finish();
+    }
 }
 
 #[test]
@@ -196,7 +301,7 @@ fn what_is_not_as_it_should_be_has_an_exit_code_and_a_sentence() {
         assert_eq!(output.status.code(), Some(code), "{all}");
         assert!(all.contains(text), "{text}: {all}");
     };
-    let bed = Bed::new();
+    let bed = Bed::new(World::V4);
     says(&bed.load("synflood"), 2, "--rate is missing: say how many SYNs a second the flood has");
     // The gateway's servers are not where the generator thinks they are.
     says(&bed.load("udp --servers 11.0.0.0/8 --duration 0.2"), 3, "no address of a server");
@@ -204,5 +309,5 @@ fn what_is_not_as_it_should_be_has_an_exit_code_and_a_sentence() {
     says(&nobody, 1, "8 of 8 flows do not open: the gateway drops their first packets");
     bed.finish();
     let empty = tempfile::tempdir().unwrap();
-    says(&load(empty.path(), "udp"), 1, "--device net_virtio_user0,path=");
+    says(&load(World::V4, empty.path(), "udp"), 1, "--device net_virtio_user0,path=");
 }

@@ -1,6 +1,6 @@
 //! The loop of the generator: both sides polled in turn by one lcore, and what all kinds of traffic need.
 
-use super::frame::{self, Mac};
+use super::frame::{self, Ends};
 use super::latency::Latency;
 use super::link::{Burst, Link};
 use arrayvec::ArrayVec;
@@ -127,7 +127,7 @@ impl Bed {
                     self.now = rdtsc();
                 }
                 for packet in burst.drain(..) {
-                    let Some(packet) = self.links[side].arp(packet) else { continue };
+                    let Some(packet) = self.links[side].neighbours(packet) else { continue };
                     if side == CLIENTS { traffic.client(self, packet) } else { traffic.server(self, packet) }
                 }
             }
@@ -214,10 +214,10 @@ impl Bed {
         }
     }
 
-    /// The MAC addresses of a side and of its gateway.
-    pub fn macs(&self, side: usize) -> (Mac, Mac) {
+    /// Who sends from a side to its gateway.
+    pub fn ends(&self, side: usize) -> Ends {
         let link = &self.links[side];
-        (link.mac, link.gateway.unwrap_or_default())
+        Ends { own: link.mac, gateway: link.gateway.unwrap_or_default(), v6: link.speaks_v6() }
     }
 
     /// Asks for the gateway on every side until it is known, for at most this long; says on which side it is not.

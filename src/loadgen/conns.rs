@@ -43,15 +43,15 @@ impl Conns {
         first: u32,
         load: Load,
     ) -> Conns {
-        let ((own, gateway), (server, back)) = (bed.macs(CLIENTS), bed.macs(SERVERS));
+        let (clients_ends, servers_ends) = (bed.ends(CLIENTS), bed.ends(SERVERS));
         Conns {
             clients,
             services,
             servers,
             load,
             window: Window::new(0),
-            there: Template::empty_tcp(own, gateway),
-            back: Template::empty_tcp(server, back),
+            there: Template::empty_tcp(clients_ends),
+            back: Template::empty_tcp(servers_ends),
             first,
             count: (clients.count() - u64::from(first)).max(1),
         }

@@ -17,8 +17,7 @@ pub struct Flood {
 impl Flood {
     /// Of any of these clients.
     pub fn new(bed: &Bed, clients: Clients, services: Services, load: Load) -> Flood {
-        let (own, gateway) = bed.macs(CLIENTS);
-        Flood { clients, services, load, template: Template::empty_tcp(own, gateway) }
+        Flood { clients, services, load, template: Template::empty_tcp(bed.ends(CLIENTS)) }
     }
 }
 

@@ -31,10 +31,8 @@ impl Flows {
         sizes: &[usize],
         load: Load,
     ) -> Flows {
-        let (own, gateway) = bed.macs(CLIENTS);
-        let template = |len: &usize| {
-            if tcp { Template::tcp(*len, own, gateway) } else { Template::udp(*len, own, gateway) }
-        };
+        let ends = bed.ends(CLIENTS);
+        let template = |len: &usize| if tcp { Template::tcp(*len, ends) } else { Template::udp(*len, ends) };
         Flows {
             proto: if tcp { 6 } else { 17 },
             clients,

@@ -1,13 +1,14 @@
 //! One side of the test bed: a port with a queue each way, whoever it says it is, and where its gateway is.
 
-use super::addresses::Prefix;
+use super::addresses::{Endpoint, Prefix};
 use super::frame::Mac;
 use arrayvec::ArrayVec;
 use dpdk::port::PortError;
 use dpdk::{Eal, HEADROOM, Mbuf, Mempool, Port, PortConfig, RxQueue, TxQueue};
-use gatun_engine::addr::{self, Be32};
-use gatun_engine::wire::{FromBytes, IntoBytes, arp};
-use std::net::Ipv4Addr;
+use gatun_engine::addr;
+use gatun_engine::testkit::Packet;
+use gatun_engine::wire::{FromBytes, arp, ipv6, ndp};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Packets that are taken from a queue at once.
 pub const RX_BURST: usize = 64;
@@ -18,7 +19,6 @@ pub const WAITING: usize = 8_192;
 pub type Burst = ArrayVec<Mbuf, RX_BURST>;
 
 const ETHERNET: usize = 14;
-const ARP: [u8; 2] = [8, 6];
 
 /// See the module.
 pub struct Link {
@@ -31,8 +31,8 @@ pub struct Link {
     pub mac: Mac,
     /// The gateway's, once it is known.
     pub gateway: Option<Mac>,
-    gateway_ip: Option<Ipv4Addr>,
-    own_ip: Ipv4Addr,
+    gateway_ip: Option<IpAddr>,
+    own_ip: IpAddr,
     answers: Vec<Prefix>,
     /// Packets that the port took.
     pub sent: u64,
@@ -44,12 +44,12 @@ pub struct Link {
 
 /// Who a link says it is.
 pub struct Identity {
-    /// It answers ARP for these.
+    /// It answers for these.
     pub answers: Vec<Prefix>,
-    /// The address that it asks ARP from.
-    pub own_ip: Ipv4Addr,
+    /// The address that it asks from; it says of which family the side is.
+    pub own_ip: IpAddr,
     /// The gateway to ask for.
-    pub gateway_ip: Option<Ipv4Addr>,
+    pub gateway_ip: Option<IpAddr>,
     /// Where the gateway is, when it shall not be asked.
     pub gateway: Option<Mac>,
 }
@@ -131,26 +131,32 @@ impl Link {
         self.out.len()
     }
 
-    /// Answers a request for one of its addresses, learns the gateway's. Gives back what is not ARP.
+    /// Its packets are of IPv6.
+    pub fn speaks_v6(&self) -> bool {
+        self.own_ip.is_ipv6()
+    }
+
+    /// Answers who asks for one of its addresses, learns the gateway's. Gives back what is neither ARP nor ICMPv6.
     #[inline(always)]
-    pub fn arp(&mut self, packet: Mbuf) -> Option<Mbuf> {
-        if packet.data().get(12..ETHERNET) != Some(&ARP) {
-            return Some(packet);
+    pub fn neighbours(&mut self, packet: Mbuf) -> Option<Mbuf> {
+        match packet.data().get(12..21) {
+            Some([8, 6, ..]) => self.arp(packet),
+            Some([0x86, 0xDD, .., ipv6::ICMPV6]) => self.ndp(packet),
+            _ => return Some(packet),
         }
-        self.arp_slow(packet);
         None
     }
 
     #[cold]
-    fn arp_slow(&mut self, mut packet: Mbuf) {
+    fn arp(&mut self, mut packet: Mbuf) {
         let frame = packet.data_mut();
         let Some((head, body)) = frame.split_at_mut_checked(ETHERNET) else { return };
         let Ok((said, _)) = arp::Packet::mut_from_prefix(body) else { return };
-        let (sender, target) = (said.sender_ip.host(), said.target_ip.host());
-        if self.gateway_ip.is_some_and(|ip| ip.to_bits() == sender) {
+        let mapped = |ip: addr::Be32| Endpoint::mapped(ip.host());
+        if self.gateway_ip == Some(addr::Addr::V4(said.sender_ip).into()) {
             self.gateway = Some(said.sender_mac.0);
         }
-        if said.op != arp::REQUEST || !self.answers.iter().any(|p| p.contains(target)) {
+        if said.op != arp::REQUEST || !self.answers.iter().any(|p| p.contains(mapped(said.target_ip))) {
             return;
         }
         let (own, asked) = (addr::Mac(self.mac), said.sender_mac);
@@ -160,23 +166,44 @@ impl Link {
         self.send(packet);
     }
 
+    /// A neighbour solicitation or advertisement; any other ICMPv6 is not for us. A probe for duplicates is not answered: the
+    /// address is the other's.
+    #[cold]
+    fn ndp(&mut self, packet: Mbuf) {
+        let Some(body) = packet.data().get(ETHERNET..) else { return };
+        let Ok((ip, rest)) = ipv6::Header::ref_from_prefix(body) else { return };
+        let Ok((said, options)) = ndp::Message::ref_from_prefix(rest) else { return };
+        let (src, target) = (Ipv6Addr::from(ip.src), Ipv6Addr::from(said.target));
+        let kind = if said.kind == ndp::SOLICITATION { ndp::SOURCE_LINK } else { ndp::TARGET_LINK };
+        let Ok(Some(mac)) = ndp::link_option(options, kind) else { return };
+        let speaker = if said.kind == ndp::ADVERTISEMENT { target } else { src };
+        if self.gateway_ip == Some(speaker.into()) {
+            self.gateway = Some(mac.0);
+        }
+        let asked = said.kind == ndp::SOLICITATION && !src.is_unspecified();
+        if asked && self.answers.iter().any(|p| p.contains(target.to_bits())) {
+            self.say(packet, &Packet::ndp_advertise(self.mac, &target.to_string(), mac, &src.to_string()));
+        }
+    }
+
+    /// Sends what is rarely said.
+    fn say(&mut self, mut packet: Mbuf, what: &Packet) {
+        let frame = what.build();
+        if packet.set_window(HEADROOM, frame.len() as u16).is_ok() {
+            packet.data_mut().copy_from_slice(&frame);
+            self.send(packet);
+        }
+    }
+
     /// Asks where the gateway is.
-    pub fn ask(&mut self, mut packet: Mbuf) {
+    pub fn ask(&mut self, packet: Mbuf) {
         let Some(gateway) = self.gateway_ip else { return };
-        let len = ETHERNET + arp::LEN;
-        if packet.set_window(HEADROOM, len as u16).is_err() {
-            return;
-        }
-        let (own, nobody) = (addr::Mac(self.mac), addr::Mac([0; 6]));
-        let (own_ip, gateway) = (Be32::new(self.own_ip.to_bits()), Be32::new(gateway.to_bits()));
-        let request = arp::Packet::new(arp::REQUEST, own, own_ip, nobody, gateway);
-        if let Some((head, body)) = packet.data_mut().split_at_mut_checked(ETHERNET) {
-            head[..6].fill(0xFF);
-            head[6..12].copy_from_slice(&self.mac);
-            head[12..].copy_from_slice(&ARP);
-            body[..arp::LEN].copy_from_slice(request.as_bytes());
-        }
-        self.send(packet);
+        let (own, gateway) = (self.own_ip.to_string(), gateway.to_string());
+        let question = match self.speaks_v6() {
+            true => Packet::ndp_solicit(self.mac, &own, &gateway),
+            false => Packet::arp_request(self.mac, &own, &gateway),
+        };
+        self.say(packet, &question);
         self.flush();
     }
 }

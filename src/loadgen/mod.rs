@@ -59,9 +59,9 @@ pub enum LoadError {
         /// Why.
         source: dpdk::port::PortError,
     },
-    /// No ARP reply.
+    /// It does not say where it is.
     #[error(
-        "--gateway {0} does not answer ARP: is it up, and is the device connected to it? --gateway-mac does without"
+        "--gateway {0} does not answer ARP or neighbour discovery: is it up, and is the device connected to it? --gateway-mac does without"
     )]
     NoGateway(String),
     /// The gateway lets flows down.
@@ -81,7 +81,7 @@ pub enum LoadError {
     Stopped,
 }
 
-/// How long the gateway has to answer ARP.
+/// How long the gateway has to say where it is.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long flows may take to open.
 const OPENING: Duration = Duration::from_secs(120);

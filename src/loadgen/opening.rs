@@ -34,7 +34,7 @@ pub struct Opening {
 impl Opening {
     /// Of the first `flows` clients.
     pub fn new(bed: &Bed, tcp: bool, clients: Clients, services: Services, flows: u32, window: u32) -> Opening {
-        let ((own, gateway), (server, back)) = (bed.macs(CLIENTS), bed.macs(SERVERS));
+        let (clients_ends, servers_ends) = (bed.ends(CLIENTS), bed.ends(SERVERS));
         Opening {
             tcp,
             clients,
@@ -48,9 +48,9 @@ impl Opening {
             heard: bed.now,
             left_before: flows,
             vain: 0,
-            udp: Template::udp(frame::LEAST, own, gateway),
-            there: Template::empty_tcp(own, gateway),
-            back: Template::empty_tcp(server, back),
+            udp: Template::udp(frame::LEAST, clients_ends),
+            there: Template::empty_tcp(clients_ends),
+            back: Template::empty_tcp(servers_ends),
         }
     }
 
@@ -121,7 +121,8 @@ impl Traffic for Opening {
             if self.at == self.flows {
                 return;
             }
-            let Some(mut packet) = bed.take(frame::LEAST) else { return };
+            let size = if self.tcp { self.there.size() } else { self.udp.size() };
+            let Some(mut packet) = bed.take(size) else { return };
             let (client, vip) = (self.clients.endpoint(self.at), self.services.of(self.at));
             if self.tcp {
                 let syn = Segment { seq: self.at.wrapping_mul(0x9E37_79B1), ack: 0, flags: SYN };

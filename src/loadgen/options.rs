@@ -3,8 +3,8 @@
 use super::addresses::{Clients, Prefix, Services};
 use super::frame::{LEAST, MOST, Mac};
 use super::link::{Identity, WAITING};
-use ipnet::Ipv4Net;
-use std::net::Ipv4Addr;
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv6Addr};
 
 const EXAMPLES: &str = "Examples:
   gatun-loadgen udp --device net_virtio_user0,path=/tmp/c.sock,queue_size=1024 \\
@@ -13,6 +13,7 @@ const EXAMPLES: &str = "Examples:
                     --routers 198.18.2.0/24 --routers 198.19.2.0/24 \\
                     --gateway 198.18.0.1 --gateway 198.19.0.1 --flows 1000000
   gatun-loadgen tcp  ... --flows 60000 --sizes 64,570,1518
+  gatun-loadgen udp  ... --clients 2001:db8:9::/64 --vip [2001:db8:1::100]:80 --servers 10.0.0.0/8 --routers 2001:db8:1::2/128 ...
   gatun-loadgen udp  ... --flows 1000 --rate 1000000          latency at a million packets a second
   gatun-loadgen conn ... --live 1000000 --duration 20 --json
   gatun-loadgen synflood --device net_af_packet0,iface=c0 --clients 198.18.64.0/18 \\
@@ -54,7 +55,8 @@ pub struct FlowArgs {
     /// Flows; all are opened before the measurement.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub flows: u32,
-    /// Bytes of a frame on the wire, check sequence included (64 to 1518); with several, each packet takes one at random.
+    /// Bytes of a frame on the wire, check sequence included (64 to 1518; over IPv6 at least 84); with several, each
+    /// packet takes one at random.
     #[arg(long, value_delimiter = ',', default_value = "64", value_parser = clap::value_parser!(u16).range(64..=1518))]
     pub sizes: Vec<u16>,
     /// Those of all modes.
@@ -89,24 +91,24 @@ pub struct Common {
     pub devices: Vec<String>,
     /// The clients' addresses.
     #[arg(long)]
-    pub clients: Ipv4Net,
+    pub clients: IpNet,
     /// The services: ADDRESS:PORT, or ranges of both.
     #[arg(long)]
     pub vip: Services,
     /// The real servers' addresses.
     #[arg(long)]
-    pub servers: Option<Ipv4Net>,
-    /// More addresses to answer ARP for: the next hops that the gateway uses on that side.
+    pub servers: Option<IpNet>,
+    /// More addresses to answer ARP or neighbour solicitations for: the next hops that the gateway uses on that side.
     #[arg(long)]
-    pub routers: Vec<Ipv4Net>,
-    /// The gateway's address on that side, to ask by ARP where it is.
+    pub routers: Vec<IpNet>,
+    /// The gateway's address on that side, to ask where it is.
     #[arg(long)]
-    pub gateway: Vec<Ipv4Addr>,
+    pub gateway: Vec<IpAddr>,
     /// The gateway's MAC address on that side, when it shall not be asked.
     #[arg(long, value_parser = mac)]
     pub gateway_mac: Vec<Mac>,
-    /// What is measured is no gateway: it sends on to the other port what it gets, as testpmd does. Nobody is asked by
-    /// ARP, no flow is opened, and the servers take what comes.
+    /// What is measured is no gateway: it sends on to the other port what it gets, as testpmd does. Nobody is asked
+    /// where it is, no flow is opened, and the servers take what comes.
     #[arg(long)]
     pub bare: bool,
     /// Seconds to measure.
@@ -242,7 +244,15 @@ impl Mode {
                 self.flows()
             ));
         }
-        if let Some(service) = c.vip.iter().find(|s| c.clients.contains(&Ipv4Addr::from(s.addr))) {
+        let addr = |bits: u128| Ipv6Addr::from(bits).to_canonical();
+        let v6 = |addr: IpAddr| addr.is_ipv6();
+        if let Some(service) = c.vip.iter().find(|s| v6(addr(s.addr)) != v6(c.clients.addr())) {
+            return wrong(format!(
+                "--vip {service} is of another family than --clients {}: give both of one",
+                c.clients
+            ));
+        }
+        if let Some(service) = c.vip.iter().find(|s| c.clients.contains(&addr(s.addr))) {
             return wrong(format!("--vip {service} is one of the --clients {}: keep them apart", c.clients));
         }
         if self.frame_sizes().iter().any(|s| *s > MOST) {
@@ -251,11 +261,19 @@ impl Mode {
         if c.mbufs < WAITING as u32 {
             return wrong(format!("--mbufs {}: at least {WAITING} are needed", c.mbufs));
         }
-        let own = [Some(c.clients), c.servers];
+        // Whoever gets a packet from a bare forwarder is the server.
+        let own = [Some(c.clients), c.servers.or(c.bare.then_some(c.clients))];
+        let families = |i: usize| own[i].into_iter().chain(c.routers.get(i).copied()).map(|net| v6(net.addr()));
+        for (i, net) in own.iter().enumerate().take(sides) {
+            if families(i).chain(c.gateway.get(i).map(|ip| v6(*ip))).any(|f| Some(f) != families(i).next()) {
+                let net = net.map(|net| net.to_string()).unwrap_or_default();
+                return wrong(format!("--routers and --gateway of the side of {net} have to be of its family"));
+            }
+        }
         let side = |i: usize| {
-            let nets: Vec<Ipv4Net> = own[i].into_iter().chain(c.routers.get(i).copied()).collect();
+            let nets: Vec<IpNet> = own[i].into_iter().chain(c.routers.get(i).copied()).collect();
             Identity {
-                own_ip: nets.last().map_or(Ipv4Addr::UNSPECIFIED, Ipv4Net::addr),
+                own_ip: nets.last().map_or(c.clients.addr(), IpNet::addr),
                 answers: if c.bare { Vec::new() } else { nets.into_iter().map(Prefix::from).collect() },
                 gateway_ip: c.gateway.get(i).copied(),
                 gateway: c.gateway_mac.get(i).copied().or(c.bare.then_some([2, 0, 0, 0, 0, 0xFE])),
@@ -305,6 +323,13 @@ mod tests {
         assert!(wrong(&format!("{two} --servers 10.0.0.0/8")).starts_with("--gateway is given 0 times"));
         assert!(wrong(&two.replace("100.64.0.0/10", "198.18.1.0/32 --bare --flows 99999")).contains("has 64512"));
         assert!(wrong(&two.replace("100.64.0.0/10", "198.18.1.0/24 --bare")).contains("keep them apart"));
+        let six = "x udp --device a --device b --clients 2001:db8:9::/64 --vip 198.18.1.1:80 --bare";
+        assert!(wrong(six).contains("is of another family than --clients 2001:db8:9::/64"));
+        let six = six.replace("198.18.1.1:80 --bare", "[2001:db8:1::1]:80 --servers 10.0.0.0/8 --gateway 198.18.0.1");
+        assert!(
+            wrong(&format!("{six} --gateway 198.19.0.1"))
+                .contains("the side of 2001:db8:9::/64 have to be of its family")
+        );
         let flood = "x synflood --device a --clients 10.0.0.0/8 --vip 1.1.1.1:80";
         assert!(wrong(flood).starts_with("--rate is missing"));
         let refused =
@@ -322,7 +347,7 @@ mod tests {
         assert!(sides.iter().all(|s| s.gateway.is_some() && s.answers.is_empty()));
         let more = "--servers 10.0.0.0/8 --routers 198.18.2.0/24 --routers 198.19.2.0/24 --gateway 198.18.0.1 --gateway 198.19.0.1";
         let sides = parse(&format!("{line} {more}"));
-        assert_eq!(sides[1].own_ip, Ipv4Addr::new(198, 19, 2, 0));
-        assert!(sides[0].answers.iter().any(|p| p.contains(0x6440_0001)) && sides[0].gateway.is_none());
+        assert_eq!(sides[1].own_ip.to_string(), "198.19.2.0");
+        assert!(sides[0].answers.iter().any(|p| p.contains(0xFFFF_6440_0001)) && sides[0].gateway.is_none());
     }
 }
