@@ -8,8 +8,9 @@ use rocket::{get, routes};
 use std::path::PathBuf;
 use std::sync::Arc;
 use utoipa::OpenApi;
+use utoipa::openapi::path::Parameter;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Components, SecurityRequirement};
+use utoipa::openapi::{Components, RefOr, SecurityRequirement};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -26,10 +27,24 @@ pub fn document() -> utoipa::openapi::OpenApi {
     for part in ours::documents() {
         document.merge(part);
     }
+    // What the macro finds in a function's arguments comes in an order of its own, another one with every build.
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for parameters in operations.into_iter().flatten().filter_map(|operation| operation.parameters.as_mut()) {
+            parameters.sort_by(|a, b| named(a).cmp(named(b)));
+        }
+    }
     let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     document.components.get_or_insert_with(Components::new).add_security_scheme("token", token);
     document.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("token", [])]);
     document
+}
+
+fn named(parameter: &RefOr<Parameter>) -> &str {
+    match parameter {
+        RefOr::T(parameter) => &parameter.name,
+        RefOr::Ref(other) => &other.ref_location,
+    }
 }
 
 pub(super) fn routes() -> Vec<rocket::Route> {
