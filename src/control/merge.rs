@@ -195,7 +195,7 @@ mod tests {
     fn the_difference_of_the_files_is_applied_to_what_runs() {
         let (base, file) = (
             document(str::to_owned),
-            document(|t| t.replace("\"198.18.2.12:80\" }", "\"198.18.2.12:80\", weight = 3 }")),
+            document(|t| t.replacen("\"198.18.2.12:80\" }", "\"198.18.2.12:80\", weight = 3 }", 1)),
         );
         let (merged, conflicts) = merge(&base, &file, &edited(&[WEIGHT, NEW, DELETE]));
         assert_eq!(conflicts, []);

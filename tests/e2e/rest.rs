@@ -78,9 +78,9 @@ fn a_server_drained_and_brought_back_under_load_costs_no_request() {
     let running = load.start(&lab);
     thread::sleep(Duration::from_millis(800));
     let real = format!("{WEB}/reals/198.18.2.12-80");
-    let begun = ask(&gateway, "POST", &format!("{real}/drain"), &json!({"deadline": 20}));
+    let begun = ask(&gateway, "POST", &format!("{real}/drain"), &json!({"deadline": 3}));
     assert_eq!(begun["weight"], 1, "{begun}");
-    within(Duration::from_secs(20), "rs2 leaves when its connections have ended", || {
+    within(Duration::from_secs(20), "rs2 leaves at its deadline, when only connections in TIME_WAIT are left", || {
         gateway.status().real("web", "198.18.2.12:80", "weight").is_none()
     });
     thread::sleep(Duration::from_millis(300));
