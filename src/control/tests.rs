@@ -20,26 +20,32 @@ const RS1: &str = "198.18.2.11-80";
 
 /// Files that outlive the keeper; refuses to be written while it is full.
 #[derive(Clone, Default)]
-struct Memory(Rc<RefCell<(BTreeMap<String, Vec<u8>>, bool)>>);
+struct Memory(Rc<RefCell<Files>>);
+
+#[derive(Default)]
+struct Files {
+    bytes: BTreeMap<String, Vec<u8>>,
+    full: bool,
+}
 
 impl Memory {
     fn full(&self, full: bool) {
-        self.0.borrow_mut().1 = full;
+        self.0.borrow_mut().full = full;
     }
 
     fn write(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         let mut inner = self.0.borrow_mut();
-        if inner.1 {
+        if inner.full {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        change(inner.0.entry(name.to_owned()).or_default());
+        change(inner.bytes.entry(name.to_owned()).or_default());
         Ok(())
     }
 }
 
 impl Disk for Memory {
     fn read(&mut self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.borrow().0.get(name).cloned())
+        Ok(self.0.borrow().bytes.get(name).cloned())
     }
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.write(name, |file| file.extend(bytes))
@@ -54,7 +60,7 @@ impl Disk for Memory {
         self.write(name, |file| *file = bytes.to_vec())
     }
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let file = self.0.borrow_mut().0.remove(from).unwrap_or_default();
+        let file = self.0.borrow_mut().bytes.remove(from).unwrap_or_default();
         self.write(to, |there| *there = file)
     }
 }
@@ -182,7 +188,7 @@ fn what_was_acknowledged_is_there_after_a_crash_with_its_generation_and_history(
 #[test]
 fn what_comes_together_is_one_snapshot_and_one_record_and_each_is_answered_for_itself() {
     let mut bed = Bed::new();
-    let before = bed.disk.0.borrow().0["journal"].len();
+    let before = bed.disk.0.borrow().bytes["journal"].len();
     let mut asks: Vec<Ask> = (2..=9).map(weight).collect();
     asks.insert(3, edit(r#"[{"op": "delete_service", "id": "tcp-198.18.1.100-9"}]"#));
     asks.insert(5, edit(r#"[{"op": "patch_service", "id": "tcp-198.18.1.100-80", "patch": {"name": "echo"}}]"#));
@@ -192,7 +198,7 @@ fn what_comes_together_is_one_snapshot_and_one_record_and_each_is_answered_for_i
     let generations: Vec<_> = outcomes.iter().flatten().map(|o| o.generation).collect();
     assert_eq!(generations, [2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!((bed.runs.snapshots, bed.weight()), (1, Some(9)));
-    let records = bed.disk.0.borrow().0["journal"][before..].windows(4).filter(|w| *w == b"\xa7gjr").count();
+    let records = bed.disk.0.borrow().bytes["journal"][before..].windows(4).filter(|w| *w == b"\xa7gjr").count();
     assert_eq!(records, 1);
     bed.consistent();
     assert_eq!(bed.again(FILE).weight(), Some(9));
@@ -279,7 +285,7 @@ fn a_journal_that_grows_is_made_short_again() {
     let longest = (0..120).map(|n| {
         let text = many.replace("rr", if n % 2 == 0 { "wrr" } else { "rr" });
         bed.one(Ask::Replace { text, confirm: None }).unwrap();
-        bed.disk.0.borrow().0["journal"].len()
+        bed.disk.0.borrow().bytes["journal"].len()
     });
     let longest = longest.max().unwrap();
     assert!((1 << 20..3 << 20).contains(&longest), "{longest} bytes");
@@ -431,7 +437,7 @@ fn a_damaged_step_is_named_and_what_comes_after_it_is_kept() {
     let disk = bed.disk.clone();
     {
         let mut inner = disk.0.borrow_mut();
-        let journal = inner.0.get_mut("journal").unwrap();
+        let journal = inner.bytes.get_mut("journal").unwrap();
         let at = journal.windows(11).position(|w| w == b"put_service").unwrap();
         journal[at] ^= 1;
     }

@@ -45,7 +45,8 @@ fn connections_are_found_counted_and_ended_by_any_field() {
         after = format!("&after={next}");
     }
     let mut expected: Vec<_> = streams.iter().map(|s| s.local_addr().unwrap().to_string()).collect();
-    (seen.sort(), expected.sort());
+    seen.sort();
+    expected.sort();
     assert_eq!(seen, expected);
     let client = &expected[0];
     let killed = ask(&gateway, "DELETE", &format!("/api/v1/connections?client={client}"), &Value::Null);
