@@ -15,8 +15,7 @@ use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
 static MODEL: LazyLock<config::Model> = LazyLock::new(|| {
-    let text = include_str!("../../tests/pcap/two-arm.toml").replace("1_024", "16");
-    config::parse(&text, "two-arm.toml").unwrap_or_else(|e| panic!("{e}"))
+    config::parse(include_str!("../both.toml"), "both.toml").unwrap_or_else(|e| panic!("{e}"))
 });
 
 fuzz_target!(|input: &[u8]| {
