@@ -246,7 +246,9 @@ impl<M: Memory> Conns<M> {
     #[inline(always)]
     pub fn prefetch(&self, id: ConnId) {
         prefetch(&self.slab, id.index());
-        prefetch(&self.wides, id.index());
+        if id.index() < self.wides.len() {
+            prefetch(&self.wides, id.index());
+        }
     }
 
     /// Loads what [`Conns::remove`] needs. The connection itself should be in the cache.
@@ -277,7 +279,7 @@ impl<M: Memory> Conns<M> {
             self.index.prefetch_other(hash);
             return Candidate::NONE;
         };
-        self.prefetch(Candidate(e).parts().0);
+        prefetch(&self.slab, (e & !DIR_BIT) as usize);
         Candidate(e)
     }
 
@@ -285,14 +287,20 @@ impl<M: Memory> Conns<M> {
     #[inline(always)]
     pub fn second_candidate(&self, hash: u64) -> Candidate {
         let Some(e) = self.index.likely_other(hash) else { return Candidate::NONE };
-        self.prefetch(Candidate(e).parts().0);
+        prefetch(&self.slab, (e & !DIR_BIT) as usize);
         Candidate(e)
     }
 
-    /// The server of a candidate; its line should be in the cache.
+    /// The server of a candidate, whose line should be in the cache. Loads the addresses of an IPv6 client, which no other
+    /// connection has use for.
     #[inline(always)]
     pub fn real_of(&self, candidate: Candidate) -> Option<RealId> {
-        self.slab.get((candidate.0 & !DIR_BIT) as usize).map(|c| c.real)
+        let seat = (candidate.0 & !DIR_BIT) as usize;
+        let conn = self.slab.get(seat)?;
+        if conn.has(flags::WIDE) {
+            prefetch(&self.wides, seat);
+        }
+        Some(conn.real)
     }
 
     /// The candidate, if it is the connection of a packet with this key, and the packet's direction.
