@@ -62,8 +62,8 @@ impl DropLog {
     /// Notes a frame that is about to be thrown away.
     pub fn note<B: Buffer>(&mut self, reason: DropReason, now: Tick, buf: &B) {
         let Some(last) = self.last.get_mut(reason as usize) else { return };
-        let newest = last.frames[last.count.wrapping_sub(1) as usize % KEPT];
-        if last.count > 0 && newest.at == now {
+        let newest = last.frames[last.count.wrapping_sub(1) as usize % KEPT].at;
+        if last.count > 0 && newest == now {
             return;
         }
         let bytes = buf.bytes();
