@@ -6,6 +6,7 @@ use crate::config::Model;
 use crate::worker::progress::Progress;
 use dpdk::port::PortStats;
 use gatun_engine::neighbor::NudState;
+use gatun_engine::snapshot::Snapshot;
 use gatun_engine::stats::Stats;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,6 +32,11 @@ impl Master {
     /// The model that runs.
     pub fn model(&self) -> Arc<Model> {
         self.model.clone()
+    }
+
+    /// What the workers were given of it last: the servers' ids are in it.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.clone()
     }
 
     /// Its generation.

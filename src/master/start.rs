@@ -188,8 +188,8 @@ pub fn start(model: Arc<Model>, generation: u64, claims: Vec<Claim>) -> Result<M
     let clock = Clock::start();
 
     let mut local = Local::new(neighbors.clone());
-    let (hops, fixed) = compile::hops(&model);
-    local.configure(clock.now(), &hops, &fixed);
+    let hops = compiler.changed_hops().unwrap_or_default();
+    local.configure(clock.now(), &hops, &compile::fixed(&model));
 
     let mut hand_over: Vec<(SharedProducer, Consumer)> = Vec::new();
     for (i, socket) in sockets.iter().enumerate() {
@@ -260,7 +260,6 @@ pub fn start(model: Arc<Model>, generation: u64, claims: Vec<Claim>) -> Result<M
         neighbors,
         local,
         seats,
-        ids: None,
         clock,
         ready: false,
         places,

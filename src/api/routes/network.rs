@@ -12,6 +12,7 @@ use crate::control::{Ask, State as Kept};
 use gatun_engine::verdict::{DropReason, PuntReason};
 use rocket::{State, delete, get, post, put, routes};
 use std::net::IpAddr;
+use std::sync::Arc;
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
@@ -65,12 +66,12 @@ fn pools(kept: &Kept) -> Vec<LaddrPool> {
     let Some(last) = kept.last() else { return Vec::new() };
     let pool = |spec: &LaddrPoolSpec| {
         let at = kept.model.laddr_pools.iter().position(|p| p.name == spec.name);
-        let takes = |s: &&crate::config::Service| Some(s.laddr_pool.0) == at;
+        let takes = |s: &&Arc<crate::config::Service>| Some(s.laddr_pool.0) == at;
         LaddrPool {
             name: spec.name.clone(),
             addresses: spec.addresses.clone(),
             size: at.and_then(|at| kept.model.laddr_pools.get(at)).map_or(0, |p| p.addresses.len() as u64),
-            services: kept.model.services.iter().filter(takes).map(view::id).collect(),
+            services: kept.model.services.iter().filter(takes).map(|s| view::id(s)).collect(),
         }
     };
     last.document.laddr_pools.iter().map(pool).collect()

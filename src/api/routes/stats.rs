@@ -35,7 +35,7 @@ pub(super) async fn counted(app: &App) -> Result<(u64, Stats), Fail> {
     let (ids, look) = (meter.ids().await?, meter.look().await?);
     let (ports, places) = app.handle.ask(|m| (m.port_counters(), m.workers())).await?;
     let counts = app.handle.counts().await?;
-    let service = |(service, reals): (&crate::config::Service, &[RealId])| {
+    let service = |(service, reals): (&crate::config::Service, Vec<RealId>)| {
         let real = |(real, id): (&crate::config::Real, &RealId)| RealStats {
             id: real_id(real.address),
             address: real.address,
@@ -43,7 +43,7 @@ pub(super) async fn counted(app: &App) -> Result<(u64, Stats), Fail> {
             totals: meter.totals(*id),
             rates: look.real(*id),
         };
-        let listed: Vec<RealStats> = service.reals.iter().zip(reals).map(real).collect();
+        let listed: Vec<RealStats> = service.reals.iter().zip(&reals).map(real).collect();
         let mut totals = Totals::default();
         listed.iter().for_each(|real| view::add(&mut totals, &real.totals));
         ServiceStats {
@@ -52,7 +52,7 @@ pub(super) async fn counted(app: &App) -> Result<(u64, Stats), Fail> {
             protocol: view::protocol(service.protocol),
             address: service.address,
             totals,
-            rates: look.reals(reals),
+            rates: look.reals(&reals),
             reals: listed,
         }
     };
@@ -99,7 +99,7 @@ async fn zero(who: Writer, app: &State<App>, query: Query) -> Answer {
     for (service, reals) in ids.services().filter(|(s, _)| wanted.is_none_or(|id| view::id(s) == id)) {
         found = true;
         who.note(&format!("the counters of service {} are zero again", service.id()));
-        meter.zero(reals);
+        meter.zero(&reals);
     }
     match wanted.filter(|_| !found) {
         Some(id) => Err(Fail::not_found("service", id).at(ids.generation)),
