@@ -210,7 +210,7 @@ pub fn start(model: Arc<Model>, generation: u64, claims: Vec<Claim>) -> Result<M
         let (lcore, socket) = (places.workers[i].lcore, sockets[i]);
         let Hands { receivers, tx, mut relayed } = std::mem::take(&mut hands[i]);
         let memory = HugePages { eal: eal.clone(), socket };
-        let stats = Arc::new(Stats::new(model.tables.reals as usize));
+        let stats = Arc::new(Stats::with_lips(model.tables.reals as usize, compile::LIPS));
         let (id, seed) = (LcoreId(i as u8), seed());
         let snapshot = steering::view(&snapshot, &owners, i);
         let shared = Shared::new(snapshot, neighbors.clone(), steer.clone());

@@ -9,6 +9,7 @@ use crate::api::types::{
 use crate::api::view;
 use crate::control::document::route_id;
 use crate::control::{Ask, State as Kept};
+use gatun_engine::conn::state::State as ConnState;
 use gatun_engine::verdict::{DropReason, PuntReason};
 use rocket::{State, delete, get, post, put, routes};
 use std::net::IpAddr;
@@ -324,6 +325,10 @@ pub(super) async fn workers(app: &App) -> Result<(u64, Vec<Lcore>), Fail> {
             ports_in_use: s.ports_now.value(),
             redirected: if s.rx.value() == 0 { 0.0 } else { handed_over as f64 / s.rx.value() as f64 },
             generation_running: place.generation,
+            states: ConnState::ALL[1..]
+                .iter()
+                .filter_map(|state| nonzero((state.name(), s.state(*state).value())))
+                .collect(),
             counters: s.named().map(|(name, value, _)| (name.to_owned(), value)).collect(),
             drops: DropReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.drops[*r as usize].value()))).collect(),
             punts: PuntReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.punts[*r as usize].value()))).collect(),
