@@ -3,6 +3,7 @@
 #![cfg(feature = "dpdk")]
 
 use gatun::api::tokens::{self, Role};
+use gatun_engine::testkit::pcap;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const CONFIG: &str = r#"
 [eal]
@@ -338,6 +339,7 @@ fn every_route_answers() {
         "lcores/1",
         "connections",
         "connections/count",
+        "captures",
         "stats",
         "timeouts",
         "config/diff",
@@ -451,6 +453,21 @@ fn whatever_is_sent_is_answered_with_a_problem_and_changes_nothing() {
         ("PATCH", "/api/v1/stats", "{}"),
         ("DELETE", "/api/v1/connections", ""),
         ("DELETE", "/api/v1/connections?client=x", ""),
+        ("POST", "/api/v1/captures", ""),
+        ("POST", "/api/v1/captures", r#"{"port": "dmz"}"#),
+        ("POST", "/api/v1/captures", r#"{"drop": "bad_luck"}"#),
+        ("POST", "/api/v1/captures", r#"{"drop": "any", "direction": "rx"}"#),
+        ("POST", "/api/v1/captures", r#"{"host": "198.18.1.1:x"}"#),
+        ("POST", "/api/v1/captures", r#"{"host": "198.18.1.1", "peer": "2001:db8::1"}"#),
+        ("POST", "/api/v1/captures", r#"{"protocol": "sctp"}"#),
+        ("POST", "/api/v1/captures", r#"{"count": 0}"#),
+        ("POST", "/api/v1/captures", r#"{"count": 1e99}"#),
+        ("POST", "/api/v1/captures", r#"{"seconds": 18446744073709551615}"#),
+        ("POST", "/api/v1/captures", r#"{"seconds": 18446744073709551616}"#),
+        ("POST", "/api/v1/captures", r#"{"snaplen": -1}"#),
+        ("POST", "/api/v1/captures", r#"{"interface": "lan"}"#),
+        ("GET", "/api/v1/captures/1", ""),
+        ("DELETE", "/api/v1/captures/x", ""),
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "198.18.1.100:0"}"#),
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "127.0.0.1:80"}"#),
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "198.18.1.254:80"}"#),
@@ -535,6 +552,134 @@ fn a_trace_says_what_would_become_of_a_packet_and_why() {
     gateway.finish();
 }
 
+/// A capture whose answer has begun.
+struct Capturing {
+    stream: BufReader<UnixStream>,
+    head: String,
+}
+
+impl Capturing {
+    fn begin(gateway: &Gateway, spec: &Value) -> Capturing {
+        let (mut stream, body) = (gateway.unix(), spec.to_string());
+        // HTTP/1.0: the answer is not cut into chunks.
+        let head = format!(
+            "POST /api/v1/captures HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        let (mut stream, mut head) = (BufReader::new(stream), String::new());
+        while !head.ends_with("\r\n\r\n") {
+            assert!(stream.read_line(&mut head).unwrap() > 0, "{head}");
+        }
+        Capturing { stream, head }
+    }
+
+    fn path(&self) -> String {
+        let path = self.head.lines().find_map(|line| line.strip_prefix("location: "));
+        path.unwrap_or_else(|| panic!("{}", self.head)).to_owned()
+    }
+
+    /// What comes until it ends.
+    fn finish(mut self) -> Vec<u8> {
+        let mut file = Vec::new();
+        self.stream.read_to_end(&mut file).unwrap();
+        file
+    }
+}
+
+/// Until it is so.
+#[track_caller]
+fn soon(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Has it ask for a neighbour that does not answer, again and again. What goes out by a port made of a ring comes in there.
+fn ask_for_a_neighbor(gateway: &Gateway) {
+    gateway.ask("PUT", "/api/v1/routes/198.18.64.0-18", &json!({"to": "198.18.64.0/18", "via": "198.18.2.1"})).is(201);
+}
+
+#[test]
+fn frames_are_captured_while_they_come_and_an_end_has_each_of_its_ways() {
+    let gateway = Gateway::start("");
+    ask_for_a_neighbor(&gateway);
+    // So many frames.
+    let begun = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let capture = Capturing::begin(&gateway, &json!({"port": "lan", "count": 4}));
+    assert!(capture.head.starts_with("HTTP/1.0 200"), "{}", capture.head);
+    assert!(capture.head.contains("content-type: application/vnd.tcpdump.pcap"), "{}", capture.head);
+    let path = capture.path();
+    let frames = pcap::read(&capture.finish()).unwrap();
+    let ended = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(frames.len(), 4);
+    let margin = Duration::from_millis(50);
+    let times = (begun - margin).as_nanos() as u64..(ended + margin).as_nanos() as u64;
+    for frame in &frames {
+        assert_eq!((frame.frame.len(), frame.orig_len, &frame.frame[12..14]), (42, 42, &[8u8, 6][..]), "{frame:?}");
+        assert!(times.contains(&frame.nanos), "{frame:?} {times:?}");
+    }
+    assert!(frames.is_sorted_by_key(|frame| frame.nanos));
+    let told = gateway.get(&path).is(200);
+    assert_eq!(
+        (told["running"].clone(), told["frames"].clone(), told["lost"].clone()),
+        (json!(false), json!(4), json!(0))
+    );
+    assert_eq!((told["who"].as_str().map(|who| &who[..4]), told["spec"]["port"].as_str()), (Some("uid "), Some("lan")));
+    // So many seconds. No frame of the other port is there.
+    let capture = Capturing::begin(&gateway, &json!({"port": "wan", "seconds": 1}));
+    assert_eq!(pcap::read(&capture.finish()).unwrap(), []);
+    // Dropped frames, cut, with the reason.
+    let spec = json!({"drop": "arp_malformed", "format": "pcapng", "count": 1, "snaplen": 20});
+    let file = Capturing::begin(&gateway, &spec).finish();
+    let holds = |what: &str| file.windows(what.len()).any(|window| window == what.as_bytes());
+    assert!(holds("lan") && holds("lcore 1 dropped it: arp_malformed: ARP that is truncated"), "{file:?}");
+    // Somebody ends it; what was there until then is whole.
+    let capture = Capturing::begin(&gateway, &json!({"direction": "tx"}));
+    let path = capture.path();
+    assert_eq!(gateway.get(&path).is(200)["running"], true);
+    soon("frames come", || gateway.get(&path).is(200)["frames"].as_u64() > Some(0));
+    gateway.ask("DELETE", &path, &Value::Null).is(200);
+    assert!(!pcap::read(&capture.finish()).unwrap().is_empty());
+    let listed = gateway.get("/api/v1/captures").is(200);
+    assert_eq!((listed["total"].clone(), listed["items"][0]["id"].clone()), (json!(4), json!(4)), "{listed}");
+    gateway.finish();
+}
+
+#[test]
+fn two_captures_run_at_once_and_clients_that_go_away_leave_nothing_behind() {
+    let gateway = Gateway::start("");
+    ask_for_a_neighbor(&gateway);
+    for round in 0..3 {
+        let two = [json!({"seconds": 300}), json!({"drop": "any", "seconds": 300})];
+        let captures: Vec<_> = two.iter().map(|spec| Capturing::begin(&gateway, spec)).collect();
+        let third = gateway.ask("POST", "/api/v1/captures", &json!({}));
+        third.is_problem();
+        assert!(third.status == 409 && third.json()["detail"].as_str().unwrap().contains("of uid "), "{third:?}");
+        // One goes at once, the other in the middle of it.
+        if round == 1 {
+            soon("frames come", || gateway.get("/api/v1/captures").is(200)["items"][1]["frames"].as_u64() > Some(0));
+        }
+        drop(captures);
+        soon("nobody captures", || {
+            let listed = gateway.get("/api/v1/captures").is(200);
+            listed["items"].as_array().unwrap().iter().all(|capture| capture["running"] == false)
+        });
+    }
+    let mut seats = Vec::new();
+    soon("both seats are free", || {
+        let capture = Capturing::begin(&gateway, &json!({"seconds": 2}));
+        if capture.head.contains(" 200 ") {
+            seats.push(capture);
+        }
+        seats.len() == 2
+    });
+    // The gateway ends while they go on.
+    gateway.finish();
+}
+
 /// The lines of a file of tokens, and the tokens: who may write, who may read, and whose has expired.
 fn tokens() -> (String, [String; 3]) {
     let (writer, w) = tokens::make("ops", Role::Write, None).unwrap();
@@ -569,6 +714,9 @@ fn over_tcp_only_who_has_a_token_is_served_and_only_as_far_as_its_role_goes() {
     assert_eq!(gateway.tcp("GET", "/api/v1/version", &[]).status, 401);
     gateway.tcp("GET", "/api/v1/version", &[("Authorization", &read)]).is(200);
     assert_eq!(gateway.tcp("DELETE", WEB, &[("Authorization", &read)]).status, 403);
+    // Captures show what people send to each other.
+    assert_eq!(gateway.tcp("POST", "/api/v1/captures", &[("Authorization", &read)]).status, 403);
+    assert_eq!(gateway.tcp("GET", "/api/v1/captures", &[("Authorization", &read)]).status, 200);
     gateway.tcp("DELETE", WEB, &[("Authorization", &write)]).is(200);
     let who = gateway.get("/api/v1/config/generations?limit=1").is(200)["items"][0]["who"].clone();
     assert_eq!(who, "ops (127.0.0.1)");

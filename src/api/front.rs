@@ -6,9 +6,10 @@
 
 use super::answer::Fail;
 use super::rate::Rate;
+use super::stream::{Live, Tap};
 use super::tokens::{Role, Tokens};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
@@ -43,6 +44,9 @@ const HEAD_MAX: usize = 32 << 10;
 const BODY_MAX: usize = 32 << 20;
 /// Requests a second of each address, unless the file says otherwise.
 const RATE: u32 = 1_000;
+
+/// What an answer holds: all of it, or what comes.
+type Content = Either<Full<Bytes>, Live>;
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -172,12 +176,13 @@ impl Front {
         let _ = tokio::time::timeout(LIFE, connection).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Content> {
         let head = request.method() == Method::HEAD;
         let mut response = match self.admitted(request, peer).await {
             Ok(response) => response,
             Err(fail) => {
-                let mut response = Response::new(Full::from(if head { Vec::new() } else { fail.body() }));
+                let body = if head { Vec::new() } else { fail.body() };
+                let mut response = Response::new(Either::Left(Full::from(body)));
                 *response.status_mut() = StatusCode::from_u16(fail.0.status).unwrap_or(StatusCode::BAD_REQUEST);
                 let headers = response.headers_mut();
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -198,7 +203,7 @@ impl Front {
         response
     }
 
-    async fn admitted(&self, request: Request<Incoming>, peer: &Peer) -> Result<Response<Full<Bytes>>, Fail> {
+    async fn admitted(&self, request: Request<Incoming>, peer: &Peer) -> Result<Response<Content>, Fail> {
         let tcp = match peer {
             Peer::Unix { .. } => None,
             Peer::Tcp { address } => Some(*address),
@@ -217,6 +222,8 @@ impl Front {
         })?;
         let target = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut local = self.rocket.req(method, target).body(body);
+        let tap = Tap::default();
+        local.inner_mut().local_cache(|| tap.clone());
         if let Some(identity) = identity {
             local.inner_mut().local_cache(|| Some(identity));
         }
@@ -237,7 +244,8 @@ impl Front {
             let remedy = "look at /api/v1/health, and ask again";
             return Err(Fail::new(503, "unavailable", "Unavailable", "the gateway took too long to answer", remedy));
         };
-        let mut response = Response::new(Full::from(bytes));
+        let body = tap.body().map_or_else(|| Either::Left(Full::from(bytes)), Either::Right);
+        let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         for (name, value) in headers {
             let name =

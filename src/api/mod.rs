@@ -9,6 +9,8 @@ mod answer;
 #[cfg(feature = "dpdk")]
 mod app;
 #[cfg(feature = "dpdk")]
+mod capture;
+#[cfg(feature = "dpdk")]
 mod catcher;
 pub mod client;
 #[cfg(feature = "dpdk")]
@@ -24,6 +26,8 @@ mod rate;
 mod routes;
 #[cfg(feature = "dpdk")]
 pub mod server;
+#[cfg(feature = "dpdk")]
+mod stream;
 #[cfg(feature = "dpdk")]
 pub mod tokens;
 pub mod types;

@@ -1,6 +1,7 @@
 //! The routes below `/api/v1`. A route reads its request, asks the keeper, the master or the meter, and puts the answer into
 //! the words of `types`.
 
+mod capture;
 mod config;
 mod live;
 mod metrics;
@@ -24,7 +25,16 @@ pub(super) const BASE: &str = "/api/v1";
 
 /// All of them.
 pub(super) fn all() -> Vec<rocket::Route> {
-    [config::routes(), live::routes(), network::routes(), services::routes(), stats::routes(), trace::routes()].concat()
+    [
+        capture::routes(),
+        config::routes(),
+        live::routes(),
+        network::routes(),
+        services::routes(),
+        stats::routes(),
+        trace::routes(),
+    ]
+    .concat()
 }
 
 /// Those that are not below [`BASE`].
@@ -33,7 +43,7 @@ pub(super) fn elsewhere() -> Vec<rocket::Route> {
 }
 
 /// All of them, described.
-pub(super) fn documents() -> [utoipa::openapi::OpenApi; 7] {
+pub(super) fn documents() -> [utoipa::openapi::OpenApi; 8] {
     use utoipa::OpenApi as _;
     [
         services::Document::openapi(),
@@ -42,6 +52,7 @@ pub(super) fn documents() -> [utoipa::openapi::OpenApi; 7] {
         config::Document::openapi(),
         live::Document::openapi(),
         trace::Document::openapi(),
+        capture::Document::openapi(),
         metrics::Document::openapi(),
     ]
 }

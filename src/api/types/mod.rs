@@ -25,6 +25,8 @@
 //! | `/stats` | GET | [`Stats`] |
 //! | `/stats/zero` | POST | [`Done`] (`service`) |
 //! | `/drops` | GET | [`Page`] of [`Drop`] |
+//! | `/captures` | GET, POST | [`Page`] of [`Capture`]; [`CaptureSpec`], and a capture file as the frames come |
+//! | `/captures/{id}` | GET, DELETE | [`Capture`] |
 //! | `/timeouts` | GET, PUT, PATCH | [`Timeouts`]; [`TimeoutsSpec`] |
 //! | `/transaction` | POST | [`Transaction`]; [`Applied`] |
 //! | `/config` | GET, PUT | TOML; [`Applied`] (`dry_run`, `confirm`) |
@@ -41,6 +43,7 @@
 //! write is answered with 202 instead of 200 or 201 when not every worker runs it after [`APPLY_WAIT_MS`]. What goes wrong is
 //! a [`Problem`].
 
+mod capture;
 mod config;
 mod live;
 mod network;
@@ -48,6 +51,10 @@ mod problem;
 mod service;
 mod stats;
 
+pub use capture::{
+    CAPTURE_COUNT, CAPTURE_COUNT_MAX, CAPTURE_SECONDS, CAPTURE_SECONDS_MAX, CAPTURE_SNAPLEN, Capture, CaptureDirection,
+    CaptureFormat, CaptureProtocol, CaptureSpec,
+};
 pub use config::{
     Applied, ConfigDiff, Confirmation, Conflict, Done, Edit, EditResult, Generation, GenerationKind, Pending, Rollback,
     Transaction,
