@@ -211,10 +211,8 @@ impl Front {
         let identity = self.identify(&request, peer)?;
         let (parts, body) = request.into_parts();
         let body = read(&parts.headers, body).await?;
-        let method: rocket::http::Method = parts.method.as_str().parse().map_err(|_| {
-            let remedy = "use GET, POST, PUT, PATCH or DELETE";
-            Fail::new(501, "method", "Unknown method", "this method is not known", remedy)
-        })?;
+        // A method that nobody knows is answered as one that no route has.
+        let method = parts.method.as_str().parse().unwrap_or(rocket::http::Method::Trace);
         let target = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut local = self.rocket.req(method, target).body(body);
         if let Some(identity) = identity {
