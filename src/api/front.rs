@@ -6,7 +6,7 @@
 
 use super::answer::Fail;
 use super::rate::Rate;
-use super::tokens::{Role, Tokens};
+use super::tokens::{Role, TokenFile};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -63,7 +63,7 @@ enum Peer {
 /// See the module.
 pub(super) struct Front {
     rocket: Client,
-    tokens: Option<Tokens>,
+    tokens: Option<TokenFile>,
     hosts: Vec<String>,
     open_metrics: bool,
     rate: Rate,
@@ -91,7 +91,7 @@ impl Drop for Seat {
 }
 
 impl Front {
-    pub(super) fn new(rocket: Client, tokens: Option<Tokens>, api: &crate::config::Api) -> Front {
+    pub(super) fn new(rocket: Client, tokens: Option<TokenFile>, api: &crate::config::Api) -> Front {
         Front {
             rocket,
             tokens,

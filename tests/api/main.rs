@@ -4,6 +4,7 @@
 
 mod gateway;
 mod spec;
+mod tls;
 
 use gateway::{Gateway, WEB, config, http, raw, with_tcp};
 use nix::sys::signal::Signal;
