@@ -10,7 +10,6 @@ mod answer;
 mod app;
 #[cfg(feature = "dpdk")]
 mod catcher;
-pub mod client;
 #[cfg(feature = "dpdk")]
 mod front;
 #[cfg(feature = "dpdk")]
