@@ -227,11 +227,6 @@ impl<'r, T: DeserializeOwned> FromData<'r> for Body<T> {
             Ok(bytes) => bytes,
             Err(fail) => return failed(fail, request),
         };
-        // A list of a thing's fields in their order is not what is described, though it could be read.
-        if bytes.trim_ascii_start().first().is_some_and(|first| matches!(first, b'[' | b'"' | b'0'..=b'9' | b'-')) {
-            let remedy = "send an object, with its fields by name";
-            return failed(Fail::new(422, "invalid", "Not what is expected", "the body is no object", remedy), request);
-        }
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
         let parsed = serde_path_to_error::deserialize(&mut deserializer);
         match parsed.map_err(|e| (e.path().to_string(), e.into_inner())) {

@@ -12,7 +12,6 @@ mod app;
 mod capture;
 #[cfg(feature = "dpdk")]
 mod catcher;
-pub mod client;
 #[cfg(feature = "dpdk")]
 mod front;
 #[cfg(feature = "dpdk")]

@@ -3,7 +3,7 @@
 
 use super::app::App;
 use super::front::Front;
-use super::tokens::{TokenError, Tokens};
+use super::tokens::{TokenError, TokenFile};
 use super::{openapi, routes};
 use crate::config::{Api, Tls};
 use crate::control::{Control, clock};
@@ -65,7 +65,7 @@ pub struct Sockets {
     unix: Option<UnixListener>,
     tcp: Vec<std::net::TcpListener>,
     tls: Option<TlsAcceptor>,
-    tokens: Option<Tokens>,
+    tokens: Option<TokenFile>,
     api: Api,
 }
 
@@ -86,7 +86,7 @@ pub struct Server {
 /// # Errors
 /// A sentence for what is wrong.
 pub fn listen(path: &Path, api: &Api) -> Result<Sockets, ApiError> {
-    let tokens = api.tokens.as_deref().map(Tokens::load).transpose()?;
+    let tokens = api.tokens.as_deref().map(TokenFile::open).transpose()?;
     let tls = api.tls.as_ref().map(acceptor).transpose()?;
     if UnixStream::connect(path).is_ok() {
         return Err(ApiError::InUse(path.display().to_string()));

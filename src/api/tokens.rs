@@ -5,9 +5,15 @@
 use crate::control::clock;
 use sha2::{Digest, Sha256};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
+use tracing::{error, info};
+
+/// Between two looks at whether the file was changed.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,6 +131,67 @@ impl Tokens {
         }
         found.filter(|token| !token.expires.as_deref().is_some_and(clock::has_come))
     }
+}
+
+/// The file of tokens while the gateway runs. It is read again when it was changed, at most a second later, so that who was
+/// taken out of it is refused without a restart. A file that is wrong by then lets nobody in, and the log says why.
+#[derive(Debug)]
+pub struct TokenFile {
+    path: String,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    tokens: Tokens,
+    /// Of the file that was read.
+    stamp: Option<Stamp>,
+    looked: Instant,
+}
+
+/// Changes with every change of a file, or of its mode: inode, size, and the time of the change in s and ns.
+type Stamp = (u64, u64, i64, i64);
+
+impl TokenFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it is not there, others may read it, or a line is none.
+    pub fn open(path: &str) -> Result<TokenFile, TokenError> {
+        let stamp = stamp(path);
+        let known = Known { tokens: Tokens::load(path)?, stamp, looked: Instant::now() };
+        Ok(TokenFile { path: path.to_owned(), known: Mutex::new(known) })
+    }
+
+    /// Whose this is.
+    pub fn find(&self, presented: &str) -> Option<Token> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.looked.elapsed() >= LOOK {
+            known.looked = Instant::now();
+            let stamp = stamp(&self.path);
+            if known.stamp != stamp {
+                (known.stamp, known.tokens) = (stamp, self.again());
+            }
+        }
+        known.tokens.find(presented).cloned()
+    }
+
+    fn again(&self) -> Tokens {
+        match Tokens::load(&self.path) {
+            Ok(tokens) => {
+                info!("api.tokens = {}: {} token(s) were read again", self.path, tokens.0.len());
+                tokens
+            }
+            Err(e) => {
+                error!("{e}; until then nobody is let in over TCP");
+                Tokens(Vec::new())
+            }
+        }
+    }
+}
+
+fn stamp(path: &str) -> Option<Stamp> {
+    std::fs::metadata(path).ok().map(|m| (m.ino(), m.size(), m.ctime(), m.ctime_nsec()))
 }
 
 /// A new token, and its line for the file.

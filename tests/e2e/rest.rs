@@ -5,6 +5,7 @@ use crate::gateway::Gateway;
 use crate::lab::{Lab, VIP, within};
 use crate::load::Load;
 use crate::peers::{ping_pong, tcp_client, tcp_echo};
+use gatun::client::{Ask, Client, Target};
 use serde_json::{Value, json};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,9 +13,9 @@ use std::time::{Duration, Instant};
 const WEB: &str = "/api/v1/services/tcp-198.18.1.100-80";
 
 fn ask(gateway: &Gateway, method: &str, path: &str, body: &Value) -> Value {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let answer = gatun::api::client::ask(gateway.socket(), method, path, &body);
-    serde_json::from_str(&answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"))).expect("JSON")
+    let client = Client::new(&Target { socket: gateway.socket().to_owned(), ..Target::default() }).expect("a client");
+    let body = Some(body).filter(|body| !body.is_null());
+    client.send(method, path, &Ask::default(), body).unwrap_or_else(|e| panic!("{method} {path}: {e}"))
 }
 
 #[test]
