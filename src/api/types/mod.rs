@@ -71,7 +71,9 @@ pub use service::{
     Drain, DrainSpec, DrainState, OnServerRemoved, Protocol, Real, RealPatch, RealSpec, Scheduler, Service,
     ServicePatch, ServiceSpec, Timeouts, TimeoutsSpec,
 };
-pub use stats::{Counted, LcoreStats, PortStats, Rate, Rates, RealStats, Reason, ServiceStats, Stats, Totals};
+pub use stats::{
+    Counted, LaddrStats, LcoreStats, PortStats, Rate, Rates, RealStats, Reason, ServiceStats, Stats, Totals,
+};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

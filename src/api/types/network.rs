@@ -172,6 +172,9 @@ pub struct Lcore {
     pub redirected: f64,
     /// The generation that it runs.
     pub generation_running: u64,
+    /// Connections now, by state as ipvsadm names it; states with none are left out.
+    #[serde(default)]
+    pub states: BTreeMap<String, u64>,
     /// Every counter.
     pub counters: BTreeMap<String, u64>,
     /// Drops by reason, where there were any.
