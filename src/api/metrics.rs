@@ -232,7 +232,8 @@ fn lcores(out: &mut Out<'_, '_>, list: &[Lcore]) -> Result<(), Error> {
     out.counters("lcore_stalls", "How often a worker made no progress for a second although it ran.", stalls)?;
     let help = "How often a worker made no progress for a second because it did not get to run.";
     out.counters("lcore_descheduled", help, list.iter().map(|l| (labels(l), l.descheduled)))?;
-    for (name, _, help) in LcoreStats::default().named() {
+    let named = LcoreStats::default();
+    for (name, _, help) in named.named().chain(named.tables.named()) {
         let values = list.iter().filter_map(|l| Some((labels(l), *l.counters.get(name)?)));
         if gauge(name) {
             out.gauges(&format!("lcore_{name}"), help, values.map(|(labels, n)| (labels, n as f64)))?;

@@ -200,10 +200,10 @@ impl<M: Memory> Shard<M> {
         let capacity = conns.capacity();
         // One entry a connection that counts, and as many again that are left behind by earlier deadlines.
         let timers = 2 * capacity;
-        stats.lcore.conns_room.set(capacity as u64);
-        stats.lcore.index_room.set(conns.index_load().1 as u64);
-        stats.lcore.timers_room.set(timers as u64);
-        stats.lcore.port_lists_room.set(sizes.port_chunks as u64);
+        stats.lcore.tables.conns_room.set(capacity as u64);
+        stats.lcore.tables.index_room.set(conns.index_load().1 as u64);
+        stats.lcore.tables.timers_room.set(timers as u64);
+        stats.lcore.tables.port_lists_room.set(sizes.port_chunks as u64);
         Ok(Shard {
             id,
             stats,
@@ -233,7 +233,7 @@ impl<M: Memory> Shard<M> {
 
     /// How full the tables are, once a tick.
     fn count_tables(&self) {
-        let (stats, ports) = (&self.stats.lcore, self.ports.stats());
+        let (stats, ports) = (&self.stats.lcore.tables, self.ports.stats());
         stats.index_now.set(self.conns.index_load().0 as u64);
         stats.timers_now.set(self.wheel.pending() as u64);
         stats.port_lists_now.set(u64::from(ports.chunks));

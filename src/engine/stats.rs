@@ -37,6 +37,8 @@ macro_rules! counters {
         #[repr(C, align(64))]
         pub struct LcoreStats {
             $( #[doc = $help] pub $name: Counter, )*
+            /// How full its tables are.
+            pub tables: TableStats,
             /// Connections now, by state; a packet of the short way changes none.
             pub states: [Counter; STATES],
             /// Frames thrown away, by reason.
@@ -48,6 +50,7 @@ macro_rules! counters {
         impl Default for LcoreStats {
             fn default() -> Self {
                 LcoreStats { $( $name: Counter::default(), )*
+                    tables: TableStats::default(),
                     states: core::array::from_fn(|_| Counter::default()),
                     drops: core::array::from_fn(|_| Counter::default()),
                     punts: core::array::from_fn(|_| Counter::default()) }
@@ -58,6 +61,7 @@ macro_rules! counters {
             /// Takes over every value of another. Between two turns of its lcore they belong together.
             pub fn copy(&self, from: &LcoreStats) {
                 $( self.$name.set(from.$name.value()); )*
+                self.tables.copy(&from.tables);
                 let pairs = self.drops.iter().zip(&from.drops).chain(self.punts.iter().zip(&from.punts));
                 for (to, from) in pairs.chain(self.states.iter().zip(&from.states)) {
                     to.set(from.value());
@@ -124,6 +128,27 @@ counters! {
     timers_late,
     /// Events that nobody took in time.
     events_lost,
+}
+
+macro_rules! gauges {
+    ($( #[doc = $help:literal] $name:ident, )*) => {
+        /// How full the tables of one lcore are, once a tick.
+        #[derive(Debug, Default)]
+        pub struct TableStats { $( #[doc = $help] pub $name: Counter, )* }
+
+        impl TableStats {
+            fn copy(&self, from: &TableStats) {
+                $( self.$name.set(from.$name.value()); )*
+            }
+            /// Every gauge: name, value, and what it says.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
+                [ $( (stringify!($name), self.$name.value(), $help.trim_ascii()), )* ].into_iter()
+            }
+        }
+    };
+}
+
+gauges! {
     /// Connections that there is room for.
     conns_room,
     /// Entries of the index of connections now: two a connection.

@@ -165,7 +165,7 @@ impl Master {
             limits.push(limit("connections", Some(format!("lcore {}", place.lcore)), used, room, &binds, remedy));
         }
         for (place, seat) in self.places.workers.iter().zip(&self.seats) {
-            let (lcore, stats) = (format!("lcore {}", place.lcore), &seat.stats.lcore);
+            let (lcore, stats) = (format!("lcore {}", place.lcore), &seat.stats.lcore.tables);
             for (name, used, room, binds) in [
                 (
                     "index",

@@ -27,7 +27,7 @@ idle = "sleep"
 [tables]
 connections = 4_096
 reals = 1_024
-neighbors = 64
+neighbors = 256
 [[port]]
 name = "wan"
 device = "net_ringN0"

@@ -45,7 +45,7 @@ pub(crate) fn scrape(services: usize, reals: usize) -> Scrape {
         redirected: 0.0,
         generation_running: 41,
         states: Default::default(),
-        counters: counters.named().map(|(name, n, _)| (name.to_owned(), n)).collect(),
+        counters: counters.named().chain(counters.tables.named()).map(|(name, n, _)| (name.to_owned(), n)).collect(),
         drops: Default::default(),
         punts: Default::default(),
         stalls: 1,
@@ -217,7 +217,8 @@ fn the_page_of_counters_is_that_of_the_code() {
 fn page() -> String {
     let mut out = String::from(PAGE_HEAD);
     out.push_str("\n## A worker\n\nMetrics `gatun_lcore_NAME`, of those that only grow with `_total`; also in `gatunctl lcore show`.\n\n");
-    rows(&mut out, LcoreStats::default().named().map(|(name, _, help)| (name, help)));
+    let stats = LcoreStats::default();
+    rows(&mut out, stats.named().chain(stats.tables.named()).map(|(name, _, help)| (name, help)));
     out.push_str(
         "\n## Drops\n\nIn the order of the packet's way. `gatun_drops_total{reason=\"NAME\"}`, `gatunctl drops`.\n\n",
     );

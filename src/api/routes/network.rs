@@ -329,7 +329,7 @@ pub(super) async fn workers(app: &App) -> Result<(u64, Vec<Lcore>), Fail> {
                 .iter()
                 .filter_map(|state| nonzero((state.name(), s.state(*state).value())))
                 .collect(),
-            counters: s.named().map(|(name, value, _)| (name.to_owned(), value)).collect(),
+            counters: s.named().chain(s.tables.named()).map(|(name, value, _)| (name.to_owned(), value)).collect(),
             drops: DropReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.drops[*r as usize].value()))).collect(),
             punts: PuntReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.punts[*r as usize].value()))).collect(),
             stalls: place.stalls,
