@@ -257,6 +257,7 @@ impl Recording {
                 sent = &mut sent => return sent.is_ok(),
                 () = self.record.stop.notified() => self.until = self.until.min(Instant::now()),
                 () = tokio::time::sleep_until(self.until + GRACE) => return false,
+                () = tokio::time::sleep(PERIOD) => self.count_lost(),
             }
         }
     }
