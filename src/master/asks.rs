@@ -210,8 +210,9 @@ impl Handle<Master> {
     /// When the master does not answer.
     pub async fn capture(&self, captures: Vec<Capture>) -> Result<usize, NoAnswer> {
         let mut begun = 0;
+        let until = tokio::time::Instant::now() + PATIENCE;
         for answer in self.ask(|m| m.ask_capture(captures)).await? {
-            let answer = tokio::time::timeout(PATIENCE, answer).await;
+            let answer = tokio::time::timeout_at(until, answer).await;
             begun += usize::from(matches!(answer, Ok(Ok(true))));
         }
         Ok(begun)

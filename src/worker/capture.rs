@@ -82,9 +82,8 @@ impl Sink for Writer {
         let head = Head { tsc, len, kept, port, point, reason, unused: [0; 5] };
         match self.to.write_chunk(HEAD + bytes.len()) {
             Ok(mut chunk) => {
-                let (first, second) = chunk.as_mut_slices();
-                let places = first.iter_mut().chain(second);
-                places.zip(bytemuck::bytes_of(&head).iter().chain(bytes)).for_each(|(place, byte)| *place = *byte);
+                copy(bytemuck::bytes_of(&head), chunk.as_mut_slices(), 0);
+                copy(bytes, chunk.as_mut_slices(), HEAD);
                 chunk.commit_all();
             }
             Err(_) => self.lost.add(1),
@@ -93,6 +92,18 @@ impl Sink for Writer {
 
     fn is_over(&self) -> bool {
         self.to.is_abandoned()
+    }
+}
+
+/// Copies to a place in two slices that follow each other: where a ring ends, it begins again.
+fn copy(bytes: &[u8], (first, second): (&mut [u8], &mut [u8]), at: usize) {
+    let (here, there) = bytes.split_at(first.len().saturating_sub(at).min(bytes.len()));
+    let rest = (at + here.len()).saturating_sub(first.len());
+    if let Some(place) = first.get_mut(at..at + here.len()) {
+        place.copy_from_slice(here);
+    }
+    if let Some(place) = second.get_mut(rest..rest + there.len()) {
+        place.copy_from_slice(there);
     }
 }
 
@@ -118,7 +129,10 @@ impl Reader {
         let Some(shot) = self.peek() else { return };
         // A frame is in the ring as a whole or not at all.
         if let Ok(chunk) = self.from.read_chunk(HEAD + shot.kept) {
-            into.extend(chunk.into_iter().skip(HEAD));
+            let (first, second) = chunk.as_slices();
+            into.extend_from_slice(first.get(HEAD..).unwrap_or_default());
+            into.extend_from_slice(second.get(HEAD.saturating_sub(first.len())..).unwrap_or_default());
+            chunk.commit_all();
         }
     }
 

@@ -7,7 +7,8 @@ use crate::load::Load;
 use gatun_engine::testkit::{check, pcap, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -117,5 +118,34 @@ fn dropped_frames_are_captured_with_their_reason() {
     let said = Command::new("tcpdump").args(["-n", "-r"]).arg(&file).output().unwrap();
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert_eq!(said.lines().filter(|l| l.contains("198.18.1.1 > 198.18.1.77: ICMP echo request")).count(), 3, "{said}");
+    gateway.finish();
+}
+
+#[test]
+fn a_client_that_does_not_read_loses_frames_and_keeps_nobody_waiting() {
+    let lab = Lab::new();
+    let gateway = lab.gateway(&Config::on(&V4, "tcp", 5201));
+    lab.spawn("rs1", "iperf3 -s");
+    lab.listens("rs1", 5201);
+    let mut capture = UnixStream::connect(gateway.socket()).unwrap();
+    let body = r#"{"seconds": 4, "count": 1000000}"#;
+    let head = "POST /api/v1/captures HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: ";
+    capture.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    // The answer has begun, and is not read any more.
+    let mut first = [0; 512];
+    assert!(capture.read(&mut first).unwrap() > 0);
+    let said = lab.run("client", &format!("iperf3 -c {} -t 3 -J", V4.vip));
+    let said: serde_json::Value = serde_json::from_str(&said).expect("iperf3 prints JSON");
+    let rate = said["end"]["sum_received"]["bits_per_second"].as_f64().expect("a rate") / 1e9;
+    let one = || {
+        let listed = gatunctl(&gateway, "capture --list --json").output().unwrap();
+        let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+        listed[0].clone()
+    };
+    let lost = one()["lost"].as_u64().expect("a number");
+    println!("{rate:.2} Gbit/s, {lost} frames lost to a client that does not read");
+    assert!(rate > 0.05 && lost > 1_000, "{rate} Gbit/s, {lost} lost");
+    within(Duration::from_secs(8), "it ends when its time is up", || one()["running"] == false);
+    drop(capture);
     gateway.finish();
 }

@@ -6,38 +6,11 @@
 use crate::api::types::CaptureFormat;
 use gatun_engine::lcore::capture::{Point, Seen};
 use gatun_engine::testkit::pcap;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes as they are written, to be taken out.
-#[derive(Clone, Default)]
-struct Out(Arc<Mutex<Vec<u8>>>);
-
-impl Out {
-    fn put(&self, bytes: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-    }
-}
-
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.put(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A file that is being written.
-pub(super) struct File {
-    out: Out,
-    kind: Kind,
-}
-
-enum Kind {
-    Pcap(pcap::Writer<Out>),
-    PcapNg { ports: u32 },
+/// A file that is being written, and what of it was not taken yet.
+pub(super) enum File {
+    Pcap(pcap::Writer<Vec<u8>>),
+    PcapNg { out: Vec<u8>, ports: u32 },
 }
 
 /// A frame of it.
@@ -61,35 +34,34 @@ impl File {
     /// # Errors
     /// None that are known: it is written to memory.
     pub(super) fn begin(format: CaptureFormat, ports: &[String], snaplen: u32) -> Result<File, pcap::Error> {
-        let out = Out::default();
-        let kind = match format {
-            CaptureFormat::Pcap => Kind::Pcap(pcap::Writer::new(out.clone())?),
+        match format {
+            CaptureFormat::Pcap => Ok(File::Pcap(pcap::Writer::new(Vec::new())?)),
             CaptureFormat::Pcapng => {
+                let mut out = Vec::new();
                 let mut section = vec![0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0];
                 section.extend([0xff; 8]);
                 option(&mut section, 4, concat!("gatun ", env!("GATUN_VERSION")).as_bytes());
-                block(&out, SECTION, section);
+                block(&mut out, SECTION, section);
                 for name in ports {
                     let mut interface = vec![1, 0, 0, 0];
                     interface.extend(snaplen.to_le_bytes());
                     option(&mut interface, 2, name.as_bytes());
                     // Nanoseconds.
                     option(&mut interface, 9, &[9]);
-                    block(&out, INTERFACE, interface);
+                    block(&mut out, INTERFACE, interface);
                 }
-                Kind::PcapNg { ports: ports.len() as u32 }
+                Ok(File::PcapNg { out, ports: ports.len() as u32 })
             }
-        };
-        Ok(File { out, kind })
+        }
     }
 
     /// Another frame.
     pub(super) fn put(&mut self, entry: &Entry<'_>) {
         let Entry { nanos, seen, lcore, bytes } = entry;
-        match &mut self.kind {
+        match self {
             // A time after 2106 or a frame of 256 KiB, of which there is none.
-            Kind::Pcap(writer) => drop(writer.write_cut(*nanos, bytes, seen.len)),
-            Kind::PcapNg { ports } => {
+            File::Pcap(writer) => drop(writer.write_cut(*nanos, bytes, seen.len)),
+            File::PcapNg { out, ports } => {
                 let interface = u32::from(seen.port.0).min(ports.saturating_sub(1));
                 let len = bytes.len() as u32;
                 let words = [interface, (*nanos >> 32) as u32, *nanos as u32, len, seen.len.max(len)];
@@ -105,32 +77,39 @@ impl File {
                 };
                 option(&mut packet, 2, &direction.to_le_bytes());
                 option(&mut packet, COMMENT, comment.as_bytes());
-                block(&self.out, PACKET, packet);
+                block(out, PACKET, packet);
             }
         }
     }
 
     /// Its end: in pcapng, how many frames there are and how many there was no room for.
     pub(super) fn end(&mut self, nanos: u64, frames: u64, lost: u64) {
-        if let Kind::PcapNg { ports } = self.kind
-            && ports > 0
+        if let File::PcapNg { out, ports } = self
+            && *ports > 0
         {
             let words = [0, (nanos >> 32) as u32, nanos as u32];
             let mut statistics: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             let comment = format!("of all ports: {frames} frames, and {lost} that there was no room for");
             option(&mut statistics, COMMENT, comment.as_bytes());
-            block(&self.out, STATISTICS, statistics);
+            block(out, STATISTICS, statistics);
         }
     }
 
     /// Bytes that wait to be taken.
-    pub(super) fn waiting(&self) -> usize {
-        self.out.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    pub(super) fn waiting(&mut self) -> usize {
+        self.written().len()
     }
 
     /// Takes what was written since.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut *self.out.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(self.written())
+    }
+
+    fn written(&mut self) -> &mut Vec<u8> {
+        match self {
+            File::Pcap(writer) => writer.output(),
+            File::PcapNg { out, .. } => out,
+        }
     }
 }
 
@@ -142,14 +121,14 @@ fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
     body.resize(body.len().next_multiple_of(4), 0);
 }
 
-fn block(out: &Out, kind: u32, mut body: Vec<u8>) {
+fn block(out: &mut Vec<u8>, kind: u32, mut body: Vec<u8>) {
     // The end of its options.
     body.extend([0; 4]);
     let len = (body.len() as u32 + 12).to_le_bytes();
-    out.put(&kind.to_le_bytes());
-    out.put(&len);
-    out.put(&body);
-    out.put(&len);
+    out.extend(kind.to_le_bytes());
+    out.extend(len);
+    out.extend(body);
+    out.extend(len);
 }
 
 #[cfg(test)]

@@ -214,7 +214,7 @@ impl Recording {
                     break;
                 }
             }
-            over |= self.left == 0;
+            over |= self.left == 0 || Instant::now() >= self.until;
         }
         self.count_lost();
         let (frames, lost) = (self.record.frames.load(Relaxed), self.record.lost.load(Relaxed));
@@ -249,11 +249,16 @@ impl Recording {
         if self.file.waiting() == 0 {
             return true;
         }
-        let piece = Bytes::from(self.file.take());
-        // A client that does not read is waited for until its time is up.
-        tokio::select! {
-            sent = to.send(piece) => sent.is_ok(),
-            () = tokio::time::sleep_until(self.until + GRACE) => false,
+        let sent = to.send(Bytes::from(self.file.take()));
+        tokio::pin!(sent);
+        // A client that does not read is waited for until its time is up, or somebody ends it.
+        loop {
+            tokio::select! {
+                sent = &mut sent => return sent.is_ok(),
+                () = self.record.stop.notified() => self.until = self.until.min(Instant::now()),
+                () = tokio::time::sleep_until(self.until + GRACE) => return false,
+                () = tokio::time::sleep(PERIOD) => self.count_lost(),
+            }
         }
     }
 
