@@ -3,6 +3,7 @@
 #![cfg(feature = "dpdk")]
 
 mod gateway;
+mod logs;
 mod spec;
 mod tls;
 
