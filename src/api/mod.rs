@@ -11,6 +11,8 @@ mod app;
 #[cfg(feature = "dpdk")]
 mod catcher;
 #[cfg(feature = "dpdk")]
+mod certificate;
+#[cfg(feature = "dpdk")]
 mod front;
 #[cfg(feature = "dpdk")]
 mod meter;
@@ -28,6 +30,8 @@ pub mod tokens;
 pub mod types;
 #[cfg(feature = "dpdk")]
 mod view;
+#[cfg(feature = "dpdk")]
+mod watched;
 
 #[cfg(feature = "dpdk")]
 pub use openapi::document;
