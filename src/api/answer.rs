@@ -1,5 +1,6 @@
 //! What goes back to a client, and what comes in with its request: JSON bodies, `If-Match`, who it is.
 
+use super::app::App;
 use super::front::Identity;
 use super::tokens::Role;
 use super::types::{Fault, Problem};
@@ -291,12 +292,14 @@ pub(super) struct Writer {
     pub(super) name: String,
     /// From `If-Match`.
     pub(super) if_generation: Option<u64>,
+    /// Of the configuration when it came.
+    generation: u64,
 }
 
 impl Writer {
     /// Says in the log what it did, where that is no change of the configuration.
     pub(super) fn note(&self, what: &str) {
-        tracing::info!("audit: {}: {what}", self.name);
+        tracing::info!(generation = self.generation, who = self.name, "audit: {what}");
     }
 }
 
@@ -332,12 +335,13 @@ impl<'r> FromRequest<'r> for Writer {
             let detail = format!("{name} may look, and not change");
             return denied(Fail::new(403, "forbidden", "Forbidden", detail, remedy), request);
         }
+        let generation = request.rocket().state::<App>().map_or(0, |app| app.control.state().generation);
         let given = request.headers().get_one("If-Match").map(str::trim);
         let number = |given: &str| given.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
         match given {
-            None | Some("*") => Outcome::Success(Writer { name, if_generation: None }),
+            None | Some("*") => Outcome::Success(Writer { name, if_generation: None, generation }),
             Some(given) => match number(given) {
-                Some(generation) => Outcome::Success(Writer { name, if_generation: Some(generation) }),
+                Some(given) => Outcome::Success(Writer { name, if_generation: Some(given), generation }),
                 None => {
                     let remedy = "give the ETag of an answer, as in If-Match: \"17\"";
                     let detail = "If-Match is not a generation in quotes";

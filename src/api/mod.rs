@@ -13,6 +13,8 @@ mod capture;
 #[cfg(feature = "dpdk")]
 mod catcher;
 #[cfg(feature = "dpdk")]
+mod certificate;
+#[cfg(feature = "dpdk")]
 mod front;
 #[cfg(feature = "dpdk")]
 mod meter;
@@ -32,6 +34,8 @@ pub mod tokens;
 pub mod types;
 #[cfg(feature = "dpdk")]
 mod view;
+#[cfg(feature = "dpdk")]
+mod watched;
 
 #[cfg(feature = "dpdk")]
 pub use openapi::document;

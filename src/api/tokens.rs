@@ -2,18 +2,15 @@
 //!
 //! A token is 32 random bytes, so that one round of SHA-256 is enough: there is nothing to guess.
 
+use super::watched::Watched;
 use crate::control::clock;
 use sha2::{Digest, Sha256};
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use tracing::{error, info};
-
-/// Between two looks at whether the file was changed.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,13 +141,8 @@ pub struct TokenFile {
 #[derive(Debug)]
 struct Known {
     tokens: Tokens,
-    /// Of the file that was read.
-    stamp: Option<Stamp>,
-    looked: Instant,
+    file: Watched,
 }
-
-/// Changes with every change of a file, or of its mode: inode, size, and the time of the change in s and ns.
-type Stamp = (u64, u64, i64, i64);
 
 impl TokenFile {
     /// Reads the file.
@@ -158,20 +150,16 @@ impl TokenFile {
     /// # Errors
     /// When it is not there, others may read it, or a line is none.
     pub fn open(path: &str) -> Result<TokenFile, TokenError> {
-        let stamp = stamp(path);
-        let known = Known { tokens: Tokens::load(path)?, stamp, looked: Instant::now() };
+        let file = Watched::new(&[path]);
+        let known = Known { tokens: Tokens::load(path)?, file };
         Ok(TokenFile { path: path.to_owned(), known: Mutex::new(known) })
     }
 
     /// Whose this is.
     pub fn find(&self, presented: &str) -> Option<Token> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.looked.elapsed() >= LOOK {
-            known.looked = Instant::now();
-            let stamp = stamp(&self.path);
-            if known.stamp != stamp {
-                (known.stamp, known.tokens) = (stamp, self.again());
-            }
+        if known.file.changed() {
+            known.tokens = self.again();
         }
         known.tokens.find(presented).cloned()
     }
@@ -188,10 +176,6 @@ impl TokenFile {
             }
         }
     }
-}
-
-fn stamp(path: &str) -> Option<Stamp> {
-    std::fs::metadata(path).ok().map(|m| (m.ino(), m.size(), m.ctime(), m.ctime_nsec()))
 }
 
 /// A new token, and its line for the file.

@@ -8,9 +8,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -66,6 +68,8 @@ pub(crate) struct Gateway {
     pub(crate) child: Child,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) device: u32,
+    /// What it has logged.
+    pub(crate) log: Arc<Mutex<Vec<String>>>,
     /// Its TCP address, if it has one.
     pub(crate) tcp: SocketAddr,
 }
@@ -93,8 +97,9 @@ impl Gateway {
         }
         let extra = extra.replace("TCP", &tcp.to_string()).replace("DIR", dir.path().to_str().unwrap());
         std::fs::write(dir.path().join("gatun.toml"), edit(config(&extra, device))).unwrap();
-        let child = run(&dir);
-        Gateway { child, dir, device, tcp }
+        let log = Arc::default();
+        let child = run(command(dir.path()), &log);
+        Gateway { child, dir, device, log, tcp }
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -108,7 +113,7 @@ impl Gateway {
     /// Another process on the same directory.
     pub(crate) fn again(&mut self) {
         let _ = self.child.wait();
-        self.child = run(&self.dir);
+        self.child = run(command(self.dir.path()), &self.log);
     }
 
     pub(crate) fn unix(&self) -> UnixStream {
@@ -154,19 +159,30 @@ pub(crate) fn config(extra: &str, device: u32) -> String {
     format!("{extra}\n{}", CONFIG.replace('N', &device.to_string()))
 }
 
-pub(crate) fn run(dir: &tempfile::TempDir) -> Child {
-    let path = |name: &str| dir.path().join(name);
+/// `gatun run` with the files of a directory.
+pub(crate) fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatun"));
-    command.arg("run").arg("--config").arg(path("gatun.toml")).arg("--socket").arg(path("gatun.sock"));
-    let mut child = command.arg("--state").arg(path("state")).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let mut said = String::new();
-    let ready = log.by_ref().any(|line| {
-        said += &format!("{line}\n");
-        line.contains("ready after")
+    command.arg("run").arg("--config").arg(dir.join("gatun.toml")).arg("--socket").arg(dir.join("gatun.sock"));
+    // Whatever the tests run under, the gateway's standard error is a pipe.
+    command.arg("--state").arg(dir.join("state")).env_remove("JOURNAL_STREAM").stderr(Stdio::piped());
+    command
+}
+
+/// Until it is ready. What it logs goes to `log`.
+pub(crate) fn run(mut command: Command, log: &Arc<Mutex<Vec<String>>>) -> Child {
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let (ready, is_ready) = channel();
+    let kept = log.clone();
+    thread::spawn(move || {
+        for line in lines {
+            if line.contains("ready after") {
+                let _ = ready.send(());
+            }
+            kept.lock().unwrap().push(line);
+        }
     });
-    assert!(ready, "gatun did not start:\n{said}");
-    thread::spawn(move || log.for_each(drop));
+    assert!(is_ready.recv().is_ok(), "gatun did not start:\n{}", log.lock().unwrap().join("\n"));
     child
 }
 

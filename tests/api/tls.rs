@@ -29,6 +29,7 @@ fn certificate(authority: &Authority, until: i32) -> (String, String) {
 /// A gateway on every address of the machine, as it may with TLS, and what its clients have.
 struct Site {
     gateway: Gateway,
+    authority: Authority,
     lines: String,
     port: u16,
 }
@@ -52,7 +53,7 @@ impl Site {
         ];
         let api = "[api]\nlisten = [\"TCP\"]\ntokens = \"DIR/tokens\"\ntls_cert = \"DIR/cert.pem\"\ntls_key = \"DIR/key.pem\"\n";
         let gateway = Gateway::start_with(api, &files, |config| config.replace("[\"127.0.0.1:", "[\"0.0.0.0:"));
-        Site { port: gateway.tcp.port(), gateway, lines }
+        Site { port: gateway.tcp.port(), gateway, authority: ours, lines }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -135,9 +136,21 @@ fn who_is_not_the_gateway_and_who_has_no_token_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_refused_by_its_clients() {
+fn a_certificate_that_has_expired_is_refused_by_its_clients_until_it_is_renewed_without_a_restart() {
     let site = Site::new(2020);
-    says(&site.gatunctl(OURS, Some("ca.pem"), "reader", "version"), 1, "api.tls_cert");
+    let version = || site.gatunctl(OURS, Some("ca.pem"), "reader", "version");
+    says(&version(), 1, "api.tls_cert");
+    let (cert, key) = certificate(&site.authority, 2999);
+    std::fs::write(site.file("cert.pem"), cert).unwrap();
+    // With the old key the new certificate is of no use.
+    thread::sleep(Duration::from_millis(1_100));
+    says(&version(), 1, "api.tls_cert");
+    std::fs::write(site.file("key.pem"), key).unwrap();
+    let begun = Instant::now();
+    while !version().status.success() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the certificate is renewed");
+        thread::sleep(Duration::from_millis(100));
+    }
     site.gateway.finish();
 }
 

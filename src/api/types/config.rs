@@ -183,6 +183,21 @@ pub enum GenerationKind {
     Drained,
 }
 
+impl GenerationKind {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            GenerationKind::Start => "start",
+            GenerationKind::Reload => "reload",
+            GenerationKind::Edit => "edit",
+            GenerationKind::Replace => "replace",
+            GenerationKind::Rollback => "rollback",
+            GenerationKind::NotConfirmed => "not_confirmed",
+            GenerationKind::Drained => "drained",
+        }
+    }
+}
+
 /// Back to an earlier generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
