@@ -16,7 +16,7 @@ use gatun_engine::neighbor::Neighbors;
 use gatun_engine::sched::Scheduler;
 use gatun_engine::snapshot::{
     Iface, Lip, Local, LocalKind, LocalMap, OnRemoved, Pool, Real, RealState, Route, RouteTo, Routes, Service,
-    ServiceMap, Snapshot,
+    ServiceMap, Snapshot, VipKey,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -130,7 +130,7 @@ impl Compiler {
             let service = self.service(s, &pools)?;
             let iface = model.interface_of(s.address.ip()).map(|i| IfaceId(i.0 as u8));
             locals.insert(service.vip, Local { kind: LocalKind::Vip, iface });
-            services.insert((service.proto, service.vip, service.vport), service);
+            services.insert(VipKey::new(service.proto, service.vip, service.vport), service);
         }
         let mut reals = vec![RealState::Absent; self.fresh_real as usize];
         for seat in self.reals.values() {

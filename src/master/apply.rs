@@ -20,7 +20,7 @@ impl Master {
         let shards = Shards { generation: self.generation_running(), in_use: &in_use };
         self.compiler.continue_from(generation.saturating_sub(1));
         let snapshot = Arc::new(self.compiler.compile(&model, &shards)?);
-        let announced = |s: &Snapshot| s.locals.keys().copied().collect::<HashSet<_>>();
+        let announced = |s: &Snapshot| s.locals.iter().map(|(addr, _)| *addr).collect::<HashSet<_>>();
         let new_addresses = announced(&snapshot) != announced(&self.snapshot);
         self.snapshot = snapshot;
         self.model = model;

@@ -213,7 +213,8 @@ impl Master {
 
     /// A service as the workers know it.
     pub(super) fn compiled(&self, service: &ServiceId) -> Option<&Arc<gatun_engine::snapshot::Service>> {
-        self.snapshot.services.get(&compile::key_of(service))
+        let (proto, vip, vport) = compile::key_of(service);
+        self.snapshot.services.get(&gatun_engine::snapshot::VipKey::new(proto, vip, vport))
     }
 
     /// The ids of the servers, in the order of the model's services and of their servers.
