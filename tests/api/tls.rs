@@ -1,6 +1,6 @@
 //! TCP with TLS: who may speak to the gateway, and whom the clients take for it. Certificates are made for each test.
 
-use crate::gateway::{Gateway, tokens};
+use crate::gateway::{Gateway, command, config, tokens};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -152,6 +152,25 @@ fn a_certificate_that_has_expired_is_refused_by_its_clients_until_it_is_renewed_
         thread::sleep(Duration::from_millis(100));
     }
     site.gateway.finish();
+}
+
+#[test]
+fn a_certificate_without_its_key_is_refused_at_start_with_a_sentence() {
+    let authority = authority("ours");
+    let ((cert, _), (_, key)) = (certificate(&authority, 2999), certificate(&authority, 2999));
+    for (cert, key, said) in
+        [(cert.as_str(), key.as_str(), "api.tls_cert"), (&cert, "hello", "api.tls_key"), ("", &key, "api.tls_cert")]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("cert.pem"), cert).unwrap();
+        std::fs::write(dir.path().join("key.pem"), key).unwrap();
+        let files = dir.path().display();
+        let api = format!("[api]\ntls_cert = \"{files}/cert.pem\"\ntls_key = \"{files}/key.pem\"\n");
+        std::fs::write(dir.path().join("gatun.toml"), config(&api, 1)).unwrap();
+        let refused = command(dir.path()).output().unwrap();
+        says(&refused, 1, said);
+        says(&refused, 1, "give a file in PEM");
+    }
 }
 
 #[test]
