@@ -132,9 +132,9 @@ impl Meter {
         if seen.as_ref().is_none_or(|seen| seen.generation < snapshot.generation) {
             let before = seen.as_ref().map(|seen| &seen.services);
             let same = |key, service| before.and_then(|b| b.get(key)).is_some_and(|b| Arc::ptr_eq(b, service));
-            for service in snapshot.services.iter().filter(|(key, service)| !same(*key, service)).map(|(_, s)| s) {
+            for (key, service) in snapshot.services.iter().filter(|(key, service)| !same(*key, service)) {
                 for real in &service.reals {
-                    let owner = ((service.proto, service.vip, service.vport), real.addr, real.port);
+                    let owner = (*key, real.addr, real.port);
                     if owners.insert(real.id, owner).is_some_and(|before| before != owner) {
                         zero.insert(real.id, self.counted(real.id));
                     }

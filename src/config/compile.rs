@@ -11,14 +11,14 @@ mod network;
 pub use convert::{Fixed, Hop, fixed, hops, key_of, limits, service_key, socket};
 
 use super::{self as model, Model};
-use convert::{hop, on_removed, settings, timeouts};
+use convert::{hop, on_removed, parts, settings, timeouts};
 use difference::{Hops, differing, same_but_services};
 use gatun_engine::addr::{Addr, Be16, EndpointId, IfaceId, LipId, Mac, Proto, RealId, ServiceId};
 use gatun_engine::conn::state::Timeouts;
 use gatun_engine::neighbor::Neighbors;
 use gatun_engine::sched::Scheduler;
 use gatun_engine::snapshot::{
-    Local, LocalKind, LocalMap, OnRemoved, Pool, Real, RealState, Routes, Service, ServiceMap, Snapshot,
+    Local, LocalKind, LocalMap, OnRemoved, Pool, Real, RealState, Routes, Service, ServiceMap, Snapshot, VipKey,
 };
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -42,7 +42,7 @@ pub enum CompileError {
 }
 
 /// What a service is found by: protocol, VIP and port.
-pub type ServiceKey = (Proto, Addr, Be16);
+pub type ServiceKey = VipKey;
 type RealKey = (ServiceKey, Addr, Be16);
 
 /// Sets of timeouts: a connection has a byte for the number of its own.
@@ -272,7 +272,7 @@ impl Compiler {
 
     fn service(&mut self, model: &Model, s: &model::Service) {
         let key = service_key(s);
-        let (proto, vip, vport) = key;
+        let (proto, vip, vport) = parts(&s.id());
         *self.vips.entry(vip).or_default() += 1;
         self.locals.insert(vip, Local { kind: LocalKind::Vip, iface: link(model, s.address.ip()) });
         on_link(model, s).for_each(|hop| self.hops.add(hop));
@@ -282,7 +282,7 @@ impl Compiler {
             ServiceId(self.fresh_service - 1)
         });
         // LVS lists the newest first: the file is read as if its servers were added one by one.
-        let mut reals: Vec<Real> = s.reals.iter().map(|r| self.real(key, r)).collect();
+        let mut reals: Vec<Real> = s.reals.iter().map(|r| self.real(key, proto, r)).collect();
         reals.reverse();
         let profile = self.profile(timeouts(&s.timeouts));
         let mut service = Service {
@@ -315,7 +315,7 @@ impl Compiler {
     }
 
     /// There is an id: how many are wanted was checked.
-    fn real(&mut self, service: ServiceKey, r: &model::Real) -> Real {
+    fn real(&mut self, service: ServiceKey, proto: Proto, r: &model::Real) -> Real {
         let (addr, port) = (Addr::from(r.address.ip()), Be16::new(r.address.port()));
         let seat = self.reals.entry((service, addr, port)).or_insert_with(|| {
             let id = if self.states.len() < self.room {
@@ -329,7 +329,7 @@ impl Compiler {
         seat.removed = None;
         self.states[seat.id.index()] = RealState::Present;
         let next = EndpointId(self.endpoints.len() as u32);
-        let endpoint = *self.endpoints.entry((service.0, addr, port)).or_insert(next);
+        let endpoint = *self.endpoints.entry((proto, addr, port)).or_insert(next);
         Real { id: seat.id, endpoint, addr, port, weight: u32::from(r.weight) }
     }
 

@@ -3,6 +3,7 @@
 //! It is generic over the buffers and the ways out ([`Io`]), so that the live worker, `gatun replay` and the tests run
 //! the same code. Between the frames coming in and going out nothing here allocates, locks or calls the system.
 
+pub mod capture;
 pub mod dropped;
 mod ways;
 
@@ -11,7 +12,7 @@ use crate::frame::{BURST, Buffer, Meta, Spares};
 use crate::limit::Limits;
 use crate::mem::Memory;
 use crate::path::parse::EMPTY;
-use crate::path::{self, Heads};
+use crate::path::{self, AllExpected, Heads};
 use crate::shard::{Shard, Shared};
 use crate::stats::Stats;
 use crate::time::{HZ, Tick, Ticks};
@@ -19,7 +20,8 @@ use crate::verdict::PuntReason;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use arrayvec::ArrayVec;
-use ways::Ways;
+use capture::Capture;
+use ways::{Given, Ways};
 
 /// Frames that wait for one next hop, at most.
 pub const HELD_PER_HOP: usize = 3;
@@ -56,6 +58,10 @@ pub trait Io {
     fn punt(&mut self, punt: Punt, buf: Self::Buf) -> Result<(), Self::Buf>;
     /// Tells the master that a frame waits for this next hop. May be lost: it is said again.
     fn wanted(&mut self, hop: NeighborId);
+    /// False when another lcore sends what this one gives to the port. Asked while frames are captured.
+    fn sends_itself(&self, _port: PortId) -> bool {
+        true
+    }
 }
 
 /// Where a burst comes from.
@@ -98,25 +104,29 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         if input.is_empty() {
             return;
         }
+        let Lcore { shared, shard, stats, ways, heads, handled } = self;
+        let shared = &*shared;
         // What waited goes before what comes now.
-        self.ways.release(&self.shared, now, io);
-        self.handled += input.len();
-        let stats = &self.stats.lcore;
-        stats.bursts.add(1);
-        let bytes = path::look(&self.shared, &self.shard, input, &mut self.heads);
+        ways.release(shared, now, io);
+        *handled += input.len();
+        let mut expected = AllExpected::new();
+        let bytes = path::look(shared, shard, input, heads, &mut expected);
+        stats.lcore.bursts.add(1);
         match source {
             Source::Port => {
-                stats.rx.add(input.len() as u64);
-                stats.rx_bytes.add(bytes);
+                stats.lcore.rx.add(input.len() as u64);
+                stats.lcore.rx_bytes.add(bytes);
+                if !ways.captures.is_empty() {
+                    ways.captures.received(input);
+                }
             }
-            Source::Ring => stats.from_ring.add(input.len() as u64),
+            Source::Ring => stats.lcore.from_ring.add(input.len() as u64),
         }
-        let Lcore { shared, shard, stats, ways, heads, .. } = self;
-        let tables = shared.tables(stats);
+        let given = Given { shared, tables: shared.tables(stats), expected: &expected, now, source };
         for (mut buf, head) in input.drain(..).zip(heads.iter()) {
-            match path::hit(&tables, &mut shard.conns, now, &mut buf, head) {
+            match path::hit(&given.tables, &mut shard.conns, now, &mut buf, head) {
                 Some(port) => ways.queue(io, port, buf),
-                None => ways.serve(shared, shard, now, io, (buf, head), source),
+                None => ways.other(&given, shard, io, buf, head),
             }
         }
     }
@@ -140,6 +150,25 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
     /// The last frames that were thrown away.
     pub fn dropped(&self) -> &dropped::DropLog {
         &self.ways.dropped
+    }
+
+    /// Begins to capture frames, or gives the capture back when there are [`capture::AT_ONCE`] already.
+    ///
+    /// # Errors
+    /// The capture.
+    pub fn capture(&mut self, capture: Box<Capture>) -> Result<(), Box<Capture>> {
+        self.ways.captures.begin(capture)
+    }
+
+    /// Whether frames are captured.
+    #[inline(always)]
+    pub fn is_capturing(&self) -> bool {
+        !self.ways.captures.is_empty()
+    }
+
+    /// A capture that nobody wants frames of any more: it is no longer this lcore's.
+    pub fn capture_over(&mut self) -> Option<Box<Capture>> {
+        self.ways.captures.over()
     }
 
     /// Drops what waits: the run ends.

@@ -11,7 +11,7 @@ use crate::conn::reuse::{Exts, Recent};
 use crate::conn::state::{State, Timeouts};
 use crate::conn::tuple::Tuple;
 use crate::conn::{Conn, Conns, flags};
-use crate::egress::Egresses;
+use crate::egress::{self, Egresses};
 use crate::laddr::{Ports, Release};
 use crate::mem::{Memory, OutOfMemory};
 use crate::neighbor::{Hops, Neighbors};
@@ -32,7 +32,7 @@ mod open;
 mod pressure;
 mod timer;
 
-pub use open::Opening;
+pub use open::{Foreseen, Opening};
 use pressure::Pressed;
 
 /// How large a shard is.
@@ -92,8 +92,10 @@ impl Shared {
     /// What the short way reads, at hand for a loop over packets.
     #[inline(always)]
     pub fn tables<'a>(&'a self, stats: &'a Stats) -> Tables<'a> {
-        let (hops, egresses, reals) = (self.neighbors.hops(), &self.egresses, &self.snapshot.reals);
-        Tables { hops, egresses, reals, fresh: self.fresh, stats: &stats.reals }
+        // Of one length, so that one look at an index is enough.
+        let known = self.snapshot.reals.len().min(stats.reals.len());
+        let (reals, stats) = (&self.snapshot.reals[..known], &stats.reals[..known]);
+        Tables { hops: self.neighbors.hops(), egresses: self.egresses.ways(), reals, fresh: self.fresh, stats }
     }
 
     /// The class of a tuple: `home(tuple)`.
@@ -123,7 +125,7 @@ pub struct Tables<'a> {
     /// The next hops.
     pub hops: Hops<'a>,
     /// The interfaces behind them.
-    pub egresses: &'a Egresses,
+    pub egresses: egress::Ways<'a>,
     reals: &'a [RealState],
     fresh: Ticks,
     stats: &'a [RealStats],

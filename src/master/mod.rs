@@ -161,6 +161,8 @@ impl Master {
                     FromWorker::Counted(counts) => seat.asks.counted(counts),
                     FromWorker::Listed(records, next) => seat.asks.listed(records, next),
                     FromWorker::Dropped(log) => seat.asks.dropped(log),
+                    FromWorker::Captures(refused) => seat.asks.captures(refused.is_none()),
+                    FromWorker::CaptureOver(capture) => drop(capture),
                     FromWorker::Ended(ended, _) => seat.asks.ended(ended),
                 }
             }

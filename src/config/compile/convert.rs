@@ -72,6 +72,12 @@ pub fn service_key(s: &model::Service) -> ServiceKey {
 
 /// The same of its id.
 pub fn key_of(id: &model::ServiceId) -> ServiceKey {
+    let (proto, vip, vport) = parts(id);
+    ServiceKey::new(proto, vip, vport)
+}
+
+/// What an id says, as the engine has it.
+pub(super) fn parts(id: &model::ServiceId) -> (Proto, Addr, Be16) {
     let proto = match id.protocol {
         Protocol::Tcp => Proto::Tcp,
         Protocol::Udp => Proto::Udp,

@@ -133,7 +133,7 @@ impl Local {
 
     /// The same for the addresses that a snapshot has and the one before had not.
     pub fn announce_new(&mut self, now: Tick, snapshot: &Snapshot, before: &Snapshot, out: &mut Vec<Out>) {
-        self.announce_if(now, snapshot, &|addr| !before.locals.contains_key(&addr), out);
+        self.announce_if(now, snapshot, &|addr| before.locals.get(&addr).is_none(), out);
     }
 
     fn announce_if(&mut self, now: Tick, snapshot: &Snapshot, is_meant: &dyn Fn(Addr) -> bool, out: &mut Vec<Out>) {
