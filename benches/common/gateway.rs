@@ -131,7 +131,7 @@ fn snapshot(neighbors: &Neighbors, proto: Proto, [clients, servers]: Families) -
             mss_clamp: None,
             on_removed: OnRemoved::Reset,
         };
-        s.services.insert((proto, vip, vport), Arc::new(service));
+        s.services.insert(VipKey::new(proto, vip, vport), Arc::new(service));
     }
     s
 }

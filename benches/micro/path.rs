@@ -10,7 +10,7 @@ use gatun_engine::frame::Buffer;
 use gatun_engine::lcore::Lcore;
 use gatun_engine::mem::Heap;
 use gatun_engine::path::parse::EMPTY;
-use gatun_engine::path::{self, Heads};
+use gatun_engine::path::{self, AllExpected, Heads};
 use gatun_engine::time::Tick;
 use gatun_engine::wire::tcp::ACK;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(super) fn run(micro: &mut Micro) {
         let bursts = n.div_ceil(BURST as u64);
         let (_, spent) = timed(|| {
             for _ in 0..bursts {
-                path::look(&lcore.shared, &lcore.shard, &mut bufs[..BURST], &mut heads);
+                path::look(&lcore.shared, &mut lcore.shard, &mut bufs[..BURST], &mut heads, &mut AllExpected::new());
             }
         });
         (bursts * BURST as u64, spent)

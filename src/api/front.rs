@@ -7,7 +7,7 @@
 use super::answer::Fail;
 use super::rate::Rate;
 use super::stream::{Live, Tap};
-use super::tokens::{Role, Tokens};
+use super::tokens::{Role, TokenFile};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -67,7 +67,7 @@ enum Peer {
 /// See the module.
 pub(super) struct Front {
     rocket: Client,
-    tokens: Option<Tokens>,
+    tokens: Option<TokenFile>,
     hosts: Vec<String>,
     open_metrics: bool,
     rate: Rate,
@@ -95,7 +95,7 @@ impl Drop for Seat {
 }
 
 impl Front {
-    pub(super) fn new(rocket: Client, tokens: Option<Tokens>, api: &crate::config::Api) -> Front {
+    pub(super) fn new(rocket: Client, tokens: Option<TokenFile>, api: &crate::config::Api) -> Front {
         Front {
             rocket,
             tokens,
@@ -216,10 +216,8 @@ impl Front {
         let identity = self.identify(&request, peer)?;
         let (parts, body) = request.into_parts();
         let body = read(&parts.headers, body).await?;
-        let method: rocket::http::Method = parts.method.as_str().parse().map_err(|_| {
-            let remedy = "use GET, POST, PUT, PATCH or DELETE";
-            Fail::new(501, "method", "Unknown method", "this method is not known", remedy)
-        })?;
+        // A method that nobody knows is answered as one that no route has.
+        let method = parts.method.as_str().parse().unwrap_or(rocket::http::Method::Trace);
         let target = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut local = self.rocket.req(method, target).body(body);
         let tap = Tap::default();

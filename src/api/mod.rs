@@ -12,7 +12,8 @@ mod app;
 mod capture;
 #[cfg(feature = "dpdk")]
 mod catcher;
-pub mod client;
+#[cfg(feature = "dpdk")]
+mod certificate;
 #[cfg(feature = "dpdk")]
 mod front;
 #[cfg(feature = "dpdk")]
@@ -33,6 +34,8 @@ pub mod tokens;
 pub mod types;
 #[cfg(feature = "dpdk")]
 mod view;
+#[cfg(feature = "dpdk")]
+mod watched;
 
 #[cfg(feature = "dpdk")]
 pub use openapi::document;

@@ -145,7 +145,7 @@ fn run(cli: Cli) -> Done {
         Command::Port(command) => network::port(&ctl, command),
         Command::Lcore(command) => network::lcore(&ctl, command),
         Command::Conn(command) => live::conn(&ctl, command),
-        Command::Stats(args) => stats::run(&ctl, &args),
+        Command::Stats(args) => stats::run(&ctl, args),
         Command::Zero(args) => stats::zero(&ctl, args),
         Command::Top(args) => top::run(&ctl, &args),
         Command::Drops(args) => live::drops(&ctl, &args),

@@ -34,6 +34,10 @@ impl Egress {
 #[derive(Clone, Debug)]
 pub struct Egresses(Box<[Egress; Hop::PLACES]>);
 
+/// The same, one load away.
+#[derive(Clone, Copy, Debug)]
+pub struct Ways<'a>(&'a [Egress; Hop::PLACES]);
+
 impl Egresses {
     /// Of a snapshot.
     pub fn of(snapshot: &Snapshot) -> Egresses {
@@ -53,9 +57,17 @@ impl Egresses {
         }
     }
 
+    /// All of them.
+    #[inline(always)]
+    pub fn ways(&self) -> Ways<'_> {
+        Ways(&self.0)
+    }
+}
+
+impl<'a> Ways<'a> {
     /// Towards a next hop.
     #[inline(always)]
-    pub fn towards(&self, hop: Hop) -> &Egress {
+    pub fn towards(&self, hop: Hop) -> &'a Egress {
         &self.0[hop.place()]
     }
 }

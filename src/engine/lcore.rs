@@ -12,7 +12,7 @@ use crate::frame::{BURST, Buffer, Meta, Spares};
 use crate::limit::Limits;
 use crate::mem::Memory;
 use crate::path::parse::EMPTY;
-use crate::path::{self, Heads};
+use crate::path::{self, AllExpected, Heads};
 use crate::shard::{Shard, Shared};
 use crate::stats::Stats;
 use crate::time::{HZ, Tick, Ticks};
@@ -21,7 +21,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use arrayvec::ArrayVec;
 use capture::Capture;
-use ways::Ways;
+use ways::{Given, Ways};
 
 /// Frames that wait for one next hop, at most.
 pub const HELD_PER_HOP: usize = 3;
@@ -104,28 +104,29 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         if input.is_empty() {
             return;
         }
+        let Lcore { shared, shard, stats, ways, heads, handled } = self;
+        let shared = &*shared;
         // What waited goes before what comes now.
-        self.ways.release(&self.shared, now, io);
-        self.handled += input.len();
-        let stats = &self.stats.lcore;
-        stats.bursts.add(1);
-        let bytes = path::look(&self.shared, &self.shard, input, &mut self.heads);
+        ways.release(shared, now, io);
+        *handled += input.len();
+        let mut expected = AllExpected::new();
+        let bytes = path::look(shared, shard, input, heads, &mut expected);
+        stats.lcore.bursts.add(1);
         match source {
             Source::Port => {
-                stats.rx.add(input.len() as u64);
-                stats.rx_bytes.add(bytes);
-                if !self.ways.captures.is_empty() {
-                    self.ways.captures.received(input);
+                stats.lcore.rx.add(input.len() as u64);
+                stats.lcore.rx_bytes.add(bytes);
+                if !ways.captures.is_empty() {
+                    ways.captures.received(input);
                 }
             }
-            Source::Ring => stats.from_ring.add(input.len() as u64),
+            Source::Ring => stats.lcore.from_ring.add(input.len() as u64),
         }
-        let Lcore { shared, shard, stats, ways, heads, .. } = self;
-        let tables = shared.tables(stats);
+        let given = Given { shared, tables: shared.tables(stats), expected: &expected, now, source };
         for (mut buf, head) in input.drain(..).zip(heads.iter()) {
-            match path::hit(&tables, &mut shard.conns, now, &mut buf, head) {
+            match path::hit(&given.tables, &mut shard.conns, now, &mut buf, head) {
                 Some(port) => ways.queue(io, port, buf),
-                None => ways.serve(shared, shard, now, io, (buf, head), source),
+                None => ways.other(&given, shard, io, buf, head),
             }
         }
     }

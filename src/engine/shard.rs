@@ -11,7 +11,7 @@ use crate::conn::reuse::{Exts, Recent};
 use crate::conn::state::{State, Timeouts};
 use crate::conn::tuple::Tuple;
 use crate::conn::{Conn, Conns, flags};
-use crate::egress::Egresses;
+use crate::egress::{self, Egresses};
 use crate::laddr::{Ports, Release};
 use crate::mem::{Memory, OutOfMemory};
 use crate::neighbor::{Hops, Neighbors};
@@ -32,7 +32,7 @@ mod open;
 mod pressure;
 mod timer;
 
-pub use open::Opening;
+pub use open::{Foreseen, Opening};
 use pressure::Pressed;
 
 /// How large a shard is.
@@ -92,8 +92,10 @@ impl Shared {
     /// What the short way reads, at hand for a loop over packets.
     #[inline(always)]
     pub fn tables<'a>(&'a self, stats: &'a Stats) -> Tables<'a> {
-        let (hops, egresses, reals) = (self.neighbors.hops(), &self.egresses, &self.snapshot.reals);
-        Tables { hops, egresses, reals, fresh: self.fresh, stats: &stats.reals }
+        // Of one length, so that one look at an index is enough.
+        let known = self.snapshot.reals.len().min(stats.reals.len());
+        let (reals, stats) = (&self.snapshot.reals[..known], &stats.reals[..known]);
+        Tables { hops: self.neighbors.hops(), egresses: self.egresses.ways(), reals, fresh: self.fresh, stats }
     }
 
     /// The class of a tuple: `home(tuple)`.
@@ -123,7 +125,7 @@ pub struct Tables<'a> {
     /// The next hops.
     pub hops: Hops<'a>,
     /// The interfaces behind them.
-    pub egresses: &'a Egresses,
+    pub egresses: egress::Ways<'a>,
     reals: &'a [RealState],
     fresh: Ticks,
     stats: &'a [RealStats],
@@ -198,6 +200,12 @@ impl<M: Memory> Shard<M> {
         let random = SplitMix(secret.hash(&Key::EMPTY));
         let conns = Conns::new(memory, sizes.conns, sizes.wide, secret)?;
         let capacity = conns.capacity();
+        // One entry a connection that counts, and as many again that are left behind by earlier deadlines.
+        let timers = 2 * capacity;
+        stats.lcore.tables.conns_room.set(capacity as u64);
+        stats.lcore.tables.index_room.set(conns.index_load().1 as u64);
+        stats.lcore.tables.timers_room.set(timers as u64);
+        stats.lcore.tables.port_lists_room.set(sizes.port_chunks as u64);
         Ok(Shard {
             id,
             stats,
@@ -206,8 +214,7 @@ impl<M: Memory> Shard<M> {
             conns,
             exts: Exts::new(memory, capacity / 16)?,
             ports: Ports::new(memory, sizes.port_chunks, sizes.port_chunks / 4 + 1, id)?,
-            // One entry a connection that counts, and as many again that are left behind by earlier deadlines.
-            wheel: Wheel::new(memory, 2 * capacity, now)?,
+            wheel: Wheel::new(memory, timers, now)?,
             // A set for eight connections; never less than the ports of four (server, local address) pairs need.
             recent: Recent::new(memory, (capacity / 8).max(4 * 64_512 / 10))?,
             filed: 0,
@@ -224,6 +231,14 @@ impl<M: Memory> Shard<M> {
     pub fn schedule(&mut self, service: &Service) -> Option<usize> {
         let stats = &self.stats;
         self.sched.get_mut(service.id.index())?.pick(service, |id| stats.real(id))
+    }
+
+    /// How full the tables are, once a tick.
+    fn count_tables(&self) {
+        let (stats, ports) = (&self.stats.lcore.tables, self.ports.stats());
+        stats.index_now.set(self.conns.index_load().0 as u64);
+        stats.timers_now.set(self.wheel.pending() as u64);
+        stats.port_lists_now.set(u64::from(ports.chunks));
     }
 
     fn count_now(&self) {

@@ -12,6 +12,12 @@ use alloc::vec::Vec;
 use core::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 
+mod ours;
+mod routes;
+
+pub use ours::{LocalMap, VipKey};
+pub use routes::Routes;
+
 /// An interface: a port, or a VLAN on a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Iface {
@@ -218,93 +224,41 @@ impl Service {
     }
 }
 
-/// Longest prefix match: one hash table a family and prefix length in use, longest first.
-#[derive(Clone, Debug, Default)]
-pub struct Routes {
-    /// By the mask of their length.
-    v4: Vec<(u32, HashMap<u32, RouteTo, Quick>)>,
-    /// By their length.
-    v6: Vec<(u8, HashMap<Addr, RouteTo, Quick>)>,
-}
-
-impl Routes {
-    /// From routes; of two for the same prefix the later wins.
-    pub fn new(routes: &[Route]) -> Routes {
-        let of_family = |family| routes.iter().filter(move |r| r.prefix.family() == family);
-        let lengths = |family| {
-            let mut lengths: Vec<u8> = of_family(family).map(|r| r.len).collect();
-            lengths.sort_unstable_by(|a, b| b.cmp(a));
-            lengths.dedup();
-            lengths.into_iter()
-        };
-        let mask = |len: u8| u32::MAX.checked_shl(32u32.saturating_sub(len.into())).unwrap_or(0);
-        let of_length = |family, len| of_family(family).filter(move |r| r.len == len);
-        let v4 = |len| of_length(Family::V4, len).filter_map(move |r| Some((r.prefix.v4()?.host() & mask(len), r.to)));
-        let v6 = |len| of_length(Family::V6, len).map(move |r| (r.prefix.prefix(len), r.to));
-        Routes {
-            v4: lengths(Family::V4).map(|len| (mask(len), v4(len).collect())).collect(),
-            v6: lengths(Family::V6).map(|len| (len, v6(len).collect())).collect(),
-        }
-    }
-
-    /// The route of the longest prefix that contains `addr`.
-    #[inline]
-    pub fn lookup(&self, addr: Addr) -> Option<RouteTo> {
-        match addr {
-            Addr::V4(a) => self.v4.iter().find_map(|(mask, table)| table.get(&(a.host() & mask)).copied()),
-            Addr::V6(_) => self.v6.iter().find_map(|(len, table)| table.get(&addr.prefix(*len)).copied()),
-        }
-    }
-}
-
-/// The addresses of ours.
-pub type LocalMap = HashMap<Addr, Local, Quick>;
 /// The services by protocol, VIP and port.
-pub type ServiceMap = HashMap<(Proto, Addr, Be16), Arc<Service>, Quick>;
+pub type ServiceMap = HashMap<VipKey, Arc<Service>, Quick>;
 
 /// A hash of a few instructions, for tables that nobody but the configuration fills: what is looked up in them can not make
 /// them any longer to search.
 pub type Quick = BuildHasherDefault<Mixer>;
 
-/// The hasher of [`Quick`]: a multiplication a word.
+/// The hasher of [`Quick`]: an IPv4 address, a port and a protocol fit into its word, which is multiplied once, at the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mixer(u64);
-
-impl Mixer {
-    #[inline(always)]
-    fn mix(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word) * 0x9E37_79B9_7F4A_7C15;
-        self.0 = product as u64 ^ (product >> 64) as u64;
-    }
-}
 
 impl Hasher for Mixer {
     #[inline(always)]
     fn finish(&self) -> u64 {
-        self.0
+        let product = u128::from(self.0) * 0x9E37_79B9_7F4A_7C15;
+        product as u64 ^ (product >> 64) as u64
     }
     #[inline(always)]
-    fn write(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(8) {
-            self.mix(part.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
-        }
+    fn write_u8(&mut self, n: u8) {
+        self.0 = self.0.rotate_left(8) ^ u64::from(n);
+    }
+    #[inline(always)]
+    fn write_u16(&mut self, n: u16) {
+        self.0 = self.0.rotate_left(16) ^ u64::from(n);
     }
     #[inline(always)]
     fn write_u32(&mut self, n: u32) {
-        self.mix(u64::from(n));
+        self.0 = self.0.rotate_left(32) ^ u64::from(n);
     }
     #[inline(always)]
     fn write_u64(&mut self, n: u64) {
-        self.mix(n);
+        self.0 = self.finish() ^ n;
     }
-    /// Lengths, and which variant of an enum it is: what follows is mixed.
-    #[inline(always)]
-    fn write_usize(&mut self, n: usize) {
-        self.0 = self.0.rotate_left(8) ^ n as u64;
-    }
-    #[inline(always)]
-    fn write_isize(&mut self, n: isize) {
-        self.write_usize(n as usize);
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u8(*byte));
     }
 }
 
@@ -317,7 +271,7 @@ pub struct Snapshot {
     pub ifaces: Vec<Iface>,
     /// The addresses of ours.
     pub locals: LocalMap,
-    /// The services by protocol, VIP and port.
+    /// The services by protocol, VIP and port. Each VIP is one of `locals`.
     pub services: ServiceMap,
     /// By [`RealId`].
     pub reals: Vec<RealState>,
@@ -354,7 +308,7 @@ impl Snapshot {
     /// The service that a packet with this tuple asks for.
     #[inline]
     pub fn service(&self, client: &Tuple) -> Option<&Arc<Service>> {
-        self.services.get(&(client.proto(), client.dst(), client.dport()))
+        self.services.get(&VipKey::new(client.proto(), client.dst(), client.dport()))
     }
     /// The interface of a port and VLAN.
     pub fn iface_of(&self, port: PortId, vlan: u16) -> Option<IfaceId> {
@@ -390,19 +344,6 @@ impl Default for Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::Ipv4Addr;
-
-    #[test]
-    fn the_longest_prefix_wins_and_a_default_route_takes_the_rest() {
-        let route =
-            |p: [u8; 4], len, n| Route { prefix: Ipv4Addr::from(p).into(), len, to: RouteTo::Via(NeighborId(n)) };
-        let routes = Routes::new(&[route([0; 4], 0, 1), route([198, 18, 0, 0], 16, 2), route([198, 18, 1, 9], 32, 3)]);
-        let to = |a: [u8; 4]| routes.lookup(Ipv4Addr::from(a).into());
-        assert_eq!(to([192, 0, 2, 1]), Some(RouteTo::Via(NeighborId(1))));
-        assert_eq!(to([198, 18, 255, 255]), Some(RouteTo::Via(NeighborId(2))));
-        assert_eq!(to([198, 18, 1, 9]), Some(RouteTo::Via(NeighborId(3))));
-        assert_eq!(Routes::new(&[]).lookup(Addr::V4(Be32::new(1))), None);
-    }
 
     #[test]
     fn an_interface_that_speaks_ipv6_has_a_link_local_address_from_its_mac() {
@@ -420,17 +361,5 @@ mod tests {
         iface.addrs = alloc::vec![(ip("198.18.1.254"), 24)];
         snapshot.ifaces = alloc::vec![iface];
         assert!(!snapshot.is_ours(IfaceId(0), link_local), "it speaks IPv4 only");
-    }
-
-    #[test]
-    fn the_families_do_not_see_each_others_routes() {
-        let ip = |a: &str| Addr::from(a.parse::<core::net::IpAddr>().unwrap());
-        let route = |p: &str, len, n| Route { prefix: ip(p), len, to: RouteTo::Via(NeighborId(n)) };
-        let routes = Routes::new(&[route("::", 0, 1), route("2001:db8:1::", 48, 2), route("2001:db8:1::7", 128, 3)]);
-        let to = |a: &str| routes.lookup(ip(a));
-        assert_eq!(to("2001:db8:2::1"), Some(RouteTo::Via(NeighborId(1))));
-        assert_eq!(to("2001:db8:1:ffff::"), Some(RouteTo::Via(NeighborId(2))));
-        assert_eq!(to("2001:db8:1::7"), Some(RouteTo::Via(NeighborId(3))));
-        assert_eq!(to("198.18.0.1"), None);
     }
 }

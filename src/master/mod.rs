@@ -90,8 +90,6 @@ pub struct Master {
     neighbors: Arc<Neighbors>,
     local: Local,
     seats: Vec<Seat>,
-    /// The servers' ids, in the order of the model, once somebody asked.
-    ids: Option<Arc<Vec<Vec<RealId>>>>,
     clock: Clock,
     ready: bool,
     places: Places,

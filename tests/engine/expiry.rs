@@ -42,7 +42,9 @@ fn flood(lcore: &mut Lcore, now: Tick) {
     for n in 0..MANY {
         let client = Bench::key(n);
         let class = lcore.shared.class_of(&client);
-        let what = Opening { client, class, service, real, next_hops, seq: n };
+        let key = lcore.shard.conns.key(&client);
+        let hash = lcore.shard.conns.hash(&key);
+        let what = Opening { client, key, hash, class, service, real, next_hops, seq: n, reply: None };
         lcore.shard.open(&lcore.shared, now, &what, &mut |_| panic!("there are ports for all")).unwrap();
         while lcore.shard.next_event().is_some() {}
     }

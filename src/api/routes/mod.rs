@@ -58,21 +58,35 @@ pub(super) fn documents() -> [utoipa::openapi::OpenApi; 8] {
 }
 
 /// The parameters behind the question mark.
-pub(super) struct Query(BTreeMap<String, String>);
+pub(super) struct Query {
+    given: BTreeMap<String, String>,
+    /// The name of one that is there twice.
+    twice: Option<String>,
+}
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for Query {
     type Error = Infallible;
 
     async fn from_request(request: &'r Request<'_>) -> Guard<Self, Infallible> {
-        Guard::Success(Query(request.query_fields().map(|f| (f.name.to_string(), f.value.to_owned())).collect()))
+        let (mut given, mut twice) = (BTreeMap::new(), None);
+        for field in request.query_fields() {
+            let name = field.name.to_string();
+            if given.insert(name.clone(), field.value.to_owned()).is_some() {
+                twice = Some(name);
+            }
+        }
+        Guard::Success(Query { given, twice })
     }
 }
 
 impl Query {
     /// Refuses what is not known here.
     fn only(self, known: &[&str]) -> Result<Query, Fail> {
-        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        if let Some(name) = &self.twice {
+            return Err(Fail::query(name, self.text(name).unwrap_or_default(), "give it once"));
+        }
+        match self.given.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             Some((name, value)) if known.is_empty() => {
                 Err(Fail::query(name, value, "take it out: there are none here"))
             }
@@ -82,7 +96,7 @@ impl Query {
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.given.get(name).map(String::as_str)
     }
 
     /// A value that reads as it is written.

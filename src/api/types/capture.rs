@@ -1,7 +1,10 @@
 //! Captures: frames for tcpdump.
 
+use super::object::objects;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+objects!(CaptureSpec);
 
 /// Frames of a capture, when nobody says how many.
 pub const CAPTURE_COUNT: u64 = 10_000;
@@ -16,7 +19,7 @@ pub const CAPTURE_SNAPLEN: [u64; 2] = [14, 16_384];
 
 /// Which frames, and how many of them. All conditions hold together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct CaptureSpec {
     /// Only of this port: where frames came in, and where they went out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

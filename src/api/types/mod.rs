@@ -47,6 +47,7 @@ mod capture;
 mod config;
 mod live;
 mod network;
+mod object;
 mod problem;
 mod service;
 mod stats;
@@ -70,7 +71,9 @@ pub use service::{
     Drain, DrainSpec, DrainState, OnServerRemoved, Protocol, Real, RealPatch, RealSpec, Scheduler, Service,
     ServicePatch, ServiceSpec, Timeouts, TimeoutsSpec,
 };
-pub use stats::{Counted, LcoreStats, PortStats, Rate, Rates, RealStats, Reason, ServiceStats, Stats, Totals};
+pub use stats::{
+    Counted, LaddrStats, LcoreStats, PortStats, Rate, Rates, RealStats, Reason, ServiceStats, Stats, Totals,
+};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -125,6 +128,29 @@ mod tests {
     fn a_field_that_nobody_knows_is_refused_by_name() {
         let error = serde_json::from_str::<RealSpec>(r#"{"address": "198.18.2.21:80", "wieght": 1}"#).unwrap_err();
         assert!(error.to_string().contains("wieght"), "{error}");
+    }
+
+    #[test]
+    fn a_list_of_the_fields_in_their_order_is_no_object_at_any_depth() {
+        for text in [
+            r#"["198.18.2.21:80", 1]"#,
+            r#"{"changes": [["clear_services"]]}"#,
+            r#"{"changes": [{"op": "put_timeouts", "timeouts": [null, null]}]}"#,
+            r#"{"changes": [{"op": "add_real", "service": "x", "real": ["198.18.2.21:80", 1]}]}"#,
+            r#"{"protocol": "tcp", "address": "198.18.1.100:80", "timeouts": []}"#,
+            r#"{"protocol": "tcp", "address": "198.18.1.100:80", "reals": [["198.18.2.21:80", 1]]}"#,
+            r#"{"timeouts": []}"#,
+            r#"{"reals": [["198.18.2.21:80"]]}"#,
+        ] {
+            let errors = [
+                serde_json::from_str::<RealSpec>(text).unwrap_err(),
+                serde_json::from_str::<Transaction>(text).unwrap_err(),
+                serde_json::from_str::<ServiceSpec>(text).unwrap_err(),
+                serde_json::from_str::<ServicePatch>(text).unwrap_err(),
+            ];
+            let said = errors.iter().filter(|e| e.to_string().contains("sequence, expected an object")).count();
+            assert!(said > 0, "{text}: {errors:?}");
+        }
     }
 
     #[test]

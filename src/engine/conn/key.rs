@@ -68,6 +68,11 @@ impl Key {
     pub fn dport(&self) -> Be16 {
         Be16::from_raw((self.rest >> 16) as u16)
     }
+    /// Protocol and destination port of an IPv4 packet, from the lowest bit: port 16, protocol 8.
+    #[inline(always)]
+    pub fn destination4(&self) -> u64 {
+        self.rest >> 16 & 0xFF_FFFF
+    }
     /// The protocol.
     #[inline(always)]
     pub fn proto(&self) -> Proto {

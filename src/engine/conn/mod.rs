@@ -10,7 +10,7 @@ pub mod reuse;
 pub mod state;
 pub mod tuple;
 
-use crate::addr::{Addr, Be16, Be128, ConnId, Dir, Family, NeighborId, RealId};
+use crate::addr::{Be16, Be128, ConnId, Dir, Family, NeighborId, RealId};
 use crate::laddr::LeaseId;
 use crate::mem::{Memory, OutOfMemory, prefetch};
 use crate::time::Tick;
@@ -113,6 +113,17 @@ pub struct Wide {
 const _: () = assert!(size_of::<Wide>() == 64);
 
 impl Wide {
+    /// Of the packets of the client, which is one of IPv6, and of the server.
+    fn of([client, reply]: &[Tuple; 2]) -> Wide {
+        let first_id = Sum::new().addr(client.src()).word16(client.sport()).fold();
+        Wide {
+            client: client.src().v6().unwrap_or_default(),
+            vip: client.dst().v6().unwrap_or_default(),
+            server: reply.src().v6().unwrap_or(Be128::from_raw([first_id.into(), 0])),
+            local: reply.dst().v6().unwrap_or_default(),
+        }
+    }
+
     /// Source and destination of the packets of a direction as they arrive; only where they are IPv6.
     #[inline(always)]
     pub fn addrs(&self, dir: Dir) -> (Be128, Be128) {
@@ -134,6 +145,12 @@ impl Wide {
 
 const DIR_BIT: u32 = 1 << 31;
 
+/// The bit of a hash in [`Conns::may_have_come`]: in which word, and which.
+#[inline(always)]
+fn mark(hash: u64) -> (usize, u64) {
+    ((hash >> 32) as usize % 4, 1 << ((hash >> 34) % 64))
+}
+
 /// A guess which connection a packet belongs to, and in which direction. Its key decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate(u32);
@@ -141,8 +158,6 @@ pub struct Candidate(u32);
 impl Candidate {
     /// No guess.
     pub const NONE: Candidate = Candidate(u32::MAX);
-    /// No guess, and there is no service for it either. Whatever seat it names, the key decides.
-    pub const UNSERVED: Candidate = Candidate(u32::MAX - 1);
 
     #[inline(always)]
     fn parts(self) -> (ConnId, Dir) {
@@ -164,6 +179,8 @@ pub struct Conns<M: Memory> {
     /// Seats that were given back, a stack for each kind: `given[s.first..][..s.given]`, the last one given first to be taken.
     given: M::Slice<u32>,
     live: u32,
+    /// See [`Conns::may_have_come`].
+    came: [u64; 4],
 }
 
 /// The free seats of a kind.
@@ -201,12 +218,25 @@ impl<M: Memory> Conns<M> {
             seats: [seats(wide, capacity), seats(0, wide)],
             given: memory.zeroed(capacity)?,
             live: 0,
+            came: [0; 4],
         })
     }
 
     /// Connections now.
     pub fn len(&self) -> usize {
         self.live as usize
+    }
+    /// False when no connection with a key of this hash came since [`Conns::look_again`]: a packet that had none then has none
+    /// now. True for a few others too.
+    #[inline(always)]
+    pub fn may_have_come(&self, hash: u64) -> bool {
+        let (word, bit) = mark(hash);
+        self.came[word] & bit != 0
+    }
+    /// See [`Conns::may_have_come`].
+    #[inline(always)]
+    pub fn look_again(&mut self) {
+        self.came = [0; 4];
     }
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
@@ -215,6 +245,10 @@ impl<M: Memory> Conns<M> {
     /// Seats.
     pub fn capacity(&self) -> usize {
         self.slab.len()
+    }
+    /// Entries of the index, and those that it has places for.
+    pub fn index_load(&self) -> (usize, usize) {
+        (self.index.len(), self.index.places())
     }
     /// Seats for connections whose client comes over IPv6.
     pub fn wide_capacity(&self) -> usize {
@@ -438,22 +472,28 @@ impl<M: Memory> Conns<M> {
         if self.exists(&keys[0]) || self.exists(&keys[1]) {
             return Err(NoSeat::Exists);
         }
-        let reply = self.hash(&keys[1]);
-        self.insert_new(&tuples, keys[1], reply)
+        let hashes = keys.map(|key| self.hash(&key));
+        self.insert_new(keys, hashes, || tuples)
     }
 
-    /// The same when the caller has looked that neither tuple is there. `key` is that of the server's packets, and `reply` its
-    /// hash.
+    /// The same by the keys of both directions and their hashes, when the caller has looked that neither is there. `tuples` is
+    /// called for a client of IPv6.
     #[inline(always)]
-    pub fn insert_new(&mut self, tuples: &[Tuple; 2], key: Key, reply: u64) -> Result<ConnId, NoSeat> {
-        let keys = [self.key(&tuples[0]), key];
-        let hashes = [self.hash(&keys[0]), reply];
+    pub fn insert_new(
+        &mut self,
+        keys: [Key; 2],
+        hashes: [u64; 2],
+        tuples: impl FnOnce() -> [Tuple; 2],
+    ) -> Result<ConnId, NoSeat> {
         debug_assert!(self.find(hashes[0], &keys[0]).is_none() && self.find(hashes[1], &keys[1]).is_none());
-        let (seat, kind) = self.seat(tuples[0].family()).ok_or(NoSeat::Full)?;
+        let (seat, kind) = self.seat(keys[0].family()).ok_or(NoSeat::Full)?;
         self.index.insert(hashes[0], seat).map_err(|_| NoSeat::Full)?;
         if self.index.insert(hashes[1], seat | DIR_BIT).is_err() {
             self.index.remove(hashes[0], seat);
             return Err(NoSeat::Full);
+        }
+        for (word, bit) in hashes.map(mark) {
+            self.came[word] |= bit;
         }
         let seats = &mut self.seats[kind];
         match seats.given.checked_sub(1) {
@@ -461,15 +501,12 @@ impl<M: Memory> Conns<M> {
             None => seats.fresh += 1,
         }
         self.live += 1;
-        let wide = match (tuples[0].src(), tuples[0].dst()) {
-            (Addr::V6(client), Addr::V6(vip)) => {
-                let first_id = Sum::new().addr(client.into()).word16(tuples[0].sport()).fold();
-                let server = tuples[1].src().v6().unwrap_or(Be128::from_raw([first_id.into(), 0]));
-                let local = tuples[1].dst().v6().unwrap_or_default();
-                self.wides[seat as usize] = Wide { client, vip, server, local };
+        let wide = match keys[0].family() {
+            Family::V4 => 0,
+            Family::V6 => {
+                self.wides[seat as usize] = Wide::of(&tuples());
                 flags::WIDE
             }
-            (Addr::V4(_) | Addr::V6(_), _) => 0,
         };
         let old = self.slab[seat as usize];
         self.slab[seat as usize] = Conn {

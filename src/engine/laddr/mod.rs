@@ -23,6 +23,7 @@
 //! All memory is taken at start. It knows no connection and no service, and never looks at a clock.
 
 mod bits;
+mod census;
 mod directory;
 mod heat;
 mod hunt;
@@ -33,6 +34,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use self::census::Census;
 use self::hunt::{Hunt, guess};
 pub use self::lease::*;
 use self::store::{Ring, Store};
@@ -50,6 +52,9 @@ const FEW: u32 = 4;
 /// The same when there is no memory for a chunk.
 const MANY: u32 = 16;
 
+/// Ports of a class that can be taken, of one LIP towards one server.
+pub const CLASS_PORTS: u16 = store::USABLE;
+
 /// The local ports of one shard.
 pub struct Ports<M: Memory> {
     lcore: LcoreId,
@@ -59,6 +64,7 @@ pub struct Ports<M: Memory> {
     bad_release: u64,
     /// Ports in use that are in no chunk.
     unlisted: u64,
+    census: Census,
 }
 
 impl<M: Memory> Ports<M> {
@@ -68,7 +74,14 @@ impl<M: Memory> Ports<M> {
         if chunks > (u32::MAX / u32::from(PORTS)) as usize + 1 {
             return Err(OutOfMemory { bytes: chunks.saturating_mul(150) });
         }
-        Ok(Ports { lcore, classes: 0, store: Store::new(memory, chunks, quarantines)?, bad_release: 0, unlisted: 0 })
+        Ok(Ports {
+            lcore,
+            classes: 0,
+            store: Store::new(memory, chunks, quarantines)?,
+            bad_release: 0,
+            unlisted: 0,
+            census: Census::new(),
+        })
     }
 
     /// Takes a port. `word` is asked last, for each one that could be taken, until it is good.
@@ -91,6 +104,19 @@ impl<M: Memory> Ports<M> {
             return Ok(lease);
         }
         self.elsewhere(&mut hunt, at_home)
+    }
+
+    /// True when [`Ports::take`] begins with the port of [`Ports::guess`]. The caller says that the class is at home here.
+    #[inline(always)]
+    pub fn takes_at_random(&self, want: &Want<'_>) -> bool {
+        self.may_be_unlisted(want)
+    }
+    /// Takes that port, which the caller found to be good.
+    #[inline(always)]
+    pub fn take_unlisted(&mut self, want: &Want<'_>) -> LeaseId {
+        self.unlisted += 1;
+        self.store.heat.count(want.endpoint, want.class);
+        LeaseId::unlisted(self.store.heat.row(want.endpoint), want.class)
     }
 
     /// Are so few ports of this (endpoint, class) taken that a port at random will do? There is one for many that its pool

@@ -5,16 +5,16 @@ use super::capture::Captures;
 use super::dropped::DropLog;
 use super::{Batch, HELD, HELD_FOR, HELD_PER_HOP, Io, Punt, Source};
 use crate::addr::{LcoreId, Mac, NeighborId, PortId};
-use crate::frame::{AllEmitted, Buffer, Emit, Meta};
+use crate::frame::{AllEmitted, Buffer, Emit, Frame, Meta};
 use crate::limit::{Bucket, Limits};
 use crate::mem::Memory;
 use crate::neighbor::NudState;
-use crate::path;
 use crate::path::parse::Head;
-use crate::shard::{Shard, Shared};
+use crate::path::{self, AllExpected};
+use crate::shard::{Shard, Shared, Tables};
 use crate::stats::Stats;
 use crate::time::Tick;
-use crate::verdict::{DropReason, PuntReason, Verdict};
+use crate::verdict::{DropReason, Exit, PuntReason, Verdict};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -29,6 +29,15 @@ struct Out<B> {
     batch: Batch<B>,
     /// Of all its frames.
     bytes: u64,
+}
+
+/// What all frames of a turn have in common.
+pub(super) struct Given<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) tables: Tables<'a>,
+    pub(super) expected: &'a AllExpected<'a>,
+    pub(super) now: Tick,
+    pub(super) source: Source,
 }
 
 /// See the module.
@@ -70,21 +79,49 @@ impl<B: Buffer> Ways<B> {
         }
     }
 
-    /// A frame of a connection with IPv6, or one that asks for more than [`path::hit`] does, and what that causes: frames of
-    /// our own, before and after it.
+    /// A frame that does not take the short way of [`path::hit`].
     #[inline(never)]
-    pub(super) fn serve<M: Memory, I: Io<Buf = B>>(
+    pub(super) fn other<M: Memory, I: Io<Buf = B>>(
         &mut self,
-        shared: &Shared,
+        given: &Given<'_>,
         shard: &mut Shard<M>,
-        now: Tick,
         io: &mut I,
-        (mut buf, head): (B, &Head),
-        source: Source,
+        buf: B,
+        head: &Head,
     ) {
-        if let Some(port) = path::hit_wide(&shared.tables(&self.stats), &mut shard.conns, now, &mut buf, head) {
+        if let Some(exit) = path::refusal(shard, head) {
+            return self.refuse(given, io, buf, head, exit);
+        }
+        self.known(given, shard, io, buf, head);
+    }
+
+    /// A frame of a connection with IPv6, or one that asks for more than the short ways do.
+    #[inline(never)]
+    fn known<M: Memory, I: Io<Buf = B>>(
+        &mut self,
+        given: &Given<'_>,
+        shard: &mut Shard<M>,
+        io: &mut I,
+        mut buf: B,
+        head: &Head,
+    ) {
+        if let Some(port) = path::hit_wide(&given.tables, &mut shard.conns, given.now, &mut buf, head) {
             return self.queue(io, port, buf);
         }
+        self.serve(given, shard, io, buf, head);
+    }
+
+    /// A frame that asks for more than the short ways do, and what that causes: frames of our own, before and after it.
+    #[inline(never)]
+    fn serve<M: Memory, I: Io<Buf = B>>(
+        &mut self,
+        given: &Given<'_>,
+        shard: &mut Shard<M>,
+        io: &mut I,
+        mut buf: B,
+        head: &Head,
+    ) {
+        let Given { shared, expected, now, source, .. } = *given;
         if source == Source::Port
             && let Some(owner) = path::elsewhere(shared, shard, &mut buf, head)
         {
@@ -96,20 +133,31 @@ impl<B: Buffer> Ways<B> {
             self.spares.push(spare);
         }
         let mut emit = Emit::new(&mut self.spares);
-        let mut frame = buf.frame();
-        if source == Source::Ring {
-            (frame.meta.redirected, frame.meta.rss) = (true, None);
-        }
-        let verdict = path::serve(shared, shard, now, &mut frame, head, &mut emit);
+        let mut frame = received(&mut buf, source);
+        let verdict = path::serve(shared, shard, now, &mut frame, (head, expected), &mut emit);
         let (start, len, meta) = (frame.head, frame.len, Meta { iface: head.iface, ..frame.meta });
         if let Verdict::Tx(_) | Verdict::Hold(_) = verdict {
             buf.commit(start, len);
         }
         if emit.is_empty() {
-            return self.carry_out(now, io, buf, verdict, &meta);
+            return match verdict {
+                Verdict::Tx(port) => self.queue(io, port, buf),
+                verdict => self.carry_out(now, io, buf, verdict, &meta),
+            };
         }
         let emitted = emit.finish();
         self.carry_out_with(now, io, (buf, verdict, &meta), &emitted);
+    }
+
+    /// A frame of no connection, which is not looked at any further.
+    #[inline(always)]
+    fn refuse<I: Io<Buf = B>>(&mut self, given: &Given<'_>, io: &mut I, mut buf: B, head: &Head, exit: Exit) {
+        self.now = given.now;
+        if let Exit::Drop(reason) = exit {
+            return self.drop(reason, buf);
+        }
+        let meta = Meta { iface: head.iface, ..received(&mut buf, given.source).meta };
+        self.carry_out(given.now, io, buf, exit.into(), &meta);
     }
 
     #[cold]
@@ -287,6 +335,15 @@ impl<B: Buffer> Ways<B> {
         }
         self.stats.lcore.held_now.set(0);
     }
+}
+
+/// A frame that came in. What the card of another lcore said of it does not count here.
+fn received<B: Buffer>(buf: &mut B, source: Source) -> Frame<'_> {
+    let mut frame = buf.frame();
+    if source == Source::Ring {
+        (frame.meta.redirected, frame.meta.rss) = (true, None);
+    }
+    frame
 }
 
 /// Puts a frame among those that go out by a port; gives it back when these are as many as go out at once.

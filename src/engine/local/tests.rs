@@ -479,7 +479,7 @@ fn groups_are_joined_before_the_probe_and_reported_on_and_on() {
 fn an_interface_without_ipv6_says_nothing_of_it() {
     let mut net = Net::new();
     net.snapshot.ifaces.iter_mut().for_each(|i| i.addrs = vec![(ip("198.18.1.254"), 24)]);
-    net.snapshot.locals.clear();
+    net.snapshot.locals = Default::default();
     assert_eq!(net.announce(), Vec::<String>::new());
     assert_eq!(net.hear(Packet::ndp_solicit(CLIENT_MAC, "fe80::1", LINK_LOCAL)), Vec::<String>::new());
     assert_eq!(net.reports, Vec::<Vec<u8>>::new());

@@ -4,19 +4,24 @@
 //! hold the two against each other.
 
 use super::parse::Head;
-use crate::addr::PortId;
+use crate::addr::{Be16, ConnId, Dir, PortId};
 use crate::conn::state::{State, tcp_next};
-use crate::conn::{Conns, flags};
-use crate::frame::Buffer;
+use crate::conn::{Conn, Conns, flags};
+use crate::egress::Egress;
+use crate::frame::{Buffer, Frame};
 use crate::mem::Memory;
+use crate::neighbor::Hop;
 use crate::shard::Tables;
+use crate::stats::RealStats;
 use crate::time::Tick;
 use crate::wire::checksum::{self, Delta};
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
-use crate::wire::{FromBytes, ethernet, plain};
+use crate::wire::{FromBytes, ethernet, plain, tcp, udp};
 
 /// No state.
 pub(super) const NONE: u8 = 0xFF;
+/// No state of a connection that is there: a plain SYN, which may take the way of [`opened`].
+pub(super) const OPENS: u8 = 0xFE;
 
 /// The state of a connection that a plain TCP packet with these flags takes the short way in, because it does not change
 /// it; or [`NONE`].
@@ -29,9 +34,11 @@ const KEPT: [u8; 32] = {
     let mut kept = [NONE; 32];
     let mut flags = 0;
     while flags < 32 {
-        if flags & (ACK | FIN | RST | SYN) == ACK {
-            kept[flags as usize] = State::Established as u8;
-        }
+        kept[flags as usize] = match flags & (ACK | FIN | RST | SYN) {
+            ACK => State::Established as u8,
+            SYN => OPENS,
+            _ => NONE,
+        };
         flags += 1;
     }
     kept
@@ -50,30 +57,13 @@ pub fn hit<M: Memory, B: Buffer>(
     if conn.state() as u8 != head.keeps || conn.has(flags::EXT | flags::WIDE) {
         return None;
     }
-    let hop = tables.hops.hop(conn.next_hops[dir as usize]);
-    let egress = tables.egresses.towards(hop);
-    let stats = tables.present(conn.real)?;
-    if head.ip_len > egress.mtu || head.ttl <= 1 || !tables.is_fresh(conn, now) {
+    let way = Way::of(tables, conn, dir, head)?;
+    if !tables.is_fresh(conn, now) {
         return None;
     }
-    let new = conn.rewritten(dir);
     let bytes = buf.bytes_mut();
     let had = bytes.len();
-    let (eth, ip) = if head.keeps == State::Udp as u8 {
-        let (f, _) = plain::Udp::mut_from_prefix(bytes).ok()?;
-        (f.udp.sport, f.udp.dport) = (new.sport(), new.dport());
-        checksum::apply_udp(&mut f.udp.checksum, conn.l4_delta.toward(dir));
-        (&mut f.eth, &mut f.ip)
-    } else {
-        let (f, _) = plain::Tcp::mut_from_prefix(bytes).ok()?;
-        (f.tcp.sport, f.tcp.dport) = (new.sport(), new.dport());
-        checksum::apply(&mut f.tcp.checksum, conn.l4_delta.toward(dir));
-        (&mut f.eth, &mut f.ip)
-    };
-    eth.set_link(egress.link(hop));
-    (ip.src, ip.dst) = (new.src(), new.dst());
-    ip.ttl -= 1;
-    checksum::apply_both(&mut ip.checksum, conn.ip_delta.toward(dir), Delta::TTL_DOWN);
+    way.rewrite(conn, dir, bytes, head)?;
     // Padding ends here, as in `output::send`.
     let len = ethernet::LEN + usize::from(head.ip_len);
     if had != len {
@@ -81,8 +71,69 @@ pub fn hit<M: Memory, B: Buffer>(
         buf.commit(start, len as u16);
     }
     conn.last_seen = now;
-    stats.packet(dir, head.ip_len);
-    Some(egress.port)
+    way.stats.packet(dir, head.ip_len);
+    Some(way.egress.port)
+}
+
+/// Forwards the packet that opened a connection, when both ask for nothing special; or does nothing.
+#[inline(always)]
+pub(super) fn opened<M: Memory>(
+    tables: &Tables<'_>,
+    conns: &Conns<M>,
+    id: ConnId,
+    frame: &mut Frame<'_>,
+    head: &Head,
+) -> Option<PortId> {
+    const SPECIAL: u8 = flags::EXT | flags::WIDE | flags::CLAMP | flags::HIDE_TS;
+    let conn = conns.conn(id);
+    if head.keeps == NONE || conn.has(SPECIAL) {
+        return None;
+    }
+    let way = Way::of(tables, conn, Dir::In, head)?;
+    way.rewrite(conn, Dir::In, frame.bytes_mut(), head)?;
+    way.stats.packet(Dir::In, head.ip_len);
+    frame.len = ethernet::LEN as u16 + head.ip_len;
+    frame.pkt_len = u32::from(frame.len);
+    Some(way.egress.port)
+}
+
+/// The way out of a plain packet.
+struct Way<'a> {
+    hop: Hop,
+    egress: &'a Egress,
+    stats: &'a RealStats,
+}
+
+impl<'a> Way<'a> {
+    /// `None` for a packet that can not leave as it is.
+    #[inline(always)]
+    fn of(tables: &Tables<'a>, conn: &Conn, dir: Dir, head: &Head) -> Option<Way<'a>> {
+        let hop = tables.hops.hop(conn.next_hops[dir as usize]);
+        let egress = tables.egresses.towards(hop);
+        let stats = tables.present(conn.real)?;
+        (head.ip_len <= egress.mtu && head.ttl > 1).then_some(Way { hop, egress, stats })
+    }
+
+    /// Rewrites a packet.
+    #[inline(always)]
+    fn rewrite(&self, conn: &Conn, dir: Dir, bytes: &mut [u8], head: &Head) -> Option<()> {
+        let (f, rest) = plain::Udp::mut_from_prefix(bytes).ok()?;
+        let l4_delta = conn.l4_delta.toward(dir);
+        if head.keeps == State::Udp as u8 {
+            checksum::apply_udp(&mut f.udp.checksum, l4_delta);
+        } else {
+            // From the acknowledgement number on.
+            let tail = rest.first_chunk_mut::<{ tcp::LEN - udp::LEN }>()?;
+            checksum::apply(Be16::mut_from_bytes(&mut tail[8..10]).ok()?, l4_delta);
+        }
+        let new = conn.rewritten(dir);
+        (f.udp.sport, f.udp.dport) = (new.sport(), new.dport());
+        f.eth.set_link(self.egress.link(self.hop));
+        (f.ip.src, f.ip.dst) = (new.src(), new.dst());
+        f.ip.ttl -= 1;
+        checksum::apply_both(&mut f.ip.checksum, conn.ip_delta.toward(dir), Delta::TTL_DOWN);
+        Some(())
+    }
 }
 
 // What the short way takes for no change of state is none.

@@ -1,9 +1,10 @@
 //! Stage 2 and the first step of a packet: the connection it belongs to, in either direction.
 
-use super::open;
+use super::open::{self, AllExpected};
 use super::parse::Head;
 use super::reset;
 use crate::addr::{ConnId, Dir, Family, Proto};
+use crate::conn::Candidate;
 use crate::frame::{Emit, Frame};
 use crate::mem::{Memory, prefetch};
 use crate::shard::{Shard, Shared};
@@ -14,7 +15,12 @@ use crate::wire::tcp::{ACK, FIN, RST, SYN};
 
 /// Loads the connections of a burst, whose buckets are on their way, then the counters of their servers.
 #[inline(never)]
-pub(super) fn warm<M: Memory>(shared: &Shared, shard: &Shard<M>, heads: &mut [Head]) {
+pub(super) fn warm<'a, M: Memory>(
+    shared: &'a Shared,
+    shard: &Shard<M>,
+    heads: &mut [Head],
+    expected: &mut AllExpected<'a>,
+) {
     for head in heads.iter_mut() {
         head.candidate = shard.conns.candidate(head.hash);
     }
@@ -25,12 +31,12 @@ pub(super) fn warm<M: Memory>(shared: &Shared, shard: &Shard<M>, heads: &mut [He
             Some(real) => prefetch(reals, real.index()),
             None => {
                 head.candidate = shard.conns.second_candidate(head.hash);
-                strangers |= opens(head.flags) | (head.key.proto() == Proto::Udp);
+                strangers |= head.candidate == Candidate::NONE;
             }
         }
     }
     if strangers {
-        open::expect(shared, shard, heads);
+        open::expect(shared, shard, heads, expected);
     }
 }
 

@@ -25,7 +25,7 @@ mod reset;
 mod rewrite;
 mod wide;
 
-use crate::addr::LcoreId;
+use crate::addr::{Dir, LcoreId};
 use crate::frame::{BURST, Buffer, Emit, Frame};
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
@@ -33,6 +33,7 @@ use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::{Exit, Verdict};
 pub use hit::hit;
+pub use open::AllExpected;
 use parse::{Head, Kind};
 pub use wide::hit as hit_wide;
 
@@ -40,13 +41,29 @@ pub use wide::hit as hit_wide;
 pub type Heads = [Head; BURST];
 
 /// Looks at every frame of a burst, and has its lines of the tables loaded. Gives the bytes of all frames. As many of
-/// `heads` are valid as the burst has frames.
+/// `heads` are valid as the burst has frames, and `expected`, which is empty before, is for those that may open a connection.
 #[inline(always)]
-pub fn look<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) -> u64 {
+pub fn look<'a, M: Memory, B: Buffer>(
+    shared: &'a Shared,
+    shard: &mut Shard<M>,
+    burst: &mut [B],
+    heads: &mut Heads,
+    expected: &mut AllExpected<'a>,
+) -> u64 {
+    shard.conns.look_again();
     let bytes = parse::headers(shared, shard, burst, heads);
     let (heads, _) = heads.split_at_mut(burst.len().min(BURST));
-    lookup::warm(shared, shard, heads);
+    lookup::warm(shared, shard, heads, expected);
     bytes
+}
+
+/// What becomes of a packet of no connection, when that was plain from the first look at it, and still is.
+#[inline(always)]
+pub fn refusal<M: Memory>(shard: &Shard<M>, head: &Head) -> Option<Exit> {
+    match head.kind {
+        Kind::Stranger(exit) if !shard.conns.may_have_come(head.hash) => Some(exit),
+        Kind::Stranger(_) | Kind::Opens(_) | Kind::Flow | Kind::Early(_) | Kind::IcmpError | Kind::Echo => None,
+    }
 }
 
 /// The lcore that a packet belongs to, if it is another one: what it asks for is seen to there. The hash of a card
@@ -71,10 +88,10 @@ pub fn serve<M: Memory>(
     shard: &mut Shard<M>,
     now: Tick,
     frame: &mut Frame<'_>,
-    head: &Head,
+    (head, expected): (&Head, &AllExpected<'_>),
     emit: &mut Emit<'_>,
 ) -> Verdict {
-    stages(shared, shard, now, frame, head, emit).unwrap_or_else(Verdict::from)
+    stages(shared, shard, now, frame, (head, expected), emit).unwrap_or_else(Verdict::from)
 }
 
 fn stages<M: Memory>(
@@ -82,18 +99,31 @@ fn stages<M: Memory>(
     shard: &mut Shard<M>,
     now: Tick,
     frame: &mut Frame<'_>,
-    head: &Head,
+    (head, expected): (&Head, &AllExpected<'_>),
     emit: &mut Emit<'_>,
 ) -> Result<Verdict, Exit> {
-    match head.kind {
-        Kind::Flow => parse::judge(head, frame.bytes())?,
+    let (conn, dir) = match head.kind {
         Kind::Early(exit) => return Err(exit),
         Kind::IcmpError => return icmp::translate(shared, shard, now, frame, head, emit),
         Kind::Echo => return Err(icmp::echo(shared, frame, head)),
-    }
-    let (conn, dir) = match lookup::connection(shared, shard, now, frame, head, emit)? {
-        Some(hit) => hit,
-        None => open::miss(shared, shard, now, frame, head, emit)?,
+        Kind::Opens(n)
+            if let Some(expected) = expected.get(usize::from(n))
+                && !shard.conns.may_have_come(head.hash) =>
+        {
+            let conn = open::open(shared, shard, now, frame, head, (&head.key.tuple4(), expected), emit)?;
+            let tables = shared.tables(&shard.stats);
+            if let Some(port) = hit::opened(&tables, &shard.conns, conn, frame, head) {
+                return Ok(Verdict::Tx(port));
+            }
+            (conn, Dir::In)
+        }
+        Kind::Flow | Kind::Stranger(_) | Kind::Opens(_) => {
+            parse::judge(head, frame.bytes())?;
+            match lookup::connection(shared, shard, now, frame, head, emit)? {
+                Some(hit) => hit,
+                None => open::miss(shared, shard, now, frame, head, emit)?,
+            }
+        }
     };
     let (leaves, hop) = (shard.conns.leaves(conn, dir), shard.conns.conn(conn).next_hops[dir as usize]);
     let way = output::way(shared, frame, head, leaves, hop)?;

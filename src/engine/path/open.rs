@@ -2,41 +2,109 @@
 //! who serves it, and from which local port.
 
 use super::lookup;
-use super::parse::{Head, Kind};
+use super::parse::{self, Head, Kind};
 use super::reset;
-use crate::addr::{Be32, Class, ConnId, Dir, Family, LcoreId, Proto};
+use crate::addr::{Addr, Be32, Class, ConnId, Dir, Family, LcoreId, Proto};
 use crate::conn::Candidate;
+use crate::conn::key::Key;
 use crate::conn::tuple::Tuple;
-use crate::frame::{Emit, Frame};
+use crate::frame::{BURST, Emit, Frame};
 use crate::mem::Memory;
-use crate::shard::{Opening, Shard, Shared};
-use crate::snapshot::LocalKind;
+use crate::shard::{Foreseen, Opening, Shard, Shared};
+use crate::snapshot::{LocalKind, Service, VipKey};
 use crate::time::Tick;
 use crate::verdict::{DropReason, Exit, PuntReason};
 use crate::wire::{FromBytes, tcp};
+use arrayvec::ArrayVec;
 
-/// Loads what it takes to open connections for those packets of a burst that ask for one. Buckets of their own tuples should
-/// be in the cache.
+/// What was found out about a packet that may open a connection, before anything of its burst was served.
+#[derive(Clone, Copy)]
+pub struct Expected<'a> {
+    service: &'a Service,
+    class: Class,
+    reply: Option<Foreseen>,
+}
+
+/// Of all packets of a burst, in order.
+pub type AllExpected<'a> = ArrayVec<Expected<'a>, BURST>;
+
+/// Says what becomes of those packets of a burst that have no connection and can open none, and loads what it takes to open one
+/// for the others. Buckets of their own tuples should be in the cache.
 #[inline(never)]
-pub(super) fn expect<M: Memory>(shared: &Shared, shard: &Shard<M>, heads: &mut [Head]) {
-    let mut opening = 0;
+pub(super) fn expect<'a, M: Memory>(
+    shared: &'a Shared,
+    shard: &Shard<M>,
+    heads: &mut [Head],
+    all: &mut AllExpected<'a>,
+) {
+    if shard.whole_way {
+        return;
+    }
     for head in heads.iter_mut().filter(|head| head.candidate == Candidate::NONE) {
-        let asks = head.key.proto() == Proto::Udp || lookup::opens(head.flags);
-        if !asks || head.kind != Kind::Flow || head.key.family() == Family::V6 {
-            continue;
-        }
-        let client = head.key.tuple4();
-        match shared.snapshot().service(&client) {
-            Some(service) => {
-                shard.expect(shared, opening, &client, service);
-                opening += 1;
-            }
-            None => head.candidate = Candidate::UNSERVED,
+        if head.kind == Kind::Flow && head.key.family() == Family::V4 {
+            head.kind = fate(shared, shard, head, all).unwrap_or_else(Kind::Stranger);
         }
     }
 }
 
-/// Opens a connection for a packet, or says where the packet goes instead.
+/// What becomes of a packet of IPv4 that has no connection.
+#[inline(always)]
+fn fate<'a, M: Memory>(
+    shared: &'a Shared,
+    shard: &Shard<M>,
+    head: &Head,
+    all: &mut AllExpected<'a>,
+) -> Result<Kind, Exit> {
+    let key = &head.key;
+    if shared.steer.lcores() > 1 && shared.steer.owner(shared.class_of(&key.tuple4())) != shard.id {
+        return Ok(Kind::Flow);
+    }
+    parse::judge(head, &[])?;
+    let service = asked(shared, (key.src().into(), key.dst().into()), VipKey::of_packet4(key), head.flags)?;
+    Ok(expect_one(shared, shard, key, service, all))
+}
+
+#[inline(never)]
+fn expect_one<'a, M: Memory>(
+    shared: &'a Shared,
+    shard: &Shard<M>,
+    key: &Key,
+    service: &'a Service,
+    all: &mut AllExpected<'a>,
+) -> Kind {
+    let class = shared.class_of(&key.tuple4());
+    let reply = shard.expect(shared, all.len(), key.proto(), class, service);
+    match all.try_push(Expected { service, class, reply }) {
+        Ok(()) => Kind::Opens(all.len() as u8 - 1),
+        Err(_) => Kind::Flow,
+    }
+}
+
+/// The service that a packet of no connection asks for, if it may open one; or where it goes instead.
+#[inline(always)]
+fn asked(shared: &Shared, (from, to): (Addr, Addr), vip: VipKey, flags: u8) -> Result<&Service, Exit> {
+    let snapshot = shared.snapshot();
+    let service = if snapshot.locals.may_have(to) { snapshot.services.get(&vip) } else { None };
+    if service.is_none() {
+        match snapshot.local(to).map(|l| l.kind) {
+            Some(LocalKind::Vip | LocalKind::Own) => {}
+            Some(LocalKind::Lip(_)) => return Err(DropReason::LipNoConnection.into()),
+            None => return Err(DropReason::NotLocal.into()),
+        }
+    }
+    if snapshot.local(from).is_some() {
+        return Err(DropReason::MartianSource.into());
+    }
+    let Some(service) = service else {
+        return Err(PuntReason::NoService.into());
+    };
+    if service.proto == Proto::Tcp && !lookup::opens(flags) {
+        return Err(DropReason::TcpNoConnection.into());
+    }
+    Ok(service)
+}
+
+/// Opens a connection for a packet of which nothing was expected, or says where the packet goes instead.
 pub(super) fn miss<M: Memory>(
     shared: &Shared,
     shard: &mut Shard<M>,
@@ -48,24 +116,25 @@ pub(super) fn miss<M: Memory>(
     let client = head.tuple(frame.bytes());
     // With one lcore everything is at home, and only what is opened needs its class.
     let class = if shared.steer.lcores() > 1 { Some(home(shared, shard, frame, &client)?) } else { None };
-    let snapshot = shared.snapshot();
-    let service = if head.candidate == Candidate::UNSERVED { None } else { snapshot.service(&client) };
-    if service.is_none() {
-        match snapshot.local(client.dst()).map(|l| l.kind) {
-            Some(LocalKind::Vip | LocalKind::Own) => {}
-            Some(LocalKind::Lip(_)) => return Err(DropReason::LipNoConnection.into()),
-            None => return Err(DropReason::NotLocal.into()),
-        }
-    }
-    if snapshot.local(client.src()).is_some() {
-        return Err(DropReason::MartianSource.into());
-    }
-    let Some(service) = service else {
-        return Err(PuntReason::NoService.into());
-    };
-    if client.proto() == Proto::Tcp && !lookup::opens(head.flags) {
-        return Err(DropReason::TcpNoConnection.into());
-    }
+    let vip = VipKey::new(client.proto(), client.dst(), client.dport());
+    let service = asked(shared, (client.src(), client.dst()), vip, head.flags)?;
+    let class = class.unwrap_or_else(|| shared.class_of(&client));
+    let expected = Expected { service, class, reply: None };
+    Ok((open(shared, shard, now, frame, head, (&client, &expected), emit)?, Dir::In))
+}
+
+/// Opens a connection for a packet of which this was expected, or says where the packet goes instead.
+#[inline(always)]
+pub(super) fn open<M: Memory>(
+    shared: &Shared,
+    shard: &mut Shard<M>,
+    now: Tick,
+    frame: &Frame<'_>,
+    head: &Head,
+    (client, expected): (&Tuple, &Expected<'_>),
+    emit: &mut Emit<'_>,
+) -> Result<ConnId, Exit> {
+    let Expected { service, class, reply } = *expected;
     if !shard.accepting {
         return Err(DropReason::Stopping.into());
     }
@@ -77,12 +146,11 @@ pub(super) fn miss<M: Memory>(
         // The configuration offers none: a client of IPv4 has no seat for such addresses.
         return Err(DropReason::Untranslatable.into());
     }
-    let class = class.unwrap_or_else(|| shared.class_of(&client));
     let (to_client, to_server) = (shared.next_hop(client.src())?, shared.next_hop(real.addr)?);
-    let seq = sequence(frame, head).host();
-    let what = Opening { client, class, service, real, next_hops: [to_server, to_client], seq };
-    let id = shard.open(shared, now, &what, &mut |forget| reset::forget(shared, &forget, emit))?;
-    Ok((id, Dir::In))
+    let (seq, next_hops) = (sequence(frame, head).host(), [to_server, to_client]);
+    let (key, hash) = (head.key, head.hash);
+    let what = Opening { client: *client, key, hash, class, service, real, next_hops, seq, reply };
+    Ok(shard.open(shared, now, &what, &mut |forget| reset::forget(shared, &forget, emit))?)
 }
 
 /// The class of a tuple that is at home on this lcore; any other goes there, once. Computed here: no port is taken on the

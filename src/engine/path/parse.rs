@@ -17,6 +17,7 @@ use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::verdict::{DropReason, Exit, PuntReason};
 use crate::wire::{FromBytes, IntoBytes, arp, checksum, ethernet, icmp, ipv4, ipv6, plain, tcp, udp, vlan};
+use core::hint::cold_path;
 
 /// What the parser found.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,11 @@ pub enum Kind {
     Early(Exit),
     /// TCP or UDP.
     Flow,
+    /// The same, and when the burst was looked at it had no connection here, at its home, and could open none: it leaves like
+    /// this, unless another packet of the burst opens its connection.
+    Stranger(Exit),
+    /// The same, but it may open one: which of [`super::AllExpected`] tells what with.
+    Opens(u8),
     /// An ICMP error about a packet of ours: the key is that of an answer to the quoted packet.
     IcmpError,
     /// An ICMP echo request.
@@ -103,8 +109,10 @@ pub(super) fn headers<M: Memory, B: Buffer>(
             entry = Entry::of(shared.snapshot(), buf.port());
         }
         if let Some(plain) = plain(&entry, &shard.conns, buf) {
-            *head = plain;
+            // The candidate is looked for later.
+            *head = Head { candidate: head.candidate, ..plain };
         } else {
+            cold_path();
             head.ip_len = 0;
             more = true;
         }

@@ -22,8 +22,8 @@ impl Rr {
 
     /// The next one with a weight.
     pub fn pick(&mut self, reals: &[Real]) -> Option<usize> {
-        let start = self.last.map_or(0, |(_, at)| at + 1);
-        let at = (0..reals.len()).map(|i| (start + i) % reals.len()).find(|i| has_weight(&reals[*i]))?;
+        let start = self.last.map_or(0, |(_, at)| at + 1).min(reals.len());
+        let at = (start..reals.len()).chain(0..start).find(|i| has_weight(&reals[*i]))?;
         self.last = Some((reals[at].id, at));
         Some(at)
     }

@@ -4,8 +4,8 @@
 //! A port whose server takes this SYN as it is goes before one that needs its sequence numbers raised.
 
 use super::open::want;
-use super::{Forget, Opening, Shard, Shared};
-use crate::addr::{ConnId, Dir, Family, Proto};
+use super::{Foreseen, Forget, Opening, Shard, Shared};
+use crate::addr::{Addr, ConnId, Dir, Family, Proto};
 use crate::conn::key::Key;
 use crate::conn::tuple::Tuple;
 use crate::conn::{Conns, flags};
@@ -21,7 +21,8 @@ const CHOOSY: u32 = 12;
 
 /// A local port, and what was found out about it.
 pub(super) struct Leased {
-    pub(super) lease: Lease,
+    pub(super) id: LeaseId,
+    pub(super) lip: Addr,
     /// Of the server's packets, and its hash.
     pub(super) key: Key,
     pub(super) hash: u64,
@@ -39,26 +40,55 @@ impl<M: Memory> Shard<M> {
         forget: &mut dyn FnMut(Forget),
     ) -> Result<Leased, DropReason> {
         let want = want(what.real, what.service, what.class, self.random.next());
-        let lease = match self.take(&shared.steer, now, &want, what) {
-            Ok(lease) => lease,
+        if let Some(foreseen) = &what.reply
+            && let Some(leased) = self.lease_foreseen(&want, now, what, foreseen)
+        {
+            return Ok(leased);
+        }
+        let (lease, leased) = match self.take(&shared.steer, now, &want, what) {
+            Ok(both) => both,
             Err(NoPort::NoMemory) => return Err(DropReason::PortMemory),
             Err(NoPort::Exhausted) => {
                 self.give_up(shared, now, &want, what, forget)?;
-                return self.take(&shared.steer, now, &want, what).map_err(|_| DropReason::PortsExhausted);
+                let taken = self.take(&shared.steer, now, &want, what).map_err(|_| DropReason::PortsExhausted);
+                return taken.map(|(_, leased)| leased);
             }
         };
         let stats = &self.stats.lcore;
-        let taken = &lease.lease;
-        if taken.id.is_unlisted() {
+        if leased.id.is_unlisted() {
             stats.ports_unlisted.add(1);
-        } else if taken.other_class || taken.from == Origin::Quarantine {
-            stats.ports_other_class.add(u64::from(taken.other_class));
-            stats.ports_from_quarantine.add(u64::from(taken.from == Origin::Quarantine));
+        } else if lease.other_class || lease.from == Origin::Quarantine {
+            stats.ports_other_class.add(u64::from(lease.other_class));
+            stats.ports_from_quarantine.add(u64::from(lease.from == Origin::Quarantine));
         }
-        Ok(lease)
+        Ok(leased)
     }
 
-    fn take(&mut self, steer: &Steer, now: Tick, want: &Want<'_>, what: &Opening<'_>) -> Result<Leased, NoPort> {
+    /// Takes the foreseen port, if it is the first one that would be tried, and good.
+    #[inline(always)]
+    fn lease_foreseen(&mut self, want: &Want<'_>, now: Tick, what: &Opening<'_>, f: &Foreseen) -> Option<Leased> {
+        let tcp = f.key.proto() == Proto::Tcp;
+        if f.real != what.real.id
+            || f.start != want.start
+            || !self.ports.takes_at_random(want)
+            || tcp && self.recent.recall(f.hash, now).is_some()
+            || f.key.src() == f.key.dst()
+            || self.conns.find(f.hash, &f.key).is_some()
+        {
+            return None;
+        }
+        self.stats.lcore.ports_unlisted.add(1);
+        let id = self.ports.take_unlisted(want);
+        Some(Leased { id, lip: f.key.dst().into(), key: f.key, hash: f.hash, expected: None })
+    }
+
+    fn take(
+        &mut self,
+        steer: &Steer,
+        now: Tick,
+        want: &Want<'_>,
+        what: &Opening<'_>,
+    ) -> Result<(Lease, Leased), NoPort> {
         let (conns, recent) = (&mut self.conns, &self.recent);
         let proto = what.client.proto();
         let tcp = proto == Proto::Tcp;
@@ -80,7 +110,10 @@ impl<M: Memory> Shard<M> {
             });
             match taken {
                 Err(_) if passed_over > 0 => choosy = 0,
-                taken => return taken.map(|lease| Leased { lease, key, hash, expected }),
+                taken => {
+                    return taken
+                        .map(|lease| (lease, Leased { id: lease.id, lip: lease.lip.addr, key, hash, expected }));
+                }
             }
         }
     }

@@ -98,7 +98,7 @@ fn lab(lan_mtu: u16) -> Lab {
                 on_removed: OnRemoved::Reset,
             };
             snapshot.locals.insert(ip(vip), of(LocalKind::Vip, 0));
-            snapshot.services.insert((proto, ip(vip), port), Arc::new(service));
+            snapshot.services.insert(VipKey::new(proto, ip(vip), port), Arc::new(service));
         }
     }
     for (addr, kind, iface) in [

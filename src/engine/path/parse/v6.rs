@@ -204,7 +204,7 @@ pub(super) fn tuple(head: &Head, bytes: &[u8]) -> Tuple {
     let of = |src: Be128, dst: Be128| Tuple::new(src, dst, key.sport(), key.dport(), key.proto());
     let found = match head.kind {
         Kind::IcmpError => bytes.get(head.l4() + icmp::LEN..).and_then(quoted).map(|q| q.tuple.reversed()),
-        Kind::Flow | Kind::Echo | Kind::Early(_) => {
+        Kind::Flow | Kind::Stranger(_) | Kind::Opens(_) | Kind::Echo | Kind::Early(_) => {
             let ip = bytes.get(usize::from(head.l3)..).and_then(|b| ipv6::Header::ref_from_prefix(b).ok());
             ip.map(|(ip, _)| of(ip.src, ip.dst))
         }
@@ -345,7 +345,7 @@ mod tests {
         let (kind, head) = strictly(&packet.clone().build(), Meta::default(), usize::MAX);
         match kind {
             Kind::Flow => super::super::judge(&head, &packet.build()).map_or_else(|r| Kind::Early(r.into()), |_| kind),
-            Kind::Early(_) | Kind::IcmpError | Kind::Echo => kind,
+            Kind::Stranger(_) | Kind::Opens(_) | Kind::Early(_) | Kind::IcmpError | Kind::Echo => kind,
         }
     }
 
