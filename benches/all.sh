@@ -20,9 +20,10 @@ bench() {
 echo "=== building"
 cargo bench -p gatun-bench --no-run </dev/null || exit 1
 out=${CARGO_TARGET_DIR:-target}/bench
-rm -f "$out"/{instructions,micro,paired,summary}.json
+rm -f "$out"/{instructions,micro,control,paired,summary}.json
 bench instructions
 bench micro
+bench control
 bench paired benches/huge-pages.sh "$pages"
 bench summary
 echo "$SECONDS s in all; figures are in $out/summary.json"

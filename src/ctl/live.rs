@@ -58,6 +58,9 @@ pub(super) struct Which {
     /// The state, as in ESTABLISHED.
     #[arg(long)]
     state: Option<String>,
+    /// The EAL lcore of a worker.
+    #[arg(long)]
+    lcore: Option<u32>,
 }
 
 impl Which {
@@ -69,6 +72,7 @@ impl Which {
             ("local", self.local),
             ("real", self.real),
             ("state", self.state),
+            ("lcore", self.lcore.map(|lcore| lcore.to_string())),
         ];
         given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

@@ -51,6 +51,17 @@ fn services_and_servers_are_made_changed_and_taken_out_and_each_answer_says_the_
     assert_eq!((listed["total"].clone(), listed["next"].clone()), (json!(2), json!("198.18.2.11-53")));
     let next = gateway.get(&format!("{path}/reals?limit=1&after=198.18.2.11-53")).is(200);
     assert_eq!((next["items"][0]["weight"].clone(), next.get("next")), (json!(7), None));
+    for (filter, found) in [
+        ("weight=7", vec!["198.18.2.12-53"]),
+        ("weight=0", vec![]),
+        ("address=198.18.2.11", vec!["198.18.2.11-53"]),
+        ("address=198.18.2.11:80", vec![]),
+        ("address=198.18.2.12:53&weight=7", vec!["198.18.2.12-53"]),
+    ] {
+        let listed = gateway.get(&format!("{path}/reals?{filter}")).is(200);
+        let ids: Vec<_> = listed["items"].as_array().unwrap().iter().filter_map(|r| r["id"].as_str()).collect();
+        assert_eq!(ids, found, "{filter}");
+    }
     gateway.ask("DELETE", &format!("{path}/reals/198.18.2.12-53"), &Value::Null).is(200);
     gateway.get(&format!("{path}/reals/198.18.2.12-53")).is(404);
     // A filter finds what it says and nothing else.
@@ -151,7 +162,19 @@ fn every_route_answers() {
         answer.is(200);
     }
     assert_eq!(gateway.get("/api/v1/ports/wan").is(200)["driver"], "net_ring");
-    assert!(gateway.get("/api/v1/stats").is(200)["drops"].as_array().unwrap().len() > 20);
+    let stats = gateway.get("/api/v1/stats").is(200);
+    assert!(stats["drops"].as_array().unwrap().len() > 20);
+    assert_eq!((stats["states"]["ESTABLISHED"].clone(), stats["laddrs"].as_array().map(Vec::len)), (json!(0), Some(2)));
+    assert_eq!(stats["services"][0]["reals"].as_array().map(Vec::len), Some(2));
+    let one = gateway.get("/api/v1/stats?service=tcp-198.18.1.100-80&reals=false").is(200);
+    assert_eq!((one["services"].as_array().map(Vec::len), one["services"][0]["servers"].clone()), (Some(1), json!(2)));
+    assert_eq!(one["services"][0]["reals"], json!([]));
+    gateway.get("/api/v1/stats?service=tcp-198.18.1.100-81").is(404);
+    for limit in ["index", "timers", "port_lists", "port_class", "connections"] {
+        let limits = gateway.get("/api/v1/capacity").is(200);
+        let found = limits["items"].as_array().unwrap().iter().find(|l| l["limit"] == limit);
+        assert!(found.is_some_and(|l| l["room"].as_u64() > Some(0)), "{limit}: {limits}");
+    }
     assert_eq!(gateway.get("/openapi.json").is(200)["openapi"].as_str().map(|v| &v[..3]), Some("3.1"));
     assert!(gateway.get("/docs/index.html").body.contains("swagger"));
     assert!(gateway.get("/docs/swagger-initializer.js").body.contains("/openapi.json"));
@@ -227,6 +250,7 @@ fn whatever_is_sent_is_answered_with_a_problem_and_changes_nothing() {
             answer.is_problem();
         }
     }
+    let weights = format!("{WEB}/reals?weight=70000");
     for (method, path, body) in [
         ("GET", "/", ""),
         ("GET", "/api/v1", ""),
@@ -246,6 +270,9 @@ fn whatever_is_sent_is_answered_with_a_problem_and_changes_nothing() {
         ("QUERY", "/api/v1/services", ""),
         ("BREW", "/api/v1/config", ""),
         ("GET", "/api/v1/connections?after=9.9.9", ""),
+        ("GET", "/api/v1/connections?lcore=all", ""),
+        ("GET", &weights, ""),
+        ("GET", "/api/v1/stats?reals=some", ""),
         ("GET", "/api/v1/lcores/1e9", ""),
         ("GET", "/api/v1/config/generations/0", ""),
         ("GET", "/docs/../Cargo.toml", ""),

@@ -109,9 +109,10 @@ struct Wanted {
     /// client, vip, local, real
     sides: [Option<(IpAddr, Option<u16>)>; 4],
     state: Option<String>,
+    lcore: Option<u32>,
 }
 
-const FIELDS: [&str; 6] = ["protocol", "client", "vip", "local", "real", "state"];
+const FIELDS: [&str; 7] = ["protocol", "client", "vip", "local", "real", "state", "lcore"];
 
 impl Wanted {
     fn read(query: &Query) -> Result<Wanted, Fail> {
@@ -133,17 +134,20 @@ impl Wanted {
             protocol,
             sides: [side("client")?, side("vip")?, side("local")?, side("real")?],
             state: query.text("state").map(str::to_uppercase),
+            lcore: query.parsed("lcore", "give the number of a worker's EAL lcore")?,
         })
     }
 
     fn everything(&self) -> bool {
-        self.protocol.is_none() && self.state.is_none() && self.sides.iter().all(Option::is_none)
+        let Wanted { protocol, sides: _, state, lcore } = self;
+        protocol.is_none() && state.is_none() && lcore.is_none() && self.sides.iter().all(Option::is_none)
     }
 
     fn matches(&self, c: &Connection) -> bool {
         let sides = [c.client, c.vip, c.local, c.real];
         self.protocol.is_none_or(|p| p == c.protocol)
             && self.state.as_ref().is_none_or(|s| *s == c.state)
+            && self.lcore.is_none_or(|lcore| lcore == c.lcore)
             && self.sides.iter().zip(sides).all(|(wanted, is)| {
                 wanted.is_none_or(|(ip, port)| ip == is.ip() && port.is_none_or(|port| port == is.port()))
             })
@@ -181,6 +185,7 @@ fn read_cursor(text: &str) -> Result<(usize, Cursor), Fail> {
         ("local" = Option<String>, Query, description = "lip or lip:lport"),
         ("real" = Option<String>, Query, description = "rip or rip:rport"),
         ("state" = Option<String>, Query, description = "as ipvsadm names it"),
+        ("lcore" = Option<u32>, Query, description = "the EAL lcore of a worker"),
         ("limit" = Option<usize>, Query, description = "items of a page", minimum = 1, maximum = 1000),
         ("after" = Option<String>, Query, description = "`next` of the page before")),
     responses((status = 200, body = Page<Connection>),
@@ -222,7 +227,8 @@ async fn connections(_who: Reader, app: &State<App>, query: Query) -> Answer {
         ("vip" = Option<String>, Query, description = "vip or vip:vport"),
         ("local" = Option<String>, Query, description = "lip or lip:lport"),
         ("real" = Option<String>, Query, description = "rip or rip:rport"),
-        ("state" = Option<String>, Query, description = "as ipvsadm names it")),
+        ("state" = Option<String>, Query, description = "as ipvsadm names it"),
+        ("lcore" = Option<u32>, Query, description = "the EAL lcore of a worker")),
     responses((status = 200, body = Item<Count>),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[get("/connections/count")]
@@ -234,9 +240,11 @@ async fn count(_who: Reader, app: &State<App>, query: Query) -> Answer {
         let count = app.handle.counts().await?.iter().map(|c| c.conns_now.value()).sum();
         return item(generation, Count { count });
     }
+    let places = app.handle.ask(|m| m.workers()).await?;
     let (mut worker, mut from, mut count) = (0, Cursor::default(), 0);
     while let Some((records, then)) = listed(app, worker, from).await? {
-        count += records.iter().filter(|r| wanted.matches(&connection(r, 0))).count() as u64;
+        let lcore = places.get(worker).map_or(0, |p| p.lcore);
+        count += records.iter().filter(|r| wanted.matches(&connection(r, lcore))).count() as u64;
         (worker, from) = then.map_or((worker + 1, Cursor::default()), |cursor| (worker, cursor));
     }
     item(generation, Count { count })
@@ -249,7 +257,8 @@ async fn count(_who: Reader, app: &State<App>, query: Query) -> Answer {
         ("vip" = Option<String>, Query, description = "vip or vip:vport"),
         ("local" = Option<String>, Query, description = "lip or lip:lport"),
         ("real" = Option<String>, Query, description = "rip or rip:rport"),
-        ("state" = Option<String>, Query, description = "as ipvsadm names it")),
+        ("state" = Option<String>, Query, description = "as ipvsadm names it"),
+        ("lcore" = Option<u32>, Query, description = "the EAL lcore of a worker")),
     responses((status = 200, body = Item<Killed>),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[delete("/connections")]
@@ -260,9 +269,11 @@ async fn kill(who: Writer, app: &State<App>, query: Query) -> Answer {
         let remedy = format!("say which, by one of {}", FIELDS.join(", "));
         return Err(Fail::new(400, "bad-request", "Bad request", "this would end every connection", remedy));
     }
+    let places = app.handle.ask(|m| m.workers()).await?;
     let (mut worker, mut from, mut killed) = (0, Cursor::default(), 0);
     while let Some((records, then)) = listed(app, worker, from).await? {
-        let meant = records.iter().filter(|r| wanted.matches(&connection(r, 0)));
+        let lcore = places.get(worker).map_or(0, |p| p.lcore);
+        let meant = records.iter().filter(|r| wanted.matches(&connection(r, lcore)));
         let clients: Vec<_> = meant.map(|r| r.client).collect();
         killed += app.handle.end(worker, &clients).await? as u64;
         (worker, from) = then.map_or((worker + 1, Cursor::default()), |cursor| (worker, cursor));

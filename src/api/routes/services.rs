@@ -251,15 +251,21 @@ pub(super) async fn gone(app: &App, who: Writer, edit: Edit) -> Answer {
 
 /// The real servers of a service.
 #[utoipa::path(context_path = BASE, tag = "services",
-    params(("limit" = Option<usize>, Query, description = "items of a page", minimum = 1, maximum = 1000),
+    params(("address" = Option<String>, Query, description = "an address, or address and port"),
+        ("weight" = Option<u16>, Query, description = "those of this weight; 0 are those that take no new connections"),
+        ("limit" = Option<usize>, Query, description = "items of a page", minimum = 1, maximum = 1000),
         ("after" = Option<String>, Query, description = "`next` of the page before")),
     responses((status = 200, body = Page<Real>),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[get("/services/<id>/reals")]
 async fn reals(_who: Reader, app: &State<App>, id: &str, query: Query) -> Answer {
-    let query = query.only(&["limit", "after"])?;
+    let query = query.only(&["address", "weight", "limit", "after"])?;
+    let address = Endpoint::read(&query, "address")?;
+    let weight: Option<u16> = query.parsed("weight", "give a number from 0 to 65535")?;
     let (generation, service) = found(app, id).await?;
-    page(generation, service.reals, &query, |r| r.id.clone())
+    let mut reals = service.reals;
+    reals.retain(|r| address.as_ref().is_none_or(|a| a.is(r.address)) && weight.is_none_or(|w| w == r.weight));
+    page(generation, reals, &query, |r| r.id.clone())
 }
 
 /// Adds a real server that is not there yet.

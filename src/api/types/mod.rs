@@ -12,7 +12,7 @@
 //! | `/health` | GET | [`Health`]; 503 while not ready |
 //! | `/services` | GET, POST | [`Page`] of [`Service`] (`protocol`, `address`, `name`, `scheduler`, `laddr_pool`, `real`, `limit`, `after`); [`ServiceSpec`] |
 //! | `/services/{id}` | GET, PUT, PATCH, DELETE | [`Service`]; [`ServiceSpec`]; [`ServicePatch`] |
-//! | `/services/{id}/reals` | GET, POST | [`Page`] of [`Real`]; [`RealSpec`] |
+//! | `/services/{id}/reals` | GET, POST | [`Page`] of [`Real`] (`address`, `weight`, `limit`, `after`); [`RealSpec`] |
 //! | `/services/{id}/reals/{id}` | GET, PUT, PATCH, DELETE | [`Real`]; [`RealSpec`]; [`RealPatch`] |
 //! | `/services/{id}/reals/{id}/drain` | GET, POST, DELETE | [`Drain`]; [`DrainSpec`] |
 //! | `/laddr-pools`, `/laddr-pools/{name}` | GET, POST; GET, PUT, DELETE | [`LaddrPool`]; [`LaddrPoolSpec`] |
@@ -20,9 +20,9 @@
 //! | `/neighbors`, `/neighbors/{address}` | GET; GET, PUT, DELETE | [`Neighbor`]; [`NeighborSpec`] |
 //! | `/ports`, `/ports/{name}` | GET | [`Port`] |
 //! | `/lcores`, `/lcores/{id}` | GET | [`Lcore`] |
-//! | `/connections` | GET, DELETE | [`Page`] of [`Connection`] (`protocol`, `client`, `vip`, `local`, `real`, `state`, `limit`, `after`); [`Killed`] |
+//! | `/connections` | GET, DELETE | [`Page`] of [`Connection`] (`protocol`, `client`, `vip`, `local`, `real`, `state`, `lcore`, `limit`, `after`); [`Killed`] |
 //! | `/connections/count` | GET | [`Count`] |
-//! | `/stats` | GET | [`Stats`] |
+//! | `/stats` | GET | [`Stats`] (`service`, `reals`) |
 //! | `/stats/zero` | POST | [`Done`] (`service`) |
 //! | `/drops` | GET | [`Page`] of [`Drop`] |
 //! | `/captures` | GET, POST | [`Page`] of [`Capture`]; [`CaptureSpec`], and a capture file as the frames come |
