@@ -104,12 +104,18 @@ impl Shared {
     }
 
     /// The next hop towards an address, asked for if it is new.
+    #[inline(always)]
     pub fn next_hop(&self, addr: Addr) -> Result<NeighborId, DropReason> {
         match self.snapshot.routes.lookup(addr) {
             Some(RouteTo::Via(hop)) => Ok(hop),
-            Some(RouteTo::OnLink(iface)) => self.neighbors.claim(iface, addr).ok_or(DropReason::NeighborTableFull),
+            Some(RouteTo::OnLink(iface)) => self.on_link(iface, addr),
             None => Err(DropReason::NoRoute),
         }
+    }
+
+    #[inline(never)]
+    fn on_link(&self, iface: IfaceId, addr: Addr) -> Result<NeighborId, DropReason> {
+        self.neighbors.claim(iface, addr).ok_or(DropReason::NeighborTableFull)
     }
 
     /// The state of a connection's server.

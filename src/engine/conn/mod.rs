@@ -322,12 +322,12 @@ impl<M: Memory> Conns<M> {
     }
 
     /// The server of a candidate, whose line should be in the cache. Loads the addresses of an IPv6 client, which no other
-    /// connection has use for.
+    /// connection has use for; `some_wide` is that there may be such connections at all.
     #[inline(always)]
-    pub fn real_of(&self, candidate: Candidate) -> Option<RealId> {
+    pub fn real_of(&self, candidate: Candidate, some_wide: bool) -> Option<RealId> {
         let seat = (candidate.0 & !DIR_BIT) as usize;
         let conn = self.slab.get(seat)?;
-        if conn.has(flags::WIDE) {
+        if some_wide && conn.has(flags::WIDE) {
             prefetch(&self.wides, seat);
         }
         Some(conn.real)
