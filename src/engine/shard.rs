@@ -276,6 +276,13 @@ impl<M: Memory> Shard<M> {
 
     /// Ends a connection: its port goes into quarantine after an orderly close, and is free at once after a RST.
     pub fn close(&mut self, now: Tick, id: ConnId) {
+        let hashes = self.conns.conn(id).keys.map(|key| self.conns.hash(&key));
+        self.close_hashed(now, id, hashes);
+    }
+
+    /// The same by the hashes of its keys.
+    #[inline(always)]
+    fn close_hashed(&mut self, now: Tick, id: ConnId, hashes: [u64; 2]) {
         self.event(EventKind::Closed, id);
         let conn = *self.conns.conn(id);
         let state = conn.state();
@@ -291,7 +298,6 @@ impl<M: Memory> Shard<M> {
             | State::Listen
             | State::SynAck => Release::Quarantine,
         };
-        let hashes = conn.keys.map(|key| self.conns.hash(&key));
         if state.is_closing() && release == Release::Quarantine {
             let expected = if conn.has(flags::EXT) {
                 self.exts.ext(conn.ext).filter(|e| e.fin != 0).map(|e| e.next_seq)
