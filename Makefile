@@ -10,6 +10,8 @@ RIG_PACKAGES = dpdk-dev util-linux
 LAB_PACKAGES = iproute2 ethtool procps python3 nginx-light curl wrk iperf3 tcpdump traceroute iputils-ping
 # promtool, for the test of the alert rules.
 RULE_PACKAGES = prometheus
+# A place to install schemathesis in, which sends the REST interface what its document allows, and what not.
+SPEC_PACKAGES = python3-venv
 
 CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -61,7 +63,7 @@ clean: ## remove what was built
 	$(CARGO) clean
 
 deps: ## install the Debian packages that are missing
-	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(RUN_PACKAGES) $(LAB_PACKAGES) $(BENCH_PACKAGES) $(RULE_PACKAGES))
+	@tests/e2e/deps.sh $(sort $(BUILD_PACKAGES) $(RUN_PACKAGES) $(LAB_PACKAGES) $(BENCH_PACKAGES) $(RULE_PACKAGES) $(SPEC_PACKAGES))
 
 rust: # is there a Rust that can build gatun?
 	@have=$$($(CARGO) --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'); \

@@ -19,6 +19,8 @@ pub mod journal;
 #[cfg(feature = "dpdk")]
 pub mod loadgen;
 #[cfg(feature = "dpdk")]
+pub mod log;
+#[cfg(feature = "dpdk")]
 pub mod master;
 pub mod replay;
 #[cfg(feature = "dpdk")]

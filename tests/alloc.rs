@@ -7,12 +7,14 @@ mod bench;
 
 use bench::{Bench, FOUR, LAN, SIX, WAN, WEB, both, segment, toml};
 use gatun::replay::Options;
-use gatun_engine::addr::{LcoreId, NeighborId, PortId};
+use gatun_engine::addr::{Be32, LcoreId, NeighborId, PortId};
 use gatun_engine::frame::Buffer;
+use gatun_engine::lcore::capture::{Capture, End, Filter, Points, Protocol, Seen, Sink};
 use gatun_engine::lcore::{Batch, Io, Punt, Source};
 use gatun_engine::testkit::Packet;
 use gatun_engine::testkit::lab::Buf;
 use gatun_engine::time::{Tick, Ticks};
+use gatun_engine::verdict::DropReason;
 use gatun_engine::wire::tcp::{ACK, FIN, SYN};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -139,6 +141,49 @@ fn hits_do_not_allocate(client: &str, vip: &str) {
         }
     });
     assert_eq!((n, pool.sent - before), (0, 64_000), "{vip}");
+}
+
+/// Keeps nothing.
+struct Blind(u64);
+
+impl Sink for Blind {
+    fn put(&mut self, _: &Seen, bytes: &[u8]) {
+        self.0 += bytes.len() as u64;
+    }
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn captures_do_not_allocate() {
+    let mut b = Bench::new(&both(""), &Options::default());
+    let (server, local) = b.establish("10.0.0.1:40000", WEB);
+    let frames: Vec<_> = (0..30)
+        .flat_map(|n| {
+            [
+                (WAN, Packet::tcp("10.0.0.1:40000", WEB).payload(&vec![7; 40 * n])),
+                (LAN, Packet::tcp(&server, &local).payload(b"answer")),
+                (WAN, Packet::tcp("10.0.0.2:40000", WEB)),
+            ]
+        })
+        .take(64)
+        .map(|(port, packet)| (port, packet.macs([2; 6], b.gateway.mac(port)).build()))
+        .collect();
+    for points in [Points::Both, Points::Dropped(None)] {
+        let ends = [End { addr: Be32::new(0x0A00_0001).into(), port: None }];
+        let ends = if points == Points::Both { ends.into_iter().collect() } else { Default::default() };
+        let filter = Filter { points, port: None, protocol: Some(Protocol::Tcp), ends };
+        let capture = Capture::new(filter, 1_000, Box::new(Blind(0)));
+        assert!(b.gateway.lab.lcores_mut()[0].capture(Box::new(capture)).is_ok());
+    }
+    let (mut pool, now) = (pool(), b.gateway.lab.now());
+    burst(&mut b, &mut pool, now, &frames);
+    let dropped = b.drops(DropReason::TcpNoConnection);
+    let n = allocations(|| (0..5).for_each(|_| burst(&mut b, &mut pool, now, &frames)));
+    // A buffer that is dropped is freed here, and nothing else.
+    assert_eq!((n, b.drops(DropReason::TcpNoConnection)), (5 * dropped, 6 * dropped));
+    assert_eq!(dropped, 21);
 }
 
 #[test]

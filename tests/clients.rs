@@ -230,6 +230,41 @@ fn gatunctl_changes_what_it_is_told_and_shows_it() {
 }
 
 #[test]
+fn gatunctl_captures_into_tcpdump_and_into_files() {
+    let gateway = Gateway::start();
+    // It asks for this neighbour again and again; what goes out by a port made of a ring comes in there.
+    gateway.well("route add 198.18.64.0/18 198.18.2.1");
+    let piped = format!("{} capture -w - --port lan --count 2 | tcpdump -n -r -", env!("CARGO_BIN_EXE_gatunctl"));
+    let mut shell = Command::new("sh");
+    let said = shell.arg("-c").arg(&piped).env("GATUN_SOCKET", gateway.file("gatun.sock")).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    let lines: Vec<&str> = out.lines().filter(|line| line.contains("ARP, Request who-has 198.18.2.1 tell ")).collect();
+    assert!(lines.len() == 2 && out.lines().count() == 2, "{out}\n{err}");
+    assert!(err.contains("2 frames, 0 lost"), "{err}");
+    let file = gateway.ctl("capture -w drops.pcap --drop any --count 1 --snaplen 30");
+    assert_eq!((file.code, file.err.as_str()), (0, "1 frames, 0 lost\n"));
+    let frames = gatun_engine::testkit::pcap::read(&std::fs::read(gateway.file("drops.pcap")).unwrap()).unwrap();
+    assert_eq!((frames.len(), frames[0].frame.len(), frames[0].orig_len), (1, 30, 42));
+    assert_eq!(gateway.well("capture --list").lines().count(), 3);
+    for (command, code, said) in [
+        ("capture", 2, "--write"),
+        ("capture -w x --port dmz", 2, "give one of lan"),
+        ("capture -w x --drop bad_luck", 2, "gatunctl drops"),
+        ("capture -w x --dir rx --drop any", 2, "--drop"),
+        ("capture -w x --tuple 198.18.1.1", 2, "two ends"),
+        ("capture -w x --host nowhere", 2, "198.18.1.1:40000"),
+        ("capture -w x --seconds 301", 2, "1..=300"),
+        ("capture -w x --count 0", 2, "1..=1000000"),
+        ("capture -w /nonexistent/x --count 1", 1, "/nonexistent/x"),
+        ("capture --stop 99", 3, "there is no capture"),
+    ] {
+        let answer = gateway.ctl(command);
+        assert!(answer.code == code && answer.err.contains(said), "gatunctl {command}: {answer:?}");
+        assert!(!gateway.file("x").exists(), "no file of a capture that there is not");
+    }
+}
+
+#[test]
 fn prometheus_reads_every_counter() {
     let gateway = Gateway::start();
     gateway.well("service add tcp 198.18.1.100:80 --real 198.18.2.11:80");

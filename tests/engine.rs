@@ -2,6 +2,8 @@
 
 #[path = "engine/bench.rs"]
 mod bench;
+#[path = "engine/capture.rs"]
+mod capture;
 #[path = "engine/expiry.rs"]
 mod expiry;
 #[path = "engine/handover.rs"]

@@ -1,4 +1,8 @@
 //! Runs the calling program again under callgrind, and reads what it counted.
+//!
+//! gungraun does this too, with a process for each count and a runner of the very same version to be installed. Here all
+//! counts share one table of a million connections, which is what takes the time, and each has its system calls and calls of
+//! the heap beside its instructions, for the gates.
 
 use std::process::{Command, Stdio};
 

@@ -16,6 +16,7 @@ use dpdk_sys as sys;
 use thiserror::Error;
 
 use crate::affinity::CpuSet;
+use crate::dump;
 use crate::errno::Errno;
 use crate::lcore;
 use crate::mempool::RetiredPool;
@@ -107,6 +108,7 @@ impl Eal {
         if result < 0 {
             return Err(explain(errno, args));
         }
+        dump::leave_memory_out();
         let inner = EalInner {
             affinity,
             open_devices: Mutex::new(Vec::new()),

@@ -22,6 +22,7 @@
 
 mod affinity;
 mod clock;
+mod dump;
 mod eal;
 mod errno;
 pub mod flow;

@@ -4,7 +4,7 @@ mod support;
 
 use dpdk::mem::{ALIGNMENT, MemError};
 use dpdk::{HugeSlice, softrss_be};
-use support::eal;
+use support::{eal, packet, pool};
 
 #[test]
 fn a_slice_is_zeroed_and_aligned_even_in_memory_used_before() {
@@ -44,6 +44,34 @@ fn memory_comes_back_when_a_slice_is_dropped() {
         let slice = HugeSlice::<[u8; 1 << 20]>::zeroed(&turn.eal, 100, None);
         assert_eq!(slice.expect("100 of 256 MiB, each time").len(), 100);
     }
+}
+
+/// What the kernel says of the mapping that an address is in.
+fn flags(address: usize) -> String {
+    let smaps = std::fs::read_to_string("/proc/self/smaps").expect("Linux");
+    let (mut inside, hex) = (false, |text| usize::from_str_radix(text, 16).ok());
+    for line in smaps.lines() {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+        if let Some((Some(start), Some(end))) = range.map(|(start, end)| (hex(start), hex(end))) {
+            inside = (start..end).contains(&address);
+        }
+        if let Some(flags) = line.strip_prefix("VmFlags: ").filter(|_| inside) {
+            return flags.to_owned();
+        }
+    }
+    panic!("{address:x} is in no mapping")
+}
+
+#[test]
+fn core_dumps_have_neither_slices_nor_packets() {
+    let turn = eal();
+    let slice = HugeSlice::<u64>::zeroed(&turn.eal, 1_000_000, None).expect("there is memory");
+    let (pool, own) = (pool(&turn, "not dumped"), vec![1u64; 1_000_000]);
+    let mbuf = packet(&pool, &[0; 60]);
+    // dd: do not dump.
+    assert!(flags(slice.as_ptr().addr()).split(' ').any(|flag| flag == "dd"));
+    assert!(flags(mbuf.data().as_ptr().addr()).split(' ').any(|flag| flag == "dd"));
+    assert!(flags(own.as_ptr().addr()).split(' ').all(|flag| flag != "dd"));
 }
 
 /// Microsoft's verification suite for RSS over IPv4.

@@ -1,5 +1,6 @@
 //! What goes back to a client, and what comes in with its request: JSON bodies, `If-Match`, who it is.
 
+use super::app::App;
 use super::front::Identity;
 use super::tokens::Role;
 use super::types::{Fault, Problem};
@@ -227,11 +228,6 @@ impl<'r, T: DeserializeOwned> FromData<'r> for Body<T> {
             Ok(bytes) => bytes,
             Err(fail) => return failed(fail, request),
         };
-        // A list of a thing's fields in their order is not what is described, though it could be read.
-        if bytes.trim_ascii_start().first().is_some_and(|first| matches!(first, b'[' | b'"' | b'0'..=b'9' | b'-')) {
-            let remedy = "send an object, with its fields by name";
-            return failed(Fail::new(422, "invalid", "Not what is expected", "the body is no object", remedy), request);
-        }
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
         let parsed = serde_path_to_error::deserialize(&mut deserializer);
         match parsed.map_err(|e| (e.path().to_string(), e.into_inner())) {
@@ -296,12 +292,14 @@ pub(super) struct Writer {
     pub(super) name: String,
     /// From `If-Match`.
     pub(super) if_generation: Option<u64>,
+    /// Of the configuration when it came.
+    generation: u64,
 }
 
 impl Writer {
     /// Says in the log what it did, where that is no change of the configuration.
     pub(super) fn note(&self, what: &str) {
-        tracing::info!("audit: {}: {what}", self.name);
+        tracing::info!(generation = self.generation, who = self.name, "audit: {what}");
     }
 }
 
@@ -337,12 +335,13 @@ impl<'r> FromRequest<'r> for Writer {
             let detail = format!("{name} may look, and not change");
             return denied(Fail::new(403, "forbidden", "Forbidden", detail, remedy), request);
         }
+        let generation = request.rocket().state::<App>().map_or(0, |app| app.control.state().generation);
         let given = request.headers().get_one("If-Match").map(str::trim);
         let number = |given: &str| given.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
         match given {
-            None | Some("*") => Outcome::Success(Writer { name, if_generation: None }),
+            None | Some("*") => Outcome::Success(Writer { name, if_generation: None, generation }),
             Some(given) => match number(given) {
-                Some(generation) => Outcome::Success(Writer { name, if_generation: Some(generation) }),
+                Some(given) => Outcome::Success(Writer { name, if_generation: Some(given), generation }),
                 None => {
                     let remedy = "give the ETag of an answer, as in If-Match: \"17\"";
                     let detail = "If-Match is not a generation in quotes";

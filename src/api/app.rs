@@ -1,5 +1,6 @@
 //! What the routes work with.
 
+use super::capture::Captures;
 use super::meter::Meter;
 use crate::control::Control;
 use crate::master::Master;
@@ -13,12 +14,13 @@ pub(super) struct App {
     pub(super) handle: Handle<Master>,
     /// When the program was started.
     pub(super) started: String,
+    pub(super) captures: Captures,
     meter: OnceCell<Arc<Meter>>,
 }
 
 impl App {
     pub(super) fn new(control: Control, handle: Handle<Master>, started: String) -> App {
-        App { control, handle, started, meter: OnceCell::new() }
+        App { control, handle, started, captures: Captures::default(), meter: OnceCell::new() }
     }
 
     /// Counters over time, from the moment when the master first answers.

@@ -6,9 +6,10 @@
 
 use super::answer::Fail;
 use super::rate::Rate;
-use super::tokens::{Role, Tokens};
+use super::stream::{Live, Tap};
+use super::tokens::{Role, TokenFile};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
@@ -44,6 +45,9 @@ const BODY_MAX: usize = 32 << 20;
 /// Requests a second of each address, unless the file says otherwise.
 const RATE: u32 = 1_000;
 
+/// What an answer holds: all of it, or what comes.
+type Content = Either<Full<Bytes>, Live>;
+
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
@@ -63,7 +67,7 @@ enum Peer {
 /// See the module.
 pub(super) struct Front {
     rocket: Client,
-    tokens: Option<Tokens>,
+    tokens: Option<TokenFile>,
     hosts: Vec<String>,
     open_metrics: bool,
     rate: Rate,
@@ -91,7 +95,7 @@ impl Drop for Seat {
 }
 
 impl Front {
-    pub(super) fn new(rocket: Client, tokens: Option<Tokens>, api: &crate::config::Api) -> Front {
+    pub(super) fn new(rocket: Client, tokens: Option<TokenFile>, api: &crate::config::Api) -> Front {
         Front {
             rocket,
             tokens,
@@ -172,12 +176,13 @@ impl Front {
         let _ = tokio::time::timeout(LIFE, connection).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Content> {
         let head = request.method() == Method::HEAD;
         let mut response = match self.admitted(request, peer).await {
             Ok(response) => response,
             Err(fail) => {
-                let mut response = Response::new(Full::from(if head { Vec::new() } else { fail.body() }));
+                let body = if head { Vec::new() } else { fail.body() };
+                let mut response = Response::new(Either::Left(Full::from(body)));
                 *response.status_mut() = StatusCode::from_u16(fail.0.status).unwrap_or(StatusCode::BAD_REQUEST);
                 let headers = response.headers_mut();
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -198,7 +203,7 @@ impl Front {
         response
     }
 
-    async fn admitted(&self, request: Request<Incoming>, peer: &Peer) -> Result<Response<Full<Bytes>>, Fail> {
+    async fn admitted(&self, request: Request<Incoming>, peer: &Peer) -> Result<Response<Content>, Fail> {
         let tcp = match peer {
             Peer::Unix { .. } => None,
             Peer::Tcp { address } => Some(*address),
@@ -211,12 +216,12 @@ impl Front {
         let identity = self.identify(&request, peer)?;
         let (parts, body) = request.into_parts();
         let body = read(&parts.headers, body).await?;
-        let method: rocket::http::Method = parts.method.as_str().parse().map_err(|_| {
-            let remedy = "use GET, POST, PUT, PATCH or DELETE";
-            Fail::new(501, "method", "Unknown method", "this method is not known", remedy)
-        })?;
+        // A method that nobody knows is answered as one that no route has.
+        let method = parts.method.as_str().parse().unwrap_or(rocket::http::Method::Trace);
         let target = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut local = self.rocket.req(method, target).body(body);
+        let tap = Tap::default();
+        local.inner_mut().local_cache(|| tap.clone());
         if let Some(identity) = identity {
             local.inner_mut().local_cache(|| Some(identity));
         }
@@ -237,7 +242,8 @@ impl Front {
             let remedy = "look at /api/v1/health, and ask again";
             return Err(Fail::new(503, "unavailable", "Unavailable", "the gateway took too long to answer", remedy));
         };
-        let mut response = Response::new(Full::from(bytes));
+        let body = tap.body().map_or_else(|| Either::Left(Full::from(bytes)), Either::Right);
+        let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         for (name, value) in headers {
             let name =

@@ -4,15 +4,18 @@
 //! the devices count. It never writes a counter: setting them to zero is remembering what they were.
 
 use super::types::{Counted, Rate, Rates, Totals};
-use crate::config::{Model, ServiceId};
+use super::view;
+use crate::config::Model;
+use crate::config::compile;
+use crate::control::document::service_key;
 use crate::master::Master;
 use crate::master::handle::{Handle, NoAnswer};
 use crate::worker::progress::Progress;
-use gatun_engine::addr::RealId;
+use gatun_engine::addr::{Addr, Be16, RealId};
+use gatun_engine::snapshot::Snapshot;
 use gatun_engine::stats::{Counter, RealStats, Stats};
 use gatun_engine::verdict::{DropReason, PuntReason};
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,32 +55,46 @@ pub(super) struct Meter {
 
 #[derive(Default)]
 struct Inner {
-    fine: VecDeque<Sample>,
-    coarse: VecDeque<Sample>,
+    fine: VecDeque<Arc<Sample>>,
+    coarse: VecDeque<Arc<Sample>>,
     taken: usize,
+    /// What the ids were looked up in last: only services that are others since are looked at again.
+    seen: Option<Arc<Snapshot>>,
     /// Whose counters an id has, and what they were when they became its, or were set to zero.
-    owners: HashMap<RealId, (ServiceId, SocketAddr)>,
+    owners: HashMap<RealId, Owner>,
     zero: HashMap<RealId, Totals>,
 }
 
-/// The ids of the servers, in the order of a model.
+/// A server of a service.
+type Owner = (compile::ServiceKey, Addr, Be16);
+
+/// The servers of a model, and by which ids they are counted.
 pub(super) struct Ids {
     /// The model.
     pub(super) model: Arc<Model>,
     /// Its generation.
     pub(super) generation: u64,
-    ids: Arc<Vec<Vec<RealId>>>,
+    snapshot: Arc<Snapshot>,
 }
 
 impl Ids {
-    /// Each service with the ids of its servers.
-    pub(super) fn services(&self) -> impl Iterator<Item = (&crate::config::Service, &[RealId])> {
-        self.model.services.iter().zip(self.ids.iter().map(Vec::as_slice))
+    /// Each service with the ids of its servers, in the order of the model.
+    pub(super) fn services(&self) -> impl Iterator<Item = (&crate::config::Service, Vec<RealId>)> {
+        self.model.services.iter().map(|service| (&**service, self.of(service)))
     }
 
     /// Those of one service.
-    pub(super) fn of(&self, at: usize) -> &[RealId] {
-        self.ids.get(at).map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn of(&self, service: &crate::config::Service) -> Vec<RealId> {
+        let compiled = self.snapshot.services.get(&compile::service_key(service));
+        // The engine has the newest first.
+        compiled.map(|c| c.reals.iter().rev().map(|r| r.id).collect()).unwrap_or_default()
+    }
+
+    /// The service with this id.
+    pub(super) fn find(&self, id: &str) -> Option<&crate::config::Service> {
+        let (protocol, address) = service_key(id)?;
+        let is = |s: &&Arc<crate::config::Service>| s.address == address && view::protocol(s.protocol) == protocol;
+        self.model.services.iter().find(is).map(|s| &**s)
     }
 }
 
@@ -109,21 +126,24 @@ impl Meter {
     /// # Errors
     /// When the master does not answer.
     pub(super) async fn ids(&self) -> Result<Ids, NoAnswer> {
-        let (ids, model, generation) = self.handle.ask(|m| (m.ids(), m.model(), m.generation())).await?;
-        let ids = Ids { model, generation, ids };
+        let (snapshot, model) = self.handle.ask(|m| (m.snapshot(), m.model())).await?;
         let mut inner = self.lock();
-        for (service, reals) in ids.services() {
-            for (real, id) in service.reals.iter().zip(reals) {
-                let owner = (service.id(), real.address);
-                let before = inner.owners.insert(*id, owner);
-                if before.is_some_and(|before| before != owner) {
-                    let counted = self.counted(*id);
-                    inner.zero.insert(*id, counted);
+        let Inner { seen, owners, zero, .. } = &mut *inner;
+        if seen.as_ref().is_none_or(|seen| seen.generation < snapshot.generation) {
+            let before = seen.as_ref().map(|seen| &seen.services);
+            let same = |key, service| before.and_then(|b| b.get(key)).is_some_and(|b| Arc::ptr_eq(b, service));
+            for (key, service) in snapshot.services.iter().filter(|(key, service)| !same(*key, service)) {
+                for real in &service.reals {
+                    let owner = (*key, real.addr, real.port);
+                    if owners.insert(real.id, owner).is_some_and(|before| before != owner) {
+                        zero.insert(real.id, self.counted(real.id));
+                    }
                 }
             }
+            *seen = Some(snapshot.clone());
         }
         drop(inner);
-        Ok(ids)
+        Ok(Ids { model, generation: snapshot.generation, snapshot })
     }
 
     /// What a server has served.
@@ -159,7 +179,7 @@ impl Meter {
         let before = |seconds: u64| {
             // A sample is never quite so old as it should be.
             let age = Duration::from_millis(seconds * 1_000 - 100);
-            let old = |s: &&Sample| now.at.duration_since(s.at) >= age;
+            let old = |s: &&Arc<Sample>| now.at.duration_since(s.at) >= age;
             let found = inner.fine.iter().rev().find(old).or_else(|| inner.coarse.iter().rev().find(old));
             found.or(inner.coarse.front()).or(inner.fine.front()).cloned()
         };
@@ -213,7 +233,8 @@ impl Meter {
 
 impl Inner {
     fn keep(&mut self, sample: Sample) {
-        let bound = |list: &mut VecDeque<Sample>, most: usize| {
+        let sample = Arc::new(sample);
+        let bound = |list: &mut VecDeque<Arc<Sample>>, most: usize| {
             if list.len() > most {
                 list.pop_front();
             }
@@ -231,7 +252,7 @@ impl Inner {
 /// Now, and 1, 10 and 60 seconds before.
 pub(super) struct Look {
     now: Sample,
-    before: [Option<Sample>; 3],
+    before: [Option<Arc<Sample>>; 3],
 }
 
 impl Look {
@@ -287,7 +308,7 @@ impl Look {
 
     fn rates(&self, of: impl Fn(&Sample) -> Flow) -> Rates {
         let now = of(&self.now);
-        let rate = |before: &Option<Sample>| {
+        let rate = |before: &Option<Arc<Sample>>| {
             let Some(before) = before else { return Rate::default() };
             let seconds = self.now.at.duration_since(before.at).as_secs_f64().max(0.001);
             let then = of(before);
@@ -343,7 +364,7 @@ mod tests {
             let all = || inner.fine.iter().rev().chain(inner.coarse.iter().rev());
             all().find(|s| now.at.duration_since(s.at) >= Duration::from_secs(age)).cloned()
         };
-        let look = Look { before: [find(1), find(10), find(60)], now: now.clone() };
+        let look = Look { before: [find(1), find(10), find(60)], now: Sample::clone(&now) };
         let rates = look.real(RealId(1));
         assert_eq!((rates.s1.conns, rates.s1.in_pkts, rates.s10.conns), (100.0, 200.0, 55.0));
         assert!((16.9..17.0).contains(&rates.s60.conns), "{}", rates.s60.conns);

@@ -4,7 +4,9 @@
 //! counted here, and nothing is kept. The number of series is bounded: of services and servers beyond [`SERVICES_MAX`] and
 //! [`REALS_MAX`] only how many were left out is told. prometheus-client: the format, with its escapes and rules for names.
 
-use super::types::{Capacity, Health, Lcore, Neighbor, NeighborState, Port, RealStats, ServiceStats, Stats, Totals};
+use super::types::{
+    Capacity, Health, LaddrStats, Lcore, Neighbor, NeighborState, Port, RealStats, ServiceStats, Stats, Totals,
+};
 use gatun_engine::stats::LcoreStats;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text::encode};
@@ -66,6 +68,7 @@ impl Collector for Told {
         reals(&mut out, &s.stats.services)?;
         ports(&mut out, &s.ports)?;
         lcores(&mut out, &s.lcores)?;
+        laddrs(&mut out, &s.stats.laddrs)?;
         reasons(&mut out, s)?;
         neighbors(&mut out, &s.neighbors)?;
         limits(&mut out, &s.capacity)
@@ -123,12 +126,8 @@ fn program(out: &mut Out<'_, '_>, s: &Scrape) -> Result<(), Error> {
     let now: u64 = s.lcores.iter().map(|l| l.connections).sum();
     out.gauge("connections", "Connections now.", now as f64)?;
     out.gauge("connections_max", "Connections that the tables hold.", s.connections_max as f64)?;
-    let in_state = |of: fn(&Totals) -> u64| s.stats.services.iter().map(|s| of(&s.totals)).sum::<u64>() as f64;
-    let states = [("active", in_state(|t| t.active)), ("inactive", in_state(|t| t.inactive))];
-    let states = states.into_iter().map(|(state, n)| (vec![("state", state.to_owned())], n));
-    let help =
-        "Connections by what LVS calls active (SYN_SENT, SYN_RECV, SYNACK, ESTABLISHED) and inactive (all others).";
-    out.gauges("connections_by_state", help, states)?;
+    let states = s.stats.states.iter().map(|(state, n)| (vec![("state", state.clone())], *n as f64));
+    out.gauges("connections_by_state", "Connections by state, as ipvsadm names them.", states)?;
     let reals: usize = s.stats.services.iter().map(|s| s.reals.len()).sum();
     let help = "Services that have no series of their own, because there are too many.";
     out.gauge("services_left_out", help, s.stats.services.len().saturating_sub(SERVICES_MAX) as f64)?;
@@ -233,7 +232,8 @@ fn lcores(out: &mut Out<'_, '_>, list: &[Lcore]) -> Result<(), Error> {
     out.counters("lcore_stalls", "How often a worker made no progress for a second although it ran.", stalls)?;
     let help = "How often a worker made no progress for a second because it did not get to run.";
     out.counters("lcore_descheduled", help, list.iter().map(|l| (labels(l), l.descheduled)))?;
-    for (name, _, help) in LcoreStats::default().named() {
+    let named = LcoreStats::default();
+    for (name, _, help) in named.named().chain(named.tables.named()) {
         let values = list.iter().filter_map(|l| Some((labels(l), *l.counters.get(name)?)));
         if gauge(name) {
             out.gauges(&format!("lcore_{name}"), help, values.map(|(labels, n)| (labels, n as f64)))?;
@@ -244,9 +244,18 @@ fn lcores(out: &mut Out<'_, '_>, list: &[Lcore]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Counters of a lcore that go up and down.
+/// Counters of a lcore that go up and down, or stay.
 pub fn gauge(counter: &str) -> bool {
-    counter.ends_with("_now")
+    counter.ends_with("_now") || counter.ends_with("_room")
+}
+
+fn laddrs(out: &mut Out<'_, '_>, list: &[LaddrStats]) -> Result<(), Error> {
+    let labels = |l: &LaddrStats| vec![("laddr", l.address.to_string())];
+    let help =
+        "Local ports of an address that are taken, but for those that servers with few connections take at random.";
+    out.gauges("laddr_ports", help, list.iter().map(|l| (labels(l), l.ports_in_use as f64)))?;
+    let help = "The share that is taken of the ports of an address in its fullest class towards any server.";
+    out.gauges("laddr_fullest_class_ratio", help, list.iter().map(|l| (labels(l), l.fullest_class)))
 }
 
 fn reasons(out: &mut Out<'_, '_>, s: &Scrape) -> Result<(), Error> {

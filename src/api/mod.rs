@@ -9,8 +9,11 @@ mod answer;
 #[cfg(feature = "dpdk")]
 mod app;
 #[cfg(feature = "dpdk")]
+mod capture;
+#[cfg(feature = "dpdk")]
 mod catcher;
-pub mod client;
+#[cfg(feature = "dpdk")]
+mod certificate;
 #[cfg(feature = "dpdk")]
 mod front;
 #[cfg(feature = "dpdk")]
@@ -25,10 +28,14 @@ mod routes;
 #[cfg(feature = "dpdk")]
 pub mod server;
 #[cfg(feature = "dpdk")]
+mod stream;
+#[cfg(feature = "dpdk")]
 pub mod tokens;
 pub mod types;
 #[cfg(feature = "dpdk")]
 mod view;
+#[cfg(feature = "dpdk")]
+mod watched;
 
 #[cfg(feature = "dpdk")]
 pub use openapi::document;

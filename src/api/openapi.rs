@@ -8,7 +8,7 @@ use rocket::{get, routes};
 use std::path::PathBuf;
 use std::sync::Arc;
 use utoipa::OpenApi;
-use utoipa::openapi::path::Parameter;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, RefOr, SecurityRequirement};
 
@@ -27,6 +27,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
     for part in ours::documents() {
         document.merge(part);
     }
+    for (path, item) in &mut document.paths.paths {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for parameters in operations.into_iter().flatten().filter_map(|operation| operation.parameters.as_mut()) {
+            parameters.iter_mut().for_each(|parameter| describe(path, parameter));
+        }
+    }
     // What the macro finds in a function's arguments comes in an order of its own, another one with every build.
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
@@ -38,6 +44,27 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document.components.get_or_insert_with(Components::new).add_security_scheme("token", token);
     document.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("token", [])]);
     document
+}
+
+/// What stands in a path: where, the parameter, what it is, and one that may be there.
+const IN_PATHS: [(&str, &str, &str, &str); 8] = [
+    ("/services/", "id", "protocol and address in one word", "tcp-198.18.1.100-80"),
+    ("/reals/", "rid", "address and port in one word", "198.18.2.21-80"),
+    ("/laddr-pools/", "name", "the name of the pool", "lan"),
+    ("/routes/", "id", "the destinations in one word", "198.18.64.0-18"),
+    ("/neighbors/", "address", "the address of the next hop", "198.18.2.21"),
+    ("/ports/", "name", "the name of the port", "wan"),
+    ("/lcores/", "id", "the EAL lcore", "1"),
+    ("/generations/", "n", "the number of the generation", "1"),
+];
+
+fn describe(path: &str, parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(parameter) = parameter else { return };
+    let known = IN_PATHS.iter().find(|(part, name, ..)| path.contains(part) && parameter.name == *name);
+    if let (ParameterIn::Path, Some((_, _, description, example))) = (&parameter.parameter_in, known) {
+        let builder = ParameterBuilder::from(parameter.clone()).description(Some(*description));
+        *parameter = builder.example(Some((*example).into())).build();
+    }
 }
 
 fn named(parameter: &RefOr<Parameter>) -> &str {
@@ -86,6 +113,16 @@ mod tests {
         let saved = std::fs::read_to_string(path).unwrap();
         let line = saved.lines().zip(now.lines()).position(|(a, b)| a != b).map(|n| n + 1);
         assert!(saved == now, "docs/openapi.json differs, first in line {line:?}: run this test with BLESS=1");
+    }
+
+    #[test]
+    fn whatever_stands_in_a_path_is_described() {
+        for (path, item) in &super::document().paths.paths {
+            for parameter in item.get.iter().flat_map(|get| get.parameters.iter().flatten()) {
+                let super::RefOr::T(parameter) = parameter else { panic!("{path}: a reference") };
+                assert!(parameter.description.is_some(), "{path}: {}", parameter.name);
+            }
+        }
     }
 
     #[test]

@@ -3,9 +3,9 @@
 
 use super::app::App;
 use super::front::Front;
-use super::tokens::{TokenError, Tokens};
-use super::{openapi, routes};
-use crate::config::{Api, Tls};
+use super::tokens::{TokenError, TokenFile};
+use super::{certificate, openapi, routes};
+use crate::config::Api;
 use crate::control::{Control, clock};
 use crate::master::Master;
 use crate::master::handle::Handle;
@@ -20,9 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Threads that serve.
 const THREADS: usize = 2;
@@ -65,7 +62,7 @@ pub struct Sockets {
     unix: Option<UnixListener>,
     tcp: Vec<std::net::TcpListener>,
     tls: Option<TlsAcceptor>,
-    tokens: Option<Tokens>,
+    tokens: Option<TokenFile>,
     api: Api,
 }
 
@@ -86,8 +83,8 @@ pub struct Server {
 /// # Errors
 /// A sentence for what is wrong.
 pub fn listen(path: &Path, api: &Api) -> Result<Sockets, ApiError> {
-    let tokens = api.tokens.as_deref().map(Tokens::load).transpose()?;
-    let tls = api.tls.as_ref().map(acceptor).transpose()?;
+    let tokens = api.tokens.as_deref().map(TokenFile::open).transpose()?;
+    let tls = api.tls.as_ref().map(certificate::acceptor).transpose()?;
     if UnixStream::connect(path).is_ok() {
         return Err(ApiError::InUse(path.display().to_string()));
     }
@@ -114,18 +111,6 @@ fn tcp(address: SocketAddr) -> Result<std::net::TcpListener, ApiError> {
     let listener = std::net::TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
-}
-
-fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ApiError> {
-    let failed = |field, path: &str, why: String| ApiError::Tls { field, path: path.to_owned(), why };
-    let certs = CertificateDer::pem_file_iter(&tls.cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certs = certs.map_err(|e| failed("api.tls_cert", &tls.cert, e.to_string()))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|e| failed("api.tls_key", &tls.key, e.to_string()))?;
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.and_then(|c| c.with_no_client_auth().with_single_cert(certs, key));
-    let config = config.map_err(|e| failed("api.tls_cert", &tls.cert, e.to_string()))?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Serves from now on, in threads of its own on CPUs other than `busy`. To be called before the EAL pins the calling thread.

@@ -2,12 +2,15 @@
 //!
 //! A token is 32 random bytes, so that one round of SHA-256 is enough: there is nothing to guess.
 
+use super::watched::Watched;
 use crate::control::clock;
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use subtle::ConstantTimeEq;
+use tracing::{error, info};
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +127,54 @@ impl Tokens {
             }
         }
         found.filter(|token| !token.expires.as_deref().is_some_and(clock::has_come))
+    }
+}
+
+/// The file of tokens while the gateway runs. It is read again when it was changed, at most a second later, so that who was
+/// taken out of it is refused without a restart. A file that is wrong by then lets nobody in, and the log says why.
+#[derive(Debug)]
+pub struct TokenFile {
+    path: String,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    tokens: Tokens,
+    file: Watched,
+}
+
+impl TokenFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it is not there, others may read it, or a line is none.
+    pub fn open(path: &str) -> Result<TokenFile, TokenError> {
+        let file = Watched::new(&[path]);
+        let known = Known { tokens: Tokens::load(path)?, file };
+        Ok(TokenFile { path: path.to_owned(), known: Mutex::new(known) })
+    }
+
+    /// Whose this is.
+    pub fn find(&self, presented: &str) -> Option<Token> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.file.changed() {
+            known.tokens = self.again();
+        }
+        known.tokens.find(presented).cloned()
+    }
+
+    fn again(&self) -> Tokens {
+        match Tokens::load(&self.path) {
+            Ok(tokens) => {
+                info!("api.tokens = {}: {} token(s) were read again", self.path, tokens.0.len());
+                tokens
+            }
+            Err(e) => {
+                error!("{e}; until then nobody is let in over TCP");
+                Tokens(Vec::new())
+            }
+        }
     }
 }
 

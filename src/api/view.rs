@@ -20,12 +20,11 @@ pub(super) fn id(service: &config::Service) -> String {
 }
 
 /// A service with its counters.
-pub(super) fn service(ids: &Ids, at: usize, meter: &Meter, drains: &Drains) -> Option<Service> {
-    let service = ids.model.services.get(at)?;
-    let reals = reals(service, ids.of(at), meter, drains);
+pub(super) fn service(ids: &Ids, service: &config::Service, meter: &Meter, drains: &Drains) -> Service {
+    let reals = reals(service, &ids.of(service), meter, drains);
     let mut totals = Totals::default();
     reals.iter().for_each(|real| add(&mut totals, &real.totals));
-    Some(Service {
+    Service {
         id: id(service),
         name: service.name.clone(),
         protocol: protocol(service.protocol),
@@ -44,7 +43,7 @@ pub(super) fn service(ids: &Ids, at: usize, meter: &Meter, drains: &Drains) -> O
         },
         totals,
         reals,
-    })
+    }
 }
 
 /// The servers of a service, in the order of the configuration.

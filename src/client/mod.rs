@@ -4,6 +4,7 @@
 //! and turns what goes wrong into a [`Failure`] with a sentence. ureq is the HTTP client: small, without a runtime, and it lets us
 //! bring the Unix socket.
 
+mod tls;
 mod unix;
 
 use crate::api::types::{Page, Problem};
@@ -11,10 +12,9 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{Request, Response};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body};
 
 /// Where the gateway answers when nobody says otherwise.
@@ -26,13 +26,13 @@ pub struct Target {
     /// The Unix socket of the gateway.
     #[arg(long, global = true, env = "GATUN_SOCKET", default_value = SOCKET, help_heading = "Gateway")]
     pub socket: PathBuf,
-    /// Ask over TCP instead, as in https://gw1.example.com:9443; needs --token-file.
+    /// Ask over TCP instead, as in https://gw1.example.com:9443; needs --token-file. Without TLS only on this machine.
     #[arg(long, global = true, env = "GATUN_URL", help_heading = "Gateway")]
     pub url: Option<String>,
     /// The file with the token for --url; nobody else may read it.
     #[arg(long, global = true, env = "GATUN_TOKEN_FILE", help_heading = "Gateway")]
     pub token_file: Option<PathBuf>,
-    /// The certificate authority of the gateway, PEM; without it those that browsers trust.
+    /// The certificate authorities of the gateway, a file in PEM; without it those that browsers trust.
     #[arg(long, global = true, env = "GATUN_CA", help_heading = "Gateway")]
     pub ca: Option<PathBuf>,
 }
@@ -64,6 +64,14 @@ pub enum Failure {
         /// What the system says.
         why: String,
     },
+    /// Somebody answers who does not prove to be the gateway.
+    #[error("the certificate of {at} does not do: {why}")]
+    Untrusted {
+        /// The URL.
+        at: String,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
     /// The gateway says what is wrong.
     #[error("{0}")]
     Refused(Box<Problem>),
@@ -82,7 +90,7 @@ impl Failure {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused(problem) => Some(problem.status),
-            Self::Here(_) | Self::Unreachable { .. } | Self::Strange { .. } => None,
+            Self::Here(_) | Self::Unreachable { .. } | Self::Untrusted { .. } | Self::Strange { .. } => None,
         }
     }
 }
@@ -122,23 +130,11 @@ impl Client {
                 token: None,
             });
         };
-        let token = match &target.token_file {
-            Some(path) => read(path, "the token")?.trim().to_owned(),
-            None => {
-                return Err(Failure::Here(
-                    "--url needs --token-file: over TCP the gateway asks for a token".to_owned(),
-                ));
-            }
+        tls::check(url)?;
+        let Some(path) = &target.token_file else {
+            return Err(Failure::Here("--url needs --token-file: over TCP the gateway asks for a token".to_owned()));
         };
-        let roots = match &target.ca {
-            Some(path) => {
-                let pem = read(path, "the certificate authority")?;
-                let certificate = Certificate::from_pem(pem.as_bytes());
-                let certificate = certificate.map_err(|e| Failure::Here(format!("{}: {e}", path.display())))?;
-                RootCerts::Specific(Arc::new(vec![certificate]))
-            }
-            None => RootCerts::WebPki,
-        };
+        let (token, roots) = (tls::token(path)?, tls::roots(target.ca.as_deref())?);
         let config = config.tls_config(TlsConfig::builder().root_certs(roots).build()).build();
         let base = url.trim_end_matches('/').to_owned();
         Ok(Self { agent: config.into(), at: base.clone(), base, token: Some(token) })
@@ -275,6 +271,9 @@ impl Client {
     }
 
     fn unreachable(&self, e: ureq::Error) -> Failure {
+        if let Some(why) = tls::distrust(&e) {
+            return Failure::Untrusted { at: self.at.clone(), why };
+        }
         let why = match e {
             ureq::Error::Io(e) => e.to_string(),
             e => e.to_string(),

@@ -4,16 +4,14 @@ use crate::api::server;
 use crate::config::{self, Model};
 use crate::control::{Keeper, OpenError};
 use crate::journal::Directory;
+use crate::log::{self, Format};
 use crate::master::{Signals, cpus, handle, start};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{Level, error, info, warn};
 
-/// Rocket says of each request what it did with it, from within our routes too; they say nothing themselves.
-const LOGGED: &str = "info,rocket=off,hyper=off,gatun::api::routes=off";
 /// Where the running gateway answers.
 pub const SOCKET: &str = "/run/gatun/gatun.sock";
 /// Where it keeps what was changed by the REST interface.
@@ -36,23 +34,20 @@ pub struct Args {
     /// The directory of the journal, which keeps what is changed by the REST interface.
     #[arg(long, default_value = STATE)]
     pub state: PathBuf,
+    /// How it logs to standard error: lines for people and journald, or an object of JSON a line.
+    #[arg(long, value_enum, env = "GATUN_LOG_FORMAT", default_value_t)]
+    pub log_format: Format,
 }
 
 /// Runs until a signal. 0: stopped in order; 1: the environment does not allow it; 2: the configuration is wrong.
 pub fn main(args: &Args) -> ExitCode {
     let begin = Instant::now();
-    let level = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
-    let colour = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        .init();
+    log::start(args.log_format);
+    let say = |level, text: &str| log::say(args.log_format, level, text);
     let text = match config::text(&args.config) {
         Ok(text) => text,
         Err(problems) => {
-            eprintln!("{problems}");
+            say(Level::ERROR, &problems.to_string());
             return ExitCode::from(2);
         }
     };
@@ -65,7 +60,7 @@ pub fn main(args: &Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
         Err(e) => {
-            eprintln!("{e}");
+            say(Level::ERROR, &e.to_string());
             return ExitCode::from(2);
         }
     };
@@ -131,7 +126,10 @@ pub fn main(args: &Args) -> ExitCode {
         warn!("{kept} packet buffers did not come back from the ports");
     }
     drop(server);
-    eprintln!("{}", super::status::counters(&status));
+    match args.log_format {
+        Format::Human => eprintln!("{}", super::status::counters(&status)),
+        Format::Json => info!(status = serde_json::to_string(&status).unwrap_or_default(), "the counters at the end"),
+    }
     if !ended {
         ExitCode::FAILURE
     } else if status.lcores.iter().all(|l| l.balance == 0) {

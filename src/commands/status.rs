@@ -1,9 +1,8 @@
 //! `gatun status`: tables for people, JSON for programs.
 
 use super::run::SOCKET;
-use crate::api::client;
+use crate::client::{Client, Target};
 use crate::master::status::Status;
-use anyhow::Context;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use std::io::Write;
@@ -40,10 +39,8 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn print(args: &Args) -> anyhow::Result<()> {
-    let hint = || format!("no gatun answers on {}: is it running, with this --socket?", args.socket.display());
-    let path = format!("/api/v1/status?connections={}", args.connections);
-    let text = client::ask(&args.socket, "GET", &path, "").with_context(hint)?;
-    let status: Status = serde_json::from_str(&text).with_context(hint)?;
+    let client = Client::new(&Target { socket: args.socket.clone(), ..Target::default() })?;
+    let status: Status = client.get("/api/v1/status", &[("connections", args.connections.to_string())])?;
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;

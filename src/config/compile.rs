@@ -5,20 +5,23 @@
 //! and no shard refers to it, and only when there is no fresh one.
 
 mod convert;
+mod difference;
+mod network;
 
-pub use convert::{Fixed, Hop, hops, key_of, limits, service_key, socket};
+pub use convert::{Fixed, Hop, fixed, hops, key_of, limits, service_key, socket};
 
 use super::{self as model, Model};
-use convert::{on_removed, own_addresses, settings, timeouts, wanted_reals};
-use gatun_engine::addr::{Addr, Be16, EndpointId, IfaceId, LipId, Mac, NeighborId, PortId, Proto, RealId, ServiceId};
+use convert::{hop, on_removed, parts, settings, timeouts};
+use difference::{Hops, differing, same_but_services};
+use gatun_engine::addr::{Addr, Be16, EndpointId, IfaceId, LipId, Mac, Proto, RealId, ServiceId};
 use gatun_engine::conn::state::Timeouts;
 use gatun_engine::neighbor::Neighbors;
 use gatun_engine::sched::Scheduler;
 use gatun_engine::snapshot::{
-    Iface, Lip, Local, LocalKind, LocalMap, OnRemoved, Pool, Real, RealState, Route, RouteTo, Routes, Service,
-    ServiceMap, Snapshot, VipKey,
+    Local, LocalKind, LocalMap, OnRemoved, Pool, Real, RealState, Routes, Service, ServiceMap, Snapshot, VipKey,
 };
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Why a model can not be made into a snapshot.
@@ -39,13 +42,17 @@ pub enum CompileError {
 }
 
 /// What a service is found by: protocol, VIP and port.
-pub type ServiceKey = (Proto, Addr, Be16);
+pub type ServiceKey = VipKey;
 type RealKey = (ServiceKey, Addr, Be16);
+
+/// Sets of timeouts: a connection has a byte for the number of its own.
+const PROFILES: usize = 256;
+/// Local addresses of a run: their ids have 16 bits.
+pub const LIPS: usize = 1 << 16;
 
 #[derive(Clone, Copy)]
 struct RealSeat {
     id: RealId,
-    state: RealState,
     /// The first generation without it.
     removed: Option<u64>,
 }
@@ -68,18 +75,33 @@ impl Shards<'_> {
 }
 
 /// Gives ids and remembers them from one model to the next.
+///
+/// Where only services differ, the work is that of the services that do: models share what stays the same, which is told by
+/// its address. What is left of all of them is a copy of the tables, without a look at any service.
 pub struct Compiler {
     neighbors: Arc<Neighbors>,
     macs: Vec<Mac>,
     room: usize,
     generation: u64,
     version: u32,
-    services: HashMap<ServiceKey, Arc<Service>>,
+    /// The model of the last snapshot.
+    model: Option<Arc<Model>>,
+    /// Of that model.
+    pools: Vec<[Arc<Pool>; 2]>,
+    locals: LocalMap,
+    routes: Routes,
+    services: ServiceMap,
+    /// How many services a VIP has.
+    vips: HashMap<Addr, usize>,
+    /// By id.
+    states: Vec<RealState>,
+    hops: Hops,
     free_services: Vec<ServiceId>,
     fresh_service: u32,
     reals: HashMap<RealKey, RealSeat>,
+    /// Those that the model no longer has.
+    removed: HashSet<RealKey>,
     free_reals: Vec<RealId>,
-    fresh_real: u32,
     endpoints: HashMap<(Proto, Addr, Be16), EndpointId>,
     lips: HashMap<Addr, LipId>,
     profiles: Vec<Timeouts>,
@@ -94,13 +116,20 @@ impl Compiler {
             room,
             generation: 0,
             version: 0,
-            services: HashMap::new(),
+            model: None,
+            pools: Vec::new(),
+            locals: LocalMap::default(),
+            routes: Routes::default(),
+            services: ServiceMap::default(),
+            vips: HashMap::new(),
+            // Seat 0 is nobody's: statistics of ids out of bounds go there.
+            states: vec![RealState::Absent],
+            hops: Hops::default(),
             free_services: Vec::new(),
             fresh_service: 0,
             reals: HashMap::new(),
+            removed: HashSet::new(),
             free_reals: Vec::new(),
-            // Seat 0 is nobody's: statistics of ids out of bounds go there.
-            fresh_real: 1,
             endpoints: HashMap::new(),
             lips: HashMap::new(),
             profiles: Vec::new(),
@@ -113,153 +142,147 @@ impl Compiler {
     }
 
     /// The next snapshot.
-    pub fn compile(&mut self, model: &Model, shards: &Shards<'_>) -> Result<Snapshot, CompileError> {
-        self.check(model, shards)?;
+    pub fn compile(&mut self, model: &Arc<Model>, shards: &Shards<'_>) -> Result<Snapshot, CompileError> {
+        let before = self.model.clone();
+        let only_services = before.as_ref().is_some_and(|before| same_but_services(before, model));
+        let old = before.as_ref().map_or(&[][..], |before| &before.services);
+        let (gone, come) = if only_services {
+            differing(old, &model.services)
+        } else {
+            (old.iter().collect(), model.services.iter().collect())
+        };
+        self.check(model, &gone, &come, shards)?;
+        if only_services {
+            self.leave(model, &gone);
+        } else {
+            self.globals(model)?;
+        }
         self.generation += 1;
-        let default = timeouts(&model.timeouts);
-        match self.profiles.first_mut() {
-            Some(first) => *first = default,
-            None => self.profiles.push(default),
+        self.retire(&gone, &come, shards);
+        for service in come {
+            self.service(model, service);
         }
-        let ifaces = self.ifaces(model);
-        let mut locals = own_addresses(model);
-        let pools = self.pools(model, &mut locals);
-        self.retire(model, shards);
-        let mut services = ServiceMap::default();
-        for s in &model.services {
-            let service = self.service(s, &pools)?;
-            let iface = model.interface_of(s.address.ip()).map(|i| IfaceId(i.0 as u8));
-            locals.insert(service.vip, Local { kind: LocalKind::Vip, iface });
-            services.insert(VipKey::new(service.proto, service.vip, service.vport), service);
-        }
-        let mut reals = vec![RealState::Absent; self.fresh_real as usize];
-        for seat in self.reals.values() {
-            reals[seat.id.index()] = seat.state;
-        }
+        self.model = Some(model.clone());
         Ok(Snapshot {
             generation: self.generation,
-            ifaces,
-            locals,
-            services,
-            reals,
-            routes: self.routes(model)?,
+            ifaces: self.ifaces(model),
+            locals: self.locals.clone(),
+            services: self.services.clone(),
+            reals: self.states.clone(),
+            routes: self.routes.clone(),
             profiles: self.profiles.clone(),
             settings: settings(model),
         })
     }
 
+    /// The next hops that the model needs, when they are others than when this was asked last, or static ones may be.
+    pub fn changed_hops(&mut self) -> Option<Vec<Hop>> {
+        self.hops.changed()
+    }
+
     /// Everything that can fail for want of room, before anything is changed.
-    fn check(&mut self, model: &Model, shards: &Shards<'_>) -> Result<(), CompileError> {
-        let present = wanted_reals(model);
-        let kept = self.reals.iter().filter(|(key, seat)| !present.contains(*key) && shards.keep(seat)).count();
-        let wanted = model.services.iter().map(|s| s.reals.len()).sum::<usize>();
+    fn check(
+        &self,
+        model: &Model,
+        gone: &[&Arc<model::Service>],
+        come: &[&Arc<model::Service>],
+        shards: &Shards<'_>,
+    ) -> Result<(), CompileError> {
+        let wanted: HashSet<RealKey> = real_keys(come).collect();
+        let kept = self.removed.iter().filter(|key| !wanted.contains(*key));
+        let kept = kept.filter(|key| self.reals.get(*key).is_some_and(|seat| shards.keep(seat))).count();
+        // Those that go now are kept for as long as a worker runs with them.
+        let going = real_keys(gone).filter(|key| !wanted.contains(key)).count();
+        let present = |services: &[&Arc<model::Service>]| services.iter().map(|s| s.reals.len()).sum::<usize>();
+        let stay = self.reals.len() - self.removed.len() - present(gone);
+        let reals = kept + going + stay + present(come);
+        let rule = |what, wanted, room, remedy| {
+            if wanted > room { Err(CompileError::TooMany { what, wanted, room, remedy }) } else { Ok(()) }
+        };
         let remedy = "raise tables.reals and restart gatun, or wait until the connections to removed servers end";
-        if kept + wanted >= self.room {
-            return Err(CompileError::TooMany {
-                what: "real servers",
-                wanted: kept + wanted,
-                room: self.room - 1,
-                remedy,
-            });
-        }
-        let services = model.services.len();
-        if services > self.room {
-            let remedy = "raise tables.reals, which is the room for services too, and restart gatun";
-            return Err(CompileError::TooMany { what: "services", wanted: services, room: self.room, remedy });
-        }
-        let mut profiles: Vec<_> = model.services.iter().map(|s| timeouts(&s.timeouts)).collect();
+        rule("real servers", reals, self.room.saturating_sub(1), remedy)?;
+        let remedy = "raise tables.reals, which is the room for services too, and restart gatun";
+        rule("services", model.services.len(), self.room, remedy)?;
+        let mut profiles: Vec<_> = come.iter().map(|s| timeouts(&s.timeouts)).collect();
+        profiles.push(timeouts(&model.timeouts));
         profiles.sort_by_key(|t| t.0.map(|t| t.0));
         profiles.dedup();
         profiles.retain(|p| !self.profiles.contains(p));
-        let (wanted, room) = (self.profiles.len() + profiles.len() + 1, 256);
         let remedy = "give services the same timeouts, or restart gatun if many were tried one after the other";
-        if wanted > room {
-            return Err(CompileError::TooMany { what: "different sets of timeouts", wanted, room, remedy });
-        }
-        Ok(())
+        rule("different sets of timeouts", self.profiles.len() + profiles.len(), PROFILES, remedy)?;
+        let addresses = model.laddr_pools.iter().flat_map(|pool| &pool.addresses);
+        let new = addresses.filter(|address| !self.lips.contains_key(&Addr::from(**address))).count();
+        let remedy = "take addresses out of the pools, and restart gatun if many were tried one after the other";
+        rule("local addresses", self.lips.len() + new, LIPS, remedy)?;
+        let new: HashSet<Hop> = come.iter().flat_map(|s| on_link(model, s)).collect();
+        let hops = self.hops.len() + new.iter().filter(|hop| !self.hops.contains(hop)).count();
+        let remedy = "raise tables.neighbors and restart gatun, or reach the servers over routers";
+        rule("next hops", hops, self.neighbors.capacity(), remedy)
     }
 
-    fn ifaces(&self, model: &Model) -> Vec<Iface> {
-        let iface = |i: &model::Interface| {
-            let port = &model.ports[i.port.0];
-            Iface {
-                port: PortId(i.port.0 as u8),
-                vlan: i.vlan.unwrap_or(0),
-                mac: self.macs.get(i.port.0).copied().unwrap_or_default(),
-                mtu: port.mtu,
-                addrs: i.addresses.iter().map(|a| (a.addr().into(), a.prefix_len())).collect(),
+    /// Takes the addresses and next hops of services out.
+    fn leave(&mut self, model: &Model, gone: &[&Arc<model::Service>]) {
+        for service in gone {
+            let vip = Addr::from(service.address.ip());
+            if let Some(count) = self.vips.get_mut(&vip) {
+                *count -= 1;
+                if *count == 0 {
+                    self.vips.remove(&vip);
+                    self.locals.remove(&vip);
+                }
             }
-        };
-        model.interfaces.iter().map(iface).collect()
-    }
-
-    fn pools(&mut self, model: &Model, locals: &mut LocalMap) -> Vec<[Arc<Pool>; 2]> {
-        let mut pools = Vec::new();
-        for pool in &model.laddr_pools {
-            let mut lips = [Vec::new(), Vec::new()];
-            for address in &pool.addresses {
-                let addr = Addr::from(*address);
-                let next = LipId(self.lips.len() as u16);
-                let id = *self.lips.entry(addr).or_insert(next);
-                let iface = model.interface_of(*address).map(|i| IfaceId(i.0 as u8));
-                locals.insert(addr, Local { kind: LocalKind::Lip(id), iface });
-                lips[addr.family() as usize].push(Lip { id, addr });
-            }
-            pools.push(lips.map(|lips| Arc::new(Pool::new(lips))));
+            on_link(model, service).for_each(|hop| self.hops.remove(hop));
         }
-        pools
     }
 
     /// Marks the servers that the model no longer has, and frees the ids of those that nobody refers to.
-    fn retire(&mut self, model: &Model, shards: &Shards<'_>) {
-        let wanted = wanted_reals(model);
-        let silent: HashMap<ServiceKey, OnRemoved> = self
-            .services
-            .values()
-            .map(|s| ((s.proto, s.vip, s.vport), s.on_removed))
-            .chain(model.services.iter().map(|s| (service_key(s), on_removed(s.on_server_removed))))
-            .collect();
-        let generation = self.generation;
-        let free = &mut self.free_reals;
-        self.reals.retain(|key, seat| {
-            if wanted.contains(key) {
-                return true;
+    fn retire(&mut self, gone: &[&Arc<model::Service>], come: &[&Arc<model::Service>], shards: &Shards<'_>) {
+        let wanted: HashSet<RealKey> = real_keys(come).collect();
+        let there: HashMap<ServiceKey, &model::Service> = come.iter().map(|s| (service_key(s), &***s)).collect();
+        for service in gone {
+            let key = service_key(service);
+            let state = removed_state(there.get(&key).copied().unwrap_or(service));
+            for real in real_keys(&[*service]).filter(|real| !wanted.contains(real)) {
+                let Some(seat) = self.reals.get_mut(&real) else { continue };
+                seat.removed = Some(self.generation);
+                self.states[seat.id.index()] = state;
+                self.removed.insert(real);
             }
-            seat.state = match silent.get(&key.0) {
-                Some(OnRemoved::Silent) => RealState::RemovedSilent,
-                Some(OnRemoved::Reset) | None => RealState::RemovedReset,
-            };
-            seat.removed = seat.removed.or(Some(generation));
-            let keep = shards.keep(seat);
+            if !there.contains_key(&key)
+                && let Some(service) = self.services.remove(&key)
+            {
+                self.free_services.push(service.id);
+            }
+        }
+        let (reals, states, free) = (&mut self.reals, &mut self.states, &mut self.free_reals);
+        self.removed.retain(|key| {
+            let Some(seat) = reals.get(key).copied().filter(|_| !wanted.contains(key)) else { return false };
+            if let Some(service) = there.get(&key.0) {
+                states[seat.id.index()] = removed_state(service);
+            }
+            let keep = shards.keep(&seat);
             if !keep {
                 free.push(seat.id);
+                states[seat.id.index()] = RealState::Absent;
+                reals.remove(key);
             }
             keep
         });
-        let there: HashSet<_> = model.services.iter().map(service_key).collect();
-        let free = &mut self.free_services;
-        self.services.retain(|key, service| {
-            let stays = there.contains(key);
-            if !stays {
-                free.push(service.id);
-            }
-            stays
-        });
     }
 
-    fn service(&mut self, s: &model::Service, pools: &[[Arc<Pool>; 2]]) -> Result<Arc<Service>, CompileError> {
+    fn service(&mut self, model: &Model, s: &model::Service) {
         let key = service_key(s);
-        let (proto, vip, vport) = key;
+        let (proto, vip, vport) = parts(&s.id());
+        *self.vips.entry(vip).or_default() += 1;
+        self.locals.insert(vip, Local { kind: LocalKind::Vip, iface: link(model, s.address.ip()) });
+        on_link(model, s).for_each(|hop| self.hops.add(hop));
         let before = self.services.get(&key).cloned();
         let id = before.as_ref().map(|s| s.id).or_else(|| self.free_services.pop()).unwrap_or_else(|| {
             self.fresh_service += 1;
             ServiceId(self.fresh_service - 1)
         });
-        let mut reals = Vec::new();
-        for r in &s.reals {
-            reals.push(self.real(key, r)?);
-        }
         // LVS lists the newest first: the file is read as if its servers were added one by one.
+        let mut reals: Vec<Real> = s.reals.iter().map(|r| self.real(key, proto, r)).collect();
         reals.reverse();
         let profile = self.profile(timeouts(&s.timeouts));
         let mut service = Service {
@@ -270,7 +293,7 @@ impl Compiler {
             scheduler: Scheduler::from_name(&s.scheduler.to_string()).unwrap_or(Scheduler::Wlc),
             version: self.version,
             reals,
-            pools: pools.get(s.laddr_pool.0).cloned().unwrap_or_default(),
+            pools: self.pools.get(s.laddr_pool.0).cloned().unwrap_or_default(),
             profile,
             mss_clamp: s.mss_clamp,
             on_removed: on_removed(s.on_server_removed),
@@ -278,7 +301,7 @@ impl Compiler {
         if let Some(before) = before {
             service.version = before.version;
             if service == *before {
-                return Ok(before);
+                return;
             }
             if service.reals != before.reals || service.scheduler != before.scheduler {
                 self.version += 1;
@@ -288,23 +311,26 @@ impl Compiler {
             self.version += 1;
             service.version = self.version;
         }
-        let service = Arc::new(service);
-        self.services.insert(key, service.clone());
-        Ok(service)
+        self.services.insert(key, Arc::new(service));
     }
 
-    fn real(&mut self, service: ServiceKey, r: &model::Real) -> Result<Real, CompileError> {
+    /// There is an id: how many are wanted was checked.
+    fn real(&mut self, service: ServiceKey, proto: Proto, r: &model::Real) -> Real {
         let (addr, port) = (Addr::from(r.address.ip()), Be16::new(r.address.port()));
         let seat = self.reals.entry((service, addr, port)).or_insert_with(|| {
-            let fresh = (self.fresh_real as usize) < self.room;
-            let id = if fresh { RealId(self.fresh_real) } else { self.free_reals.pop().unwrap_or_default() };
-            self.fresh_real += u32::from(fresh);
-            RealSeat { id, state: RealState::Present, removed: None }
+            let id = if self.states.len() < self.room {
+                self.states.push(RealState::Absent);
+                RealId(self.states.len() as u32 - 1)
+            } else {
+                self.free_reals.pop().unwrap_or_default()
+            };
+            RealSeat { id, removed: None }
         });
-        (seat.state, seat.removed) = (RealState::Present, None);
+        seat.removed = None;
+        self.states[seat.id.index()] = RealState::Present;
         let next = EndpointId(self.endpoints.len() as u32);
-        let endpoint = *self.endpoints.entry((service.0, addr, port)).or_insert(next);
-        Ok(Real { id: seat.id, endpoint, addr, port, weight: u32::from(r.weight) })
+        let endpoint = *self.endpoints.entry((proto, addr, port)).or_insert(next);
+        Real { id: seat.id, endpoint, addr, port, weight: u32::from(r.weight) }
     }
 
     fn profile(&mut self, t: Timeouts) -> u8 {
@@ -314,30 +340,31 @@ impl Compiler {
         });
         seat as u8
     }
+}
 
-    fn routes(&self, model: &Model) -> Result<Routes, CompileError> {
-        let mut routes = Vec::new();
-        for (i, iface) in model.interfaces.iter().enumerate() {
-            for net in &iface.addresses {
-                let to = RouteTo::OnLink(IfaceId(i as u8));
-                routes.push(Route { prefix: net.addr().into(), len: net.prefix_len(), to });
-            }
-        }
-        for r in &model.routes {
-            let hop = self.hop(IfaceId(r.interface.0 as u8), r.via.into())?;
-            routes.push(Route { prefix: r.to.addr().into(), len: r.to.prefix_len(), to: RouteTo::Via(hop) });
-        }
-        Ok(Routes::new(&routes))
-    }
+/// The servers of services, as the compiler knows them.
+fn real_keys(services: &[&Arc<model::Service>]) -> impl Iterator<Item = RealKey> {
+    services.iter().flat_map(|s| {
+        let key = service_key(s);
+        s.reals.iter().map(move |r| (key, Addr::from(r.address.ip()), Be16::new(r.address.port())))
+    })
+}
 
-    fn hop(&self, iface: IfaceId, addr: Addr) -> Result<NeighborId, CompileError> {
-        let full = CompileError::TooMany {
-            what: "neighbours",
-            wanted: self.neighbors.claimed().count() + 1,
-            room: self.neighbors.claimed().count(),
-            remedy: "raise tables.neighbors and restart gatun",
-        };
-        self.neighbors.claim(iface, addr).ok_or(full)
+/// The servers of a service that are their own next hops.
+fn on_link(model: &Model, service: &model::Service) -> impl Iterator<Item = Hop> {
+    let ips = service.reals.iter().map(|r| r.address.ip());
+    ips.filter_map(|ip| model.route_to(ip).filter(|(_, hop)| *hop == ip)).map(hop)
+}
+
+/// The interface that answers for an address of ours.
+fn link(model: &Model, address: IpAddr) -> Option<IfaceId> {
+    model.connected(address).map(|i| IfaceId(i.0 as u8))
+}
+
+fn removed_state(service: &model::Service) -> RealState {
+    match on_removed(service.on_server_removed) {
+        OnRemoved::Silent => RealState::RemovedSilent,
+        OnRemoved::Reset => RealState::RemovedReset,
     }
 }
 
@@ -346,14 +373,16 @@ mod tests {
     use super::*;
     use gatun_engine::snapshot::RealState::{Absent, Present, RemovedReset, RemovedSilent};
 
+    use proptest::prelude::*;
+
     const FILE: &str = include_str!("../../conf/demo.toml");
 
     fn compiler() -> Compiler {
         Compiler::new(Arc::new(Neighbors::new(1_024)), vec![Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2])], 1_024)
     }
 
-    fn model(edit: impl Fn(&str) -> String) -> Model {
-        crate::config::parse(&edit(FILE), "test.toml").unwrap()
+    fn model(edit: impl Fn(&str) -> String) -> Arc<Model> {
+        Arc::new(crate::config::parse(&edit(FILE), "test.toml").unwrap())
     }
 
     fn web(s: &Snapshot) -> &Service {
@@ -456,5 +485,80 @@ mod tests {
         );
         let mut other = c.compile(&model(without_rs2), &Shards::NONE).unwrap();
         assert_eq!(std::mem::take(&mut other.generation), 1);
+    }
+
+    #[test]
+    fn more_servers_on_link_than_there_are_seats_for_neighbours_are_refused_with_a_remedy() {
+        let mut c = Compiler::new(Arc::new(Neighbors::new(64)), vec![Mac::default(); 2], 1_024);
+        let mut many = Model::clone(&model(str::to_owned));
+        let server = |n| model::Real { address: ([198, 18, 2, n], 80).into(), weight: 1 };
+        Arc::make_mut(&mut many.services[0]).reals = (1..100).map(server).collect();
+        let err = c.compile(&Arc::new(many), &Shards::NONE).unwrap_err();
+        let remedy =
+            "next hops, and room for 64: raise tables.neighbors and restart gatun, or reach the servers over routers";
+        assert!(err.to_string().ends_with(remedy), "{err}");
+    }
+
+    #[test]
+    fn what_a_small_change_leaves_alone_is_not_touched() {
+        let mut c = compiler();
+        let first = model(str::to_owned);
+        let a = c.compile(&first, &Shards::NONE).unwrap();
+        assert!(c.changed_hops().is_some() && c.changed_hops().is_none());
+        let mut second = Model::clone(&first);
+        let web = Arc::make_mut(&mut second.services[0]);
+        web.reals[0].weight = 9;
+        let b = c.compile(&Arc::new(second), &Shards::NONE).unwrap();
+        let other = |(key, service)| !Arc::ptr_eq(service, &b.services[key]);
+        assert_eq!(a.services.iter().filter(|(key, service)| other((*key, *service))).count(), 1);
+        assert_eq!((&a.locals, &a.reals), (&b.locals, &b.reals));
+        assert_eq!(c.changed_hops(), None, "the next hops are those of before");
+    }
+
+    /// Some services of six, with some servers, by their numbers.
+    fn some_services() -> impl Strategy<Value = Vec<(usize, Vec<u8>, u16)>> {
+        let reals = prop::collection::btree_set(0..4u8, 0..3).prop_map(|set| set.into_iter().collect());
+        prop::collection::btree_map(0..6usize, (reals, 0..2u16), 0..6)
+            .prop_map(|map| map.into_iter().map(|(n, (reals, weight))| (n, reals, weight)).collect())
+    }
+
+    fn service(base: &model::Service, (n, reals, weight): &(usize, Vec<u8>, u16)) -> model::Service {
+        // Two services share a VIP; some servers are on our link, some behind a router.
+        let ips = |r: u8| if r < 2 { [198, 18, 2, 11 + r] } else { [192, 0, 2, r] };
+        let reals = reals.iter().map(|r| model::Real { address: (ips(*r), 80).into(), weight: *weight }).collect();
+        let address = ([198, 18, 1, 100 + *n as u8 / 2], 80 + *n as u16).into();
+        let silent = if *weight == 0 { model::OnServerRemoved::Silent } else { model::OnServerRemoved::Reset };
+        model::Service { name: format!("{n}"), address, reals, on_server_removed: silent, ..base.clone() }
+    }
+
+    proptest! {
+        /// The one compiler is told by sharing what stays the same, the other has to find out.
+        #[test]
+        fn a_change_of_services_makes_the_snapshot_that_all_of_them_anew_would_make(
+            steps in prop::collection::vec((some_services(), any::<bool>()), 1..8)
+        ) {
+            let base = model(str::to_owned);
+            let (mut quick, mut whole) = (compiler(), compiler());
+            let mut before: Vec<Arc<model::Service>> = Vec::new();
+            for (generation, (step, used)) in steps.into_iter().enumerate() {
+                let services = step.iter().map(|s| service(&base.services[0], s));
+                let shared = services.map(|s| before.iter().find(|b| ***b == s).cloned().unwrap_or(Arc::new(s)));
+                before = shared.collect();
+                let shared = Arc::new(Model { services: before.clone(), ..Model::clone(&base) });
+                let anew = before.iter().map(|s| Arc::new(model::Service::clone(s))).collect();
+                let anew = Arc::new(Model { services: anew, ..Model::clone(&base) });
+                let in_use = |id: RealId| used && id.0.is_multiple_of(2);
+                let shards = Shards { generation: generation as u64, in_use: &in_use };
+                let (a, b) = (quick.compile(&shared, &shards).unwrap(), whole.compile(&anew, &shards).unwrap());
+                prop_assert_eq!((&a.locals, &a.reals, &a.profiles), (&b.locals, &b.reals, &b.profiles));
+                prop_assert_eq!(&a.services, &b.services);
+                let mut hops = hops(&shared).0;
+                hops.sort();
+                if let Some(now) = quick.changed_hops() {
+                    prop_assert_eq!(now, hops.clone());
+                }
+                prop_assert_eq!(quick.hops.len(), hops.len());
+            }
+        }
     }
 }

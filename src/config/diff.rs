@@ -75,12 +75,17 @@ pub fn diff(old: &Model, new: &Model) -> Result<Vec<Change>, Vec<Problem>> {
             });
         },
     );
-    compare(&old.services, &new.services, Service::id, |before, after| match (before, after) {
-        (Some(from), Some(to)) => service(old, from, new, to, &mut changes),
-        (Some(service), None) => changes.push(Change::ServiceRemoved(service.clone())),
-        (None, Some(service)) => changes.push(Change::ServiceAdded(service.clone())),
-        (None, None) => {}
-    });
+    compare(
+        &old.services,
+        &new.services,
+        |service| service.id(),
+        |before, after| match (before, after) {
+            (Some(from), Some(to)) => service(old, from, new, to, &mut changes),
+            (Some(service), None) => changes.push(Change::ServiceRemoved(Service::clone(service))),
+            (None, Some(service)) => changes.push(Change::ServiceAdded(Service::clone(service))),
+            (None, None) => {}
+        },
+    );
     Ok(changes)
 }
 

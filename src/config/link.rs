@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::draft::{Draft, PoolDraft, PoolRef, RealDraft, ServiceDraft};
 use super::model::{LaddrPool, Model, PoolId, Real, Service};
@@ -85,7 +86,7 @@ struct Services<'a, 't> {
 }
 
 impl Services<'_, '_> {
-    fn link(&self, drafts: Vec<ServiceDraft>) -> Vec<Service> {
+    fn link(&self, drafts: Vec<ServiceDraft>) -> Vec<Arc<Service>> {
         let mut names: HashMap<String, Spot> = HashMap::new();
         let mut endpoints = HashMap::new();
         let mut services = Vec::new();
@@ -109,7 +110,7 @@ impl Services<'_, '_> {
                 let what = "is the name of another service";
                 unique(&mut names, name.clone(), &spot, what, "give each service its own name", self.report);
             }
-            services.push(Service {
+            services.push(Arc::new(Service {
                 name,
                 protocol,
                 address: address.value,
@@ -119,7 +120,7 @@ impl Services<'_, '_> {
                 timeouts: draft.timeouts,
                 on_server_removed: draft.on_server_removed,
                 reals,
-            });
+            }));
         }
         services
     }

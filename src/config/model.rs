@@ -5,6 +5,7 @@
 //! connected. It is plain data; it opens no port and knows nothing of the running gateway.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -41,8 +42,8 @@ pub struct Model {
     pub neighbors: Vec<Neighbor>,
     /// The pools of local addresses, in the order of the file. [`PoolId`] counts here.
     pub laddr_pools: Vec<LaddrPool>,
-    /// The services, in the order of the file.
-    pub services: Vec<Service>,
+    /// The services, in the order of the file. One that stays the same is shared from one model to the next.
+    pub services: Vec<Arc<Service>>,
 }
 
 /// Which of [`Model::ports`].

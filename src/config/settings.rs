@@ -92,7 +92,7 @@ pub struct Tables {
     pub connections: u32,
     /// Of these, connections whose client comes over IPv6, which take 64 bytes more each. Default: all of them.
     pub ipv6_connections: u32,
-    /// Ids for pairs of service and server. Default 65,536.
+    /// Ids for pairs of service and server. Default 131,072.
     pub reals: u32,
     /// Neighbours, which is next hops. Default 65,536, which is also the most.
     pub neighbors: u32,
@@ -108,7 +108,7 @@ impl Default for Tables {
         Self {
             connections,
             ipv6_connections: connections,
-            reals: 65_536,
+            reals: 131_072,
             neighbors: 65_536,
             mbufs: 16_384,
             mbuf_size: 2_048,

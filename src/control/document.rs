@@ -3,6 +3,7 @@
 //!
 //! Read, edited and merged by the control thread; nothing here is checked, which `config` does when the text is parsed.
 
+use super::services::{Key, Services};
 use crate::api::types::{LaddrPoolSpec, NeighborSpec, Protocol, RealSpec, RouteSpec, ServiceSpec, TimeoutsSpec};
 use ipnet::IpNet;
 use serde::Serialize;
@@ -24,8 +25,8 @@ pub struct Document {
     pub routes: Vec<RouteSpec>,
     /// `[[neighbor]]`.
     pub neighbors: Vec<NeighborSpec>,
-    /// `[[service]]`; shared, as thousands of them stay the same from one generation to the next.
-    pub services: Vec<Arc<ServiceSpec>>,
+    /// `[[service]]`.
+    pub services: Services,
 }
 
 /// Why a text that is a right configuration is no document: the two do not know the same fields.
@@ -79,15 +80,9 @@ impl Document {
         text
     }
 
-    /// Where the service with this id stands.
-    pub fn service(&self, id: &str) -> Option<usize> {
-        let (protocol, address) = service_key(id)?;
-        self.service_at(protocol, address)
-    }
-
-    /// Where the service of this protocol and address stands.
-    pub fn service_at(&self, protocol: Protocol, address: SocketAddr) -> Option<usize> {
-        self.services.iter().position(|s| s.protocol == protocol && s.address == address)
+    /// The service with this id.
+    pub fn service(&self, id: &str) -> Option<&Arc<ServiceSpec>> {
+        self.services.get(service_key(id)?)
     }
 }
 
@@ -101,7 +96,7 @@ pub fn service_id(protocol: Protocol, address: SocketAddr) -> String {
 }
 
 /// Protocol and address of an id.
-pub fn service_key(id: &str) -> Option<(Protocol, SocketAddr)> {
+pub fn service_key(id: &str) -> Option<Key> {
     let (protocol, address) = id.split_once('-')?;
     let protocol = match protocol {
         "tcp" => Protocol::Tcp,
@@ -195,7 +190,8 @@ mod tests {
     fn names_that_need_quotes_are_quoted() {
         let mut document = Document::read(include_str!("../../conf/demo.toml")).unwrap();
         let name = "a \"b\" \\ ' \u{1f6a2} # = []";
-        Arc::make_mut(&mut document.services[0]).name = Some(name.to_owned());
+        let web = document.services.iter().next().unwrap();
+        document.services.put(Arc::new(ServiceSpec { name: Some(name.to_owned()), ..(**web).clone() }));
         let model = config::parse(&document.write(), "written").unwrap();
         assert_eq!(model.services[0].name, name);
     }

@@ -1,7 +1,8 @@
 //! One change of a document: [`Edit`]s are what a request asks for and what the journal keeps.
 
 use super::Refusal;
-use super::document::{Document, plain_route, real_id, real_key, route_id, service_id};
+use super::document::{Document, plain_route, real_id, real_key, route_id, service_id, service_key};
+use super::services::Services;
 use crate::api::types::{
     Edit, EditResult, LaddrPoolSpec, NeighborSpec, RealPatch, RealSpec, RouteSpec, ServicePatch, ServiceSpec,
     TimeoutsSpec,
@@ -16,26 +17,27 @@ pub(super) fn apply(document: &mut Document, edit: &Edit) -> Result<EditResult, 
         Edit::PutService { service } => put_service(document, service, true),
         Edit::PatchService { id, patch } => patch_service(document, id, patch),
         Edit::DeleteService { id } => {
-            let at = document.service(id).ok_or_else(|| Refusal::not_found("service", id))?;
-            document.services.remove(at);
-            Ok(there(id))
+            let gone = service_key(id).is_some_and(|key| document.services.remove(key));
+            if gone { Ok(there(id)) } else { Err(Refusal::not_found("service", id)) }
         }
         Edit::ClearServices {} => {
-            document.services.clear();
+            document.services = Services::default();
             Ok(there("*"))
         }
         Edit::AddReal { service, real } => put_real(document, service, real, false),
         Edit::PutReal { service, real } => put_real(document, service, real, true),
         Edit::PatchReal { service, id, patch } => {
-            let (service, at) = real(document, service, id)?;
+            let (mut service, at) = real(document, service, id)?;
             let RealPatch { weight } = *patch;
-            let real = &mut Arc::make_mut(&mut document.services[service]).reals[at];
+            let real = &mut service.reals[at];
             real.weight = weight.unwrap_or(real.weight);
+            document.services.put(Arc::new(service));
             Ok(there(id))
         }
         Edit::DeleteReal { service, id } => {
-            let (service, at) = real(document, service, id)?;
-            Arc::make_mut(&mut document.services[service]).reals.remove(at);
+            let (mut service, at) = real(document, service, id)?;
+            service.reals.remove(at);
+            document.services.put(Arc::new(service));
             Ok(there(id))
         }
         Edit::AddLaddrPool { laddr_pool } => put_pool(document, laddr_pool, false),
@@ -71,23 +73,17 @@ fn made(id: String) -> EditResult {
 
 fn put_service(document: &mut Document, spec: &ServiceSpec, replace: bool) -> Result<EditResult, Refusal> {
     let id = service_id(spec.protocol, spec.address);
-    match document.service_at(spec.protocol, spec.address) {
-        Some(_) if !replace => Err(Refusal::exists("service", &id)),
-        Some(at) => {
-            document.services[at] = Arc::new(spec.clone());
-            Ok(there(&id))
-        }
-        None => {
-            document.services.push(Arc::new(spec.clone()));
-            Ok(made(id))
-        }
+    let is_there = document.services.get((spec.protocol, spec.address)).is_some();
+    if is_there && !replace {
+        return Err(Refusal::exists("service", &id));
     }
+    document.services.put(Arc::new(spec.clone()));
+    Ok(if is_there { there(&id) } else { made(id) })
 }
 
 fn patch_service(document: &mut Document, id: &str, patch: &ServicePatch) -> Result<EditResult, Refusal> {
-    let at = document.service(id).ok_or_else(|| Refusal::not_found("service", id))?;
+    let mut service = service(document, id)?;
     let ServicePatch { name, scheduler, laddr_pool, mss_clamp, timeouts, on_server_removed, reals } = patch.clone();
-    let service = Arc::make_mut(&mut document.services[at]);
     service.name = name.unwrap_or(service.name.take());
     service.scheduler = scheduler.unwrap_or(service.scheduler);
     service.laddr_pool = laddr_pool.unwrap_or(service.laddr_pool.take());
@@ -95,35 +91,37 @@ fn patch_service(document: &mut Document, id: &str, patch: &ServicePatch) -> Res
     service.timeouts = timeouts.map_or(service.timeouts, Option::unwrap_or_default);
     service.on_server_removed = on_server_removed.unwrap_or(service.on_server_removed);
     service.reals = reals.unwrap_or(std::mem::take(&mut service.reals));
+    document.services.put(Arc::new(service));
     Ok(there(id))
 }
 
-/// Where a service stands, and a real server in it.
-fn real(document: &Document, service: &str, id: &str) -> Result<(usize, usize), Refusal> {
-    let at = document.service(service).ok_or_else(|| Refusal::not_found("service", service))?;
-    let address = real_key(id);
-    let place = document.services[at].reals.iter().position(|r| Some(r.address) == address);
-    Ok((at, place.ok_or_else(|| Refusal::not_found("real server", id))?))
+/// A service, to be changed.
+fn service(document: &Document, id: &str) -> Result<ServiceSpec, Refusal> {
+    let service = document.service(id).ok_or_else(|| Refusal::not_found("service", id))?;
+    Ok((**service).clone())
 }
 
-fn put_real(document: &mut Document, service: &str, spec: &RealSpec, replace: bool) -> Result<EditResult, Refusal> {
-    let at = document.service(service).ok_or_else(|| Refusal::not_found("service", service))?;
+/// The same, and where a real server of it stands.
+fn real(document: &Document, of: &str, id: &str) -> Result<(ServiceSpec, usize), Refusal> {
+    let service = service(document, of)?;
+    let address = real_key(id);
+    let place = service.reals.iter().position(|r| Some(r.address) == address);
+    Ok((service, place.ok_or_else(|| Refusal::not_found("real server", id))?))
+}
+
+fn put_real(document: &mut Document, of: &str, spec: &RealSpec, replace: bool) -> Result<EditResult, Refusal> {
+    let mut service = service(document, of)?;
     let id = real_id(spec.address);
-    let place = document.services[at].reals.iter().position(|r| r.address == spec.address);
+    let place = service.reals.iter().position(|r| r.address == spec.address);
     if place.is_some() && !replace {
         return Err(Refusal::exists("real server", &id));
     }
-    let reals = &mut Arc::make_mut(&mut document.services[at]).reals;
     match place {
-        Some(place) => {
-            reals[place] = *spec;
-            Ok(there(&id))
-        }
-        None => {
-            reals.push(*spec);
-            Ok(made(id))
-        }
+        Some(place) => service.reals[place] = *spec,
+        None => service.reals.push(*spec),
     }
+    document.services.put(Arc::new(service));
+    Ok(if place.is_some() { there(&id) } else { made(id) })
 }
 
 fn put_pool(document: &mut Document, spec: &LaddrPoolSpec, replace: bool) -> Result<EditResult, Refusal> {
@@ -138,9 +136,11 @@ fn put_pool(document: &mut Document, spec: &LaddrPoolSpec, replace: bool) -> Res
             // Services that name no pool take from the only one, which is the only one no longer.
             if let [only] = document.laddr_pools.as_slice() {
                 let only = only.name.clone();
-                for service in document.services.iter_mut().filter(|s| s.laddr_pool.is_none()) {
-                    Arc::make_mut(service).laddr_pool = Some(only.clone());
-                }
+                let named = |s: &Arc<ServiceSpec>| match s.laddr_pool {
+                    Some(_) => s.clone(),
+                    None => Arc::new(ServiceSpec { laddr_pool: Some(only.clone()), ..(**s).clone() }),
+                };
+                document.services = document.services.iter().map(named).collect();
             }
             document.laddr_pools.push(spec.clone());
             Ok(made(spec.name.clone()))

@@ -354,12 +354,11 @@ fn problems(refusal: Refusal, file: &str) -> Problems {
     }
 }
 
+/// A line for each difference: what, who and which generation.
 fn audit(entry: &Entry) {
-    let Step { generation, who, changes, .. } = &entry.step;
-    for change in changes {
-        info!("audit: generation {generation} by {who}: {change}");
-    }
-    if changes.is_empty() {
-        info!("audit: generation {generation} by {who}: nothing that shows");
+    let Step { generation, who, kind, changes, .. } = &entry.step;
+    let nothing = ["nothing that shows".to_owned()];
+    for change in if changes.is_empty() { &nothing[..] } else { changes } {
+        info!(generation, who, how = kind.word(), "audit: {change}");
     }
 }

@@ -4,6 +4,7 @@
 //! Called at start and on SIGHUP, with what the journal kept.
 
 use super::document::{Document, real_id, route_id, service_id};
+use super::services::Services;
 use crate::api::types::{Conflict, RealSpec, ServiceSpec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,16 +36,22 @@ pub(super) fn merge(base: &Document, file: &Document, running: &Document) -> (Do
             |neighbor| (neighbor.address, neighbor.interface.clone()),
             |(address, _), b, f, r| one(&format!("neighbor[\"{address}\"]"), b, f, r, c),
         ),
-        services: keyed(
-            [&base.services, &file.services, &running.services],
-            |service| (service.protocol, service.address),
-            |key, b, f, r| {
-                let field = format!("service[{:?}]", service_id(key.0, key.1));
-                service(&field, b.map(|s| &**s), f.map(|s| &**s), r.map(|s| &**s), c).map(Arc::new)
-            },
-        ),
+        services: services([&base.services, &file.services, &running.services], c),
     };
     (merged, conflicts)
+}
+
+fn services([base, file, running]: [&Services; 3], conflicts: &mut Vec<Conflict>) -> Services {
+    let list = |services: &Services| services.iter().cloned().collect::<Vec<_>>();
+    let merged = keyed(
+        [&list(base), &list(file), &list(running)],
+        |service| (service.protocol, service.address),
+        |key, b, f, r| {
+            let field = format!("service[{:?}]", service_id(key.0, key.1));
+            service(&field, b.map(|s| &**s), f.map(|s| &**s), r.map(|s| &**s), conflicts).map(Arc::new)
+        },
+    );
+    merged.into_iter().collect()
 }
 
 fn service(
@@ -208,7 +215,7 @@ mod tests {
         let base = document(str::to_owned);
         let file = document(|t| t.replacen("scheduler = \"rr\"", "scheduler = \"wrr\"", 1));
         let (merged, conflicts) = merge(&base, &file, &edited(&[WLC, WEIGHT]));
-        let web = &merged.services[0];
+        let web = merged.services.iter().next().unwrap();
         assert_eq!(web.scheduler, Some(crate::api::types::Scheduler::Wrr));
         assert_eq!(web.reals[0].weight, 7, "what only the interface changed stays");
         let said: Vec<_> =
@@ -227,7 +234,7 @@ mod tests {
         let file = document(|t| t.replace("name = \"echo\"", "name = \"echo2\""));
         let (merged, conflicts) = merge(&base, &file, &edited(&[DELETE]));
         assert_eq!((merged.services.len(), conflicts.len()), (4, 1));
-        assert_eq!(merged.services[1].name.as_deref(), Some("echo2"));
+        assert_eq!(merged.services.iter().nth(1).and_then(|s| s.name.as_deref()), Some("echo2"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod merge;
 mod publish;
 mod record;
 mod refusal;
+pub mod services;
 #[cfg(test)]
 mod tests;
 mod working;

@@ -205,6 +205,20 @@ fn what_comes_together_is_one_snapshot_and_one_record_and_each_is_answered_for_i
 }
 
 #[test]
+fn a_change_of_one_service_leaves_the_others_where_they_are() {
+    let mut bed = Bed::new();
+    let before = bed.runs.model.clone();
+    bed.all(vec![weight(7)]).pop().unwrap().unwrap();
+    let after = bed.runs.model.clone();
+    let pairs = before.services.iter().zip(&after.services);
+    let changed: Vec<String> = pairs.filter(|(a, b)| !Arc::ptr_eq(a, b)).map(|(_, s)| s.id().to_string()).collect();
+    assert_eq!((changed, bed.weight()), (vec!["tcp 198.18.1.100:80".to_owned()], Some(7)));
+    let documents = [0, 1].map(|n| bed.control.state().history[n].document.clone());
+    let [before, after] = documents.each_ref().map(|d| d.services.iter());
+    assert_eq!(before.zip(after).filter(|(a, b)| !Arc::ptr_eq(a, b)).count(), 1);
+}
+
+#[test]
 fn what_does_not_fit_is_refused_alone() {
     let mut bed = Bed::new();
     let reals: Vec<String> =

@@ -7,10 +7,11 @@
 use super::Refusal;
 use super::document::{Document, service_key};
 use super::edit;
+use super::services::Key;
 use crate::api::types::{self, Edit, EditResult};
 use crate::config::{self, Change, Model, Problem, Protocol};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// See the module.
@@ -21,9 +22,6 @@ pub struct Working {
     /// What it means.
     pub model: Model,
 }
-
-/// What a service is known by.
-type Key = (types::Protocol, SocketAddr);
 
 /// What was different after a change.
 pub(super) struct Difference {
@@ -67,46 +65,70 @@ impl Working {
 
     /// The model of these services only; none when they do not go with the others.
     fn part(&self, document: &Document, keys: &BTreeSet<Key>) -> Result<Option<Model>, Refusal> {
-        let services = document.services.iter().filter(|s| keys.contains(&(s.protocol, s.address)));
+        let mut services: Vec<_> = keys.iter().filter_map(|k| Some((document.services.place(*k)?, *k))).collect();
+        services.sort_unstable();
+        let services = services.iter().filter_map(|(_, key)| document.services.get(*key));
         let text = document.write_with(services.map(|s| &**s));
         let part = config::parse(&text, "").map_err(|problems| Refusal::Invalid(own(problems.0, keys.len() == 1)))?;
-        let others = || self.model.services.iter().filter(|s| !keys.contains(&key(s)));
-        let names: HashSet<&str> = part.services.iter().map(|s| s.name.as_str()).collect();
-        let vips: HashSet<IpAddr> = part.services.iter().map(|s| s.address.ip()).collect();
-        let rips: HashSet<IpAddr> = part.services.iter().flat_map(|s| &s.reals).map(|r| r.address.ip()).collect();
-        let mut reals = part.services.iter().map(|s| s.reals.len()).sum::<usize>();
-        for other in others() {
-            reals += other.reals.len();
-            let amiss = names.contains(other.name.as_str())
-                || rips.contains(&other.address.ip())
-                || other.reals.iter().any(|r| vips.contains(&r.address.ip()));
-            if amiss {
-                return Ok(None);
-            }
+        let old: Vec<&config::Service> = keys.iter().filter_map(|key| self.at(*key)).map(|(_, s)| &**s).collect();
+        let count = |services: &[Arc<config::Service>]| services.iter().map(|s| s.reals.len()).sum::<usize>();
+        let before = old.iter().map(|s| s.reals.len()).sum::<usize>();
+        if count(&self.model.services) - before + count(&part.services) > part.tables.reals as usize {
+            return Ok(None);
         }
-        Ok((reals <= part.tables.reals as usize).then_some(part))
+        // What these had before goes with the others; only what is new has to be looked for among them.
+        let new = |new: BTreeSet<IpAddr>, old: BTreeSet<IpAddr>| new.difference(&old).copied().collect::<Vec<_>>();
+        let vips =
+            new(part.services.iter().map(|s| s.address.ip()).collect(), old.iter().map(|s| s.address.ip()).collect());
+        let rips = new(
+            part.services.iter().flat_map(|s| &s.reals).map(|r| r.address.ip()).collect(),
+            old.iter().flat_map(|s| &s.reals).map(|r| r.address.ip()).collect(),
+        );
+        let known: HashSet<&str> = old.iter().map(|s| s.name.as_str()).collect();
+        let names: HashSet<&str> =
+            part.services.iter().map(|s| s.name.as_str()).filter(|n| !known.contains(n)).collect();
+        if vips.is_empty() && rips.is_empty() && names.is_empty() {
+            return Ok(Some(part));
+        }
+        let is_in = |ips: &[IpAddr], ip: IpAddr| ips.binary_search(&ip).is_ok();
+        let amiss = |other: &config::Service| {
+            (!names.is_empty() && names.contains(other.name.as_str()))
+                || is_in(&rips, other.address.ip())
+                || (!vips.is_empty() && other.reals.iter().any(|r| is_in(&vips, r.address.ip())))
+        };
+        let clash = self.model.services.iter().any(|other| amiss(other) && !keys.contains(&key(other)));
+        Ok((!clash).then_some(part))
+    }
+
+    /// Where a service stands in the model, which is in the order of the document.
+    fn at(&self, wanted: Key) -> Option<(usize, &Arc<config::Service>)> {
+        let services = &self.document.services;
+        let place = services.place(wanted)?;
+        let at = self.model.services.binary_search_by_key(&Some(place), |s| services.place(key(s))).ok()?;
+        Some((at, self.model.services.get(at)?))
     }
 
     /// Puts the services of `part` in their places.
     fn splice(&mut self, document: &Document, part: Model, keys: &BTreeSet<Key>) -> Result<Vec<Change>, Refusal> {
-        let old = self.model.services.iter().filter(|s| keys.contains(&key(s))).cloned().collect();
-        let before = Model { services: old, ..part.clone() };
+        let old: Vec<(usize, Arc<config::Service>)> =
+            keys.iter().filter_map(|key| self.at(*key)).map(|(at, s)| (at, s.clone())).collect();
+        let before = Model { services: old.iter().map(|(_, s)| s.clone()).collect(), ..part.clone() };
         let changes = config::diff(&before, &part).map_err(Refusal::Invalid)?;
-        let mut fresh: HashMap<Key, config::Service> = part.services.into_iter().map(|s| (key(&s), s)).collect();
+        let stays = |key: Key| document.services.place(key) == self.document.services.place(key);
+        let gone: HashSet<Key> = old.iter().map(|(_, s)| key(s)).filter(|key| !stays(*key)).collect();
+        let (in_place, mut at_end): (Vec<_>, Vec<_>) = part.services.into_iter().partition(|s| stays(key(s)));
+        at_end.sort_by_key(|s| document.services.place(key(s)));
+        let at: HashMap<Key, usize> = old.iter().map(|(at, s)| (key(s), *at)).collect();
         let services = &mut self.model.services;
-        services.retain_mut(|service| match fresh.remove(&key(service)) {
-            Some(new) => {
-                *service = new;
-                true
+        for service in in_place {
+            if let Some(seat) = at.get(&key(&service)).and_then(|at| services.get_mut(*at)) {
+                *seat = service;
             }
-            None => !keys.contains(&key(service)),
-        });
-        if !fresh.is_empty() || keys.len() > 1 {
-            services.extend(fresh.into_values());
-            let seat = |s: &Arc<types::ServiceSpec>, at| ((s.protocol, s.address), at);
-            let order: HashMap<Key, usize> = document.services.iter().enumerate().map(|(at, s)| seat(s, at)).collect();
-            services.sort_by_key(|s| order.get(&key(s)).copied());
         }
+        if !gone.is_empty() {
+            services.retain(|s| !gone.contains(&key(s)));
+        }
+        services.extend(at_end);
         Ok(changes)
     }
 }

@@ -214,13 +214,18 @@ pub(super) fn trace(ctl: &Ctl, args: &TraceArgs) -> Done {
         for step in &trace.steps {
             t.add_row([&step.step, &step.result, &step.why]);
         }
-        let end = match (&trace.drop, trace.real) {
-            (Some(reason), _) => format!("it would be dropped: {reason}"),
-            (None, Some(real)) => format!("it would go to {real}, by lcore {} (class {})", trace.lcore, trace.class),
-            (None, None) => "it would not be forwarded".to_owned(),
-        };
-        format!("{}\n{end}", t.trim_fmt())
+        format!("{}\n{}", t.trim_fmt(), trace_end(trace))
     })
+}
+
+fn trace_end(trace: &Trace) -> String {
+    let to = match (&trace.drop, trace.real) {
+        (Some(reason), _) => return format!("it would be dropped: {reason}"),
+        (None, _) if !trace.forwarded => return "it would not be forwarded".to_owned(),
+        (None, Some(real)) => real.to_string(),
+        (None, None) => "one of these servers".to_owned(),
+    };
+    format!("it would go to {to}, by lcore {} (class {})", trace.lcore, trace.class)
 }
 
 pub(super) fn timeout(ctl: &Ctl, command: TimeoutCommand) -> Done {
@@ -305,4 +310,29 @@ pub(super) fn version(ctl: &Ctl) -> Done {
 /// For commands that print a text of the gateway as it is.
 pub(super) fn raw(bytes: &[u8]) -> Done {
     print(&String::from_utf8_lossy(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_ends_with_what_becomes_of_the_packet_also_where_the_server_is_chosen_later() {
+        let trace = |forwarded, real: Option<&str>, drop: Option<&str>| {
+            trace_end(&Trace {
+                forwarded,
+                steps: Vec::new(),
+                service: None,
+                real: real.map(|real| real.parse().unwrap()),
+                lcore: 1,
+                class: 2,
+                next_hop: None,
+                drop: drop.map(str::to_owned),
+            })
+        };
+        assert_eq!(trace(true, Some("198.18.2.11:80"), None), "it would go to 198.18.2.11:80, by lcore 1 (class 2)");
+        assert_eq!(trace(true, None, None), "it would go to one of these servers, by lcore 1 (class 2)");
+        assert_eq!(trace(false, None, Some("no_server")), "it would be dropped: no_server");
+        assert_eq!(trace(false, None, None), "it would not be forwarded");
+    }
 }

@@ -3,6 +3,7 @@
 //! Every command is a request or a few, and a table, or with `--json` what the interface answered. What changes the configuration goes
 //! as one transaction, so that it is made as a whole or not at all. Nothing is kept here: the gateway knows everything.
 
+mod capture;
 mod config;
 mod live;
 mod network;
@@ -52,6 +53,7 @@ Examples:
   gatunctl stats --watch
   gatunctl top
   gatunctl trace tcp 198.18.1.1:40000 198.18.1.100:80
+  gatunctl capture -w - --port wan | tcpdump -n -r -
   gatunctl config export > gatun.toml
   gatunctl config apply gatun.toml --confirm 60
   gatunctl --url https://gw1.example.com:9443 --token-file ~/.gatun-token service list --json";
@@ -90,6 +92,8 @@ enum Command {
     Top(top::Args),
     /// Frames thrown away: the reasons, and the last frames of one.
     Drops(live::DropsArgs),
+    /// Frames as they come in, go out or are thrown away, into a capture file or into tcpdump.
+    Capture(capture::Args),
     /// What would become of a packet, and why.
     Trace(live::TraceArgs),
     /// How long a connection stays without a packet.
@@ -141,10 +145,11 @@ fn run(cli: Cli) -> Done {
         Command::Port(command) => network::port(&ctl, command),
         Command::Lcore(command) => network::lcore(&ctl, command),
         Command::Conn(command) => live::conn(&ctl, command),
-        Command::Stats(args) => stats::run(&ctl, &args),
+        Command::Stats(args) => stats::run(&ctl, args),
         Command::Zero(args) => stats::zero(&ctl, args),
         Command::Top(args) => top::run(&ctl, &args),
         Command::Drops(args) => live::drops(&ctl, &args),
+        Command::Capture(args) => capture::run(&ctl, args),
         Command::Trace(args) => live::trace(&ctl, &args),
         Command::Timeout(command) => live::timeout(&ctl, command),
         Command::Config(command) => config::run(&ctl, command),

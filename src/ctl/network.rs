@@ -271,7 +271,7 @@ pub(super) fn lcore(ctl: &Ctl, command: LcoreCommand) -> Done {
                     ("ports in use", l.ports_in_use.to_string()),
                     ("handed over", percent(l.redirected)),
                 ];
-                let tables = [("counter", &l.counters), ("drop", &l.drops), ("punt", &l.punts)];
+                let tables = [("state", &l.states), ("counter", &l.counters), ("drop", &l.drops), ("punt", &l.punts)];
                 let named = tables.iter().flat_map(|(kind, map)| {
                     map.iter().filter(|(_, n)| **n > 0).map(move |(name, n)| (format!("{kind} {name}"), *n))
                 });

@@ -1,6 +1,6 @@
 //! `gatunctl stats` and `zero`.
 
-use super::table::{short, table};
+use super::table::{percent, short, table};
 use super::{Ctl, Done, print};
 use crate::api::types::{Counted, Done as Answer, Item, Rate, Rates, Stats};
 use std::time::Duration;
@@ -9,8 +9,11 @@ use std::time::Duration;
 #[command(after_help = "Examples:
   gatunctl stats
   gatunctl stats --watch 5 --over 10
+  gatunctl stats tcp/198.18.1.100:80 --over 60
   gatunctl stats --json | jq '.drops[] | select(.count > 0)'")]
 pub(super) struct Args {
+    /// Only of this service: its id, or as in tcp/198.18.1.100:80.
+    service: Option<super::services::Id>,
     /// Again every so many seconds, until Ctrl-C.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1")]
     watch: Option<u64>,
@@ -34,9 +37,10 @@ fn over(text: &str) -> Result<u8, String> {
     }
 }
 
-pub(super) fn run(ctl: &Ctl, args: &Args) -> Done {
+pub(super) fn run(ctl: &Ctl, args: Args) -> Done {
+    let query: Vec<(&str, String)> = args.service.map(|id| ("service", id.text())).into_iter().collect();
     loop {
-        let stats: Item<Stats> = ctl.client.get("/api/v1/stats", &[])?;
+        let stats: Item<Stats> = ctl.client.get("/api/v1/stats", &query)?;
         ctl.show(&stats.item, |stats| text(stats, args.over))?;
         match args.watch {
             Some(seconds) => std::thread::sleep(Duration::from_secs(seconds.max(1))),
@@ -71,6 +75,9 @@ pub(super) fn counted(c: &Counted, over: u8) -> f64 {
         _ => c.s60,
     }
 }
+
+/// Local addresses that are shown: the fullest.
+const LADDRS: usize = 10;
 
 fn text(stats: &Stats, over: u8) -> String {
     let header = ["service", "active", "inactive", "conns", "conn/s", "in pkt/s", "out pkt/s", "in B/s", "out B/s"];
@@ -107,6 +114,14 @@ fn text(stats: &Stats, over: u8) -> String {
     for d in stats.drops.iter().filter(|d| d.counted.count > 0) {
         drops.add_row([d.reason.clone(), d.counted.count.to_string(), short(counted(&d.counted, over))]);
     }
-    let tables = [services, ports, lcores, drops].map(|t| t.trim_fmt());
+    let mut states = table(&["state", "connections"], 1);
+    for (state, n) in stats.states.iter().filter(|(_, n)| **n > 0) {
+        states.add_row([state, &n.to_string()]);
+    }
+    let mut laddrs = table(&["local address", "ports in use", "fullest class"], 1);
+    for l in stats.laddrs.iter().filter(|l| l.ports_in_use > 0).take(LADDRS) {
+        laddrs.add_row([l.address.to_string(), l.ports_in_use.to_string(), percent(l.fullest_class)]);
+    }
+    let tables = [services, ports, lcores, states, laddrs, drops].map(|t| t.trim_fmt());
     format!("{}, rates over {over} s\n{}", stats.at, tables.join("\n\n"))
 }

@@ -39,7 +39,10 @@ enum Sort {
 
 pub(super) fn run(ctl: &Ctl, args: &Args) -> Done {
     let look = || -> Result<(Item<Stats>, Vec<Lcore>), Trouble> {
-        Ok((ctl.client.get("/api/v1/stats", &[])?, ctl.client.list("/api/v1/lcores", &[], usize::MAX)?))
+        Ok((
+            ctl.client.get("/api/v1/stats", &[("reals", "false".to_owned())])?,
+            ctl.client.list("/api/v1/lcores", &[], usize::MAX)?,
+        ))
     };
     let every = Duration::from_secs(args.every.max(1));
     // Before the screen is taken, so that who has no gateway reads why.
@@ -120,7 +123,7 @@ fn services_table(screen: &Screen) -> Table<'static> {
     let rows = list.into_iter().map(|(s, r)| {
         let numbers = [r.conns, r.in_pkts, r.out_pkts, r.in_bytes, r.out_bytes].map(short);
         let mut cells =
-            vec![s.id.clone(), s.reals.len().to_string(), s.totals.active.to_string(), s.totals.inactive.to_string()];
+            vec![s.id.clone(), s.servers.to_string(), s.totals.active.to_string(), s.totals.inactive.to_string()];
         cells.extend(numbers);
         cells
     });
@@ -190,6 +193,7 @@ mod tests {
             address: "[2001:db8::1]:80".parse().unwrap(),
             totals: Totals { active: 12, ..Totals::default() },
             rates: Rates { s1: r, s10: r, s60: r },
+            servers: 0,
             reals: Vec::new(),
         }
     }

@@ -3,6 +3,7 @@
 //! It is generic over the buffers and the ways out ([`Io`]), so that the live worker, `gatun replay` and the tests run
 //! the same code. Between the frames coming in and going out nothing here allocates, locks or calls the system.
 
+pub mod capture;
 pub mod dropped;
 mod ways;
 
@@ -19,6 +20,7 @@ use crate::verdict::PuntReason;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use arrayvec::ArrayVec;
+use capture::Capture;
 use ways::{Given, Ways};
 
 /// Frames that wait for one next hop, at most.
@@ -56,6 +58,10 @@ pub trait Io {
     fn punt(&mut self, punt: Punt, buf: Self::Buf) -> Result<(), Self::Buf>;
     /// Tells the master that a frame waits for this next hop. May be lost: it is said again.
     fn wanted(&mut self, hop: NeighborId);
+    /// False when another lcore sends what this one gives to the port. Asked while frames are captured.
+    fn sends_itself(&self, _port: PortId) -> bool {
+        true
+    }
 }
 
 /// Where a burst comes from.
@@ -110,6 +116,9 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             Source::Port => {
                 stats.lcore.rx.add(input.len() as u64);
                 stats.lcore.rx_bytes.add(bytes);
+                if !ways.captures.is_empty() {
+                    ways.captures.received(input);
+                }
             }
             Source::Ring => stats.lcore.from_ring.add(input.len() as u64),
         }
@@ -141,6 +150,25 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
     /// The last frames that were thrown away.
     pub fn dropped(&self) -> &dropped::DropLog {
         &self.ways.dropped
+    }
+
+    /// Begins to capture frames, or gives the capture back when there are [`capture::AT_ONCE`] already.
+    ///
+    /// # Errors
+    /// The capture.
+    pub fn capture(&mut self, capture: Box<Capture>) -> Result<(), Box<Capture>> {
+        self.ways.captures.begin(capture)
+    }
+
+    /// Whether frames are captured.
+    #[inline(always)]
+    pub fn is_capturing(&self) -> bool {
+        !self.ways.captures.is_empty()
+    }
+
+    /// A capture that nobody wants frames of any more: it is no longer this lcore's.
+    pub fn capture_over(&mut self) -> Option<Box<Capture>> {
+        self.ways.captures.over()
     }
 
     /// Drops what waits: the run ends.

@@ -206,6 +206,12 @@ impl<M: Memory> Shard<M> {
         let random = SplitMix(secret.hash(&Key::EMPTY));
         let conns = Conns::new(memory, sizes.conns, sizes.wide, secret)?;
         let capacity = conns.capacity();
+        // One entry a connection that counts, and as many again that are left behind by earlier deadlines.
+        let timers = 2 * capacity;
+        stats.lcore.tables.conns_room.set(capacity as u64);
+        stats.lcore.tables.index_room.set(conns.index_load().1 as u64);
+        stats.lcore.tables.timers_room.set(timers as u64);
+        stats.lcore.tables.port_lists_room.set(sizes.port_chunks as u64);
         Ok(Shard {
             id,
             stats,
@@ -214,8 +220,7 @@ impl<M: Memory> Shard<M> {
             conns,
             exts: Exts::new(memory, capacity / 16)?,
             ports: Ports::new(memory, sizes.port_chunks, sizes.port_chunks / 4 + 1, id)?,
-            // One entry a connection that counts, and as many again that are left behind by earlier deadlines.
-            wheel: Wheel::new(memory, 2 * capacity, now)?,
+            wheel: Wheel::new(memory, timers, now)?,
             // A set for eight connections; never less than the ports of four (server, local address) pairs need.
             recent: Recent::new(memory, (capacity / 8).max(4 * 64_512 / 10))?,
             filed: 0,
@@ -232,6 +237,14 @@ impl<M: Memory> Shard<M> {
     pub fn schedule(&mut self, service: &Service) -> Option<usize> {
         let stats = &self.stats;
         self.sched.get_mut(service.id.index())?.pick(service, |id| stats.real(id))
+    }
+
+    /// How full the tables are, once a tick.
+    fn count_tables(&self) {
+        let (stats, ports) = (&self.stats.lcore.tables, self.ports.stats());
+        stats.index_now.set(self.conns.index_load().0 as u64);
+        stats.timers_now.set(self.wheel.pending() as u64);
+        stats.port_lists_now.set(u64::from(ports.chunks));
     }
 
     fn count_now(&self) {

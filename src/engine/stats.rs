@@ -1,7 +1,8 @@
 //! Counters. One writer each, so an addition is a load and a store, without a lock prefix; readers see every value
 //! some time later.
 
-use crate::addr::{Dir, RealId};
+use crate::addr::{Dir, LipId, RealId};
+use crate::conn::state::{STATES, State};
 use crate::verdict::{DropReason, PuntReason};
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -36,6 +37,10 @@ macro_rules! counters {
         #[repr(C, align(64))]
         pub struct LcoreStats {
             $( #[doc = $help] pub $name: Counter, )*
+            /// How full its tables are.
+            pub tables: TableStats,
+            /// Connections now, by state; a packet of the short way changes none.
+            pub states: [Counter; STATES],
             /// Frames thrown away, by reason.
             pub drops: [Counter; DropReason::COUNT],
             /// Frames given to the master, by reason.
@@ -45,6 +50,8 @@ macro_rules! counters {
         impl Default for LcoreStats {
             fn default() -> Self {
                 LcoreStats { $( $name: Counter::default(), )*
+                    tables: TableStats::default(),
+                    states: core::array::from_fn(|_| Counter::default()),
                     drops: core::array::from_fn(|_| Counter::default()),
                     punts: core::array::from_fn(|_| Counter::default()) }
             }
@@ -54,7 +61,9 @@ macro_rules! counters {
             /// Takes over every value of another. Between two turns of its lcore they belong together.
             pub fn copy(&self, from: &LcoreStats) {
                 $( self.$name.set(from.$name.value()); )*
-                for (to, from) in self.drops.iter().zip(&from.drops).chain(self.punts.iter().zip(&from.punts)) {
+                self.tables.copy(&from.tables);
+                let pairs = self.drops.iter().zip(&from.drops).chain(self.punts.iter().zip(&from.punts));
+                for (to, from) in pairs.chain(self.states.iter().zip(&from.states)) {
                     to.set(from.value());
                 }
             }
@@ -121,7 +130,47 @@ counters! {
     events_lost,
 }
 
+macro_rules! gauges {
+    ($( #[doc = $help:literal] $name:ident, )*) => {
+        /// How full the tables of one lcore are, once a tick.
+        #[derive(Debug, Default)]
+        pub struct TableStats { $( #[doc = $help] pub $name: Counter, )* }
+
+        impl TableStats {
+            fn copy(&self, from: &TableStats) {
+                $( self.$name.set(from.$name.value()); )*
+            }
+            /// Every gauge: name, value, and what it says.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
+                [ $( (stringify!($name), self.$name.value(), $help.trim_ascii()), )* ].into_iter()
+            }
+        }
+    };
+}
+
+gauges! {
+    /// Connections that there is room for.
+    conns_room,
+    /// Entries of the index of connections now: two a connection.
+    index_now,
+    /// Entries of the index that there is room for. It is made for 85 % of them.
+    index_room,
+    /// Timer entries now: one a connection, and those that earlier deadlines left behind.
+    timers_now,
+    /// Timer entries that there is room for.
+    timers_room,
+    /// Lists of local ports now: one for each server, local address and class that has many.
+    port_lists_now,
+    /// Lists of local ports that there is room for.
+    port_lists_room,
+}
+
 impl LcoreStats {
+    /// Connections now in a state.
+    #[inline(always)]
+    pub fn state(&self, state: State) -> &Counter {
+        &self.states[state as usize]
+    }
     /// The counter of a drop reason.
     #[inline(always)]
     pub fn drop(&self, reason: DropReason) -> &Counter {
@@ -179,6 +228,67 @@ impl RealStats {
     }
 }
 
+/// How the local ports of one LIP stand on one lcore.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LipUse {
+    /// Ports taken, but for those that servers with few connections take at random.
+    pub taken: u32,
+    /// Ports taken of the fullest of its classes towards any server, of [`CLASS_PORTS`](crate::laddr::CLASS_PORTS).
+    pub fullest: u16,
+}
+
+/// How the local ports stand by LIP. They are counted by a census that looks at some of them a tick: what is read is what
+/// its last whole pass found.
+#[derive(Debug, Default)]
+pub struct LipStats {
+    /// Whole passes so far.
+    passes: Counter,
+    /// By [`LipId`], of the passes that met it last: the one before and the newest.
+    lips: Box<[[Counter; 2]]>,
+}
+
+/// Of a word: 24 bits for the pass, 30 for what is taken, 10 for the fullest class.
+const PASS: u32 = 40;
+
+impl LipStats {
+    /// For ids below `lips`.
+    pub fn new(lips: usize) -> LipStats {
+        LipStats { passes: Counter::default(), lips: (0..lips).map(|_| Default::default()).collect() }
+    }
+
+    /// What the last whole pass found of a LIP; nothing where it has no ports taken.
+    pub fn of(&self, lip: LipId) -> LipUse {
+        let pass = self.passes.value() << PASS;
+        let found = self.lips.get(lip.index()).and_then(|words| {
+            let words = words.each_ref().map(Counter::value);
+            words.into_iter().find(|word| pass != 0 && (word ^ pass) >> PASS == 0)
+        });
+        found.map_or(LipUse::default(), |word| LipUse {
+            taken: (word >> 10) as u32 & 0x3fff_ffff,
+            fullest: word as u16 & 0x3ff,
+        })
+    }
+
+    /// The pass that is under way found `taken` ports of a class of a LIP.
+    pub(crate) fn found(&self, lip: LipId, taken: u16) {
+        let Some([before, now]) = self.lips.get(lip.index()) else { return };
+        let (pass, taken) = ((self.passes.value() + 1) << PASS, u64::from(taken));
+        let word = now.value();
+        if (word ^ pass) >> PASS == 0 {
+            let fullest = (word & 0x3ff).max(taken);
+            now.set(((word >> 10) + taken) << 10 | fullest);
+        } else {
+            before.set(word);
+            now.set(pass | taken << 10 | taken);
+        }
+    }
+
+    /// The pass that is under way has seen all.
+    pub(crate) fn passed(&self) {
+        self.passes.add(1);
+    }
+}
+
 /// All counters that a lcore writes and the master reads.
 #[derive(Debug)]
 pub struct Stats {
@@ -186,14 +296,20 @@ pub struct Stats {
     pub lcore: LcoreStats,
     /// By [`RealId`].
     pub reals: Box<[RealStats]>,
+    /// By [`LipId`].
+    pub lips: LipStats,
     nobody: RealStats,
 }
 
 impl Stats {
     /// Counters for `reals` real servers.
     pub fn new(reals: usize) -> Stats {
+        Stats::with_lips(reals, 0)
+    }
+    /// The same, and for `lips` LIPs.
+    pub fn with_lips(reals: usize, lips: usize) -> Stats {
         let reals = (0..reals).map(|_| RealStats::default()).collect();
-        Stats { lcore: LcoreStats::default(), reals, nobody: RealStats::default() }
+        Stats { lcore: LcoreStats::default(), reals, lips: LipStats::new(lips), nobody: RealStats::default() }
     }
     /// Loads the counters of a real server.
     #[inline(always)]
@@ -204,5 +320,32 @@ impl Stats {
     #[inline(always)]
     pub fn real(&self, id: RealId) -> &RealStats {
         self.reals.get(id.index()).unwrap_or(&self.nobody)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_census_tells_what_its_last_whole_pass_found() {
+        let (stats, one, two) = (LipStats::new(2), LipId(0), LipId(1));
+        let told = |lip| (stats.of(lip).taken, stats.of(lip).fullest);
+        stats.found(one, 5);
+        stats.found(one, 504);
+        assert_eq!(told(one), (0, 0), "the first pass is under way");
+        stats.passed();
+        assert_eq!((told(one), told(two)), ((509, 504), (0, 0)));
+        stats.found(one, 7);
+        stats.found(two, 9);
+        assert_eq!((told(one), told(two)), ((509, 504), (0, 0)), "the second is under way");
+        stats.passed();
+        assert_eq!((told(one), told(two)), ((7, 7), (9, 9)));
+        // What a pass does not meet has nothing.
+        stats.found(two, 9);
+        assert_eq!(told(one), (7, 7));
+        stats.passed();
+        stats.found(LipId(2), 1);
+        assert_eq!((told(one), told(two), told(LipId(2))), ((0, 0), (9, 9), (0, 0)));
     }
 }

@@ -235,7 +235,7 @@ ipvsadm for gatun: services and real servers, in the words of ipvsadm 1.31
 All other options of ipvsadm 1.31 are understood; what gatun can not do yet is refused with a sentence.
 
 The gateway is asked on the socket $GATUN_SOCKET, /run/gatun/gatun.sock without it; or at $GATUN_URL, with the token in the
-file $GATUN_TOKEN_FILE.
+file $GATUN_TOKEN_FILE, and the authority of its certificate in $GATUN_CA.
 
 Exit codes: 0 done; 1 a list can not be had; 2 the command line is wrong, or no gateway answers; 255 the gateway refused.
 ";

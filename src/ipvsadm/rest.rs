@@ -326,7 +326,9 @@ fn fill_rates(list: &mut [Service], stats: &Stats) {
 fn exit(failure: Failure) -> Exit {
     match failure {
         Failure::Refused(problem) => Exit::refused(problem.to_string()),
-        Failure::Here(_) | Failure::Unreachable { .. } | Failure::Strange { .. } => Exit::unreachable(failure),
+        Failure::Here(_) | Failure::Unreachable { .. } | Failure::Untrusted { .. } | Failure::Strange { .. } => {
+            Exit::unreachable(failure)
+        }
     }
 }
 

@@ -3,8 +3,6 @@
 use super::{Master, ports, steering};
 use crate::config::compile::{self, CompileError, Shards};
 use crate::config::{Model, PortId, ServiceId};
-use gatun_engine::snapshot::Snapshot;
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tracing::warn;
@@ -20,12 +18,11 @@ impl Master {
         let shards = Shards { generation: self.generation_running(), in_use: &in_use };
         self.compiler.continue_from(generation.saturating_sub(1));
         let snapshot = Arc::new(self.compiler.compile(&model, &shards)?);
-        let announced = |s: &Snapshot| s.locals.iter().map(|(addr, _)| *addr).collect::<HashSet<_>>();
-        let new_addresses = announced(&snapshot) != announced(&self.snapshot);
-        self.snapshot = snapshot;
+        let new_addresses = snapshot.locals.iter().any(|(addr, _)| self.snapshot.locals.get(addr).is_none());
+        let links = self.model.interfaces != model.interfaces;
+        let before = std::mem::replace(&mut self.snapshot, snapshot);
         self.model = model;
-        self.ids = None;
-        for (i, port) in self.ports.iter().enumerate().filter(|(i, _)| self.model.has_ipv6(PortId(*i))) {
+        for (i, port) in self.ports.iter().enumerate().filter(|(i, _)| links && self.model.has_ipv6(PortId(*i))) {
             ports::receive_multicast(port, &self.model.ports[i].name);
         }
         let workers = self.seats.len();
@@ -34,11 +31,13 @@ impl Master {
         for (i, why) in fallen {
             warn!("port {}: steering falls from flow to software: {why}", self.model.ports[i].name);
         }
-        let (hops, fixed) = compile::hops(&self.model);
-        self.local.configure(self.clock.now(), &hops, &fixed);
+        if let Some(hops) = self.compiler.changed_hops() {
+            self.local.configure(self.clock.now(), &hops, &compile::fixed(&self.model));
+        }
         self.publish();
         if new_addresses {
-            self.announce();
+            self.local.announce_new(self.clock.now(), &self.snapshot, &before, &mut self.outs);
+            self.send();
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::handle::{Handle, NoAnswer};
 use crate::worker::mailbox::{ENDED, ToWorker};
 use gatun_engine::conn::record::{Cursor, Record};
 use gatun_engine::conn::tuple::Tuple;
+use gatun_engine::lcore::capture::Capture;
 use gatun_engine::lcore::dropped::DropLog;
 use gatun_engine::stats::LcoreStats;
 use std::collections::VecDeque;
@@ -35,6 +36,7 @@ enum Answer {
     Counts(oneshot::Sender<Box<LcoreStats>>),
     List(oneshot::Sender<Listed>),
     Dropped(oneshot::Sender<Box<DropLog>>),
+    Captures(oneshot::Sender<bool>),
     End(oneshot::Sender<usize>),
 }
 
@@ -58,6 +60,13 @@ impl Asks {
     pub(super) fn dropped(&mut self, log: Box<DropLog>) {
         if let Some(Answer::Dropped(reply)) = self.sent.pop_front() {
             let _ = reply.send(log);
+        }
+    }
+
+    /// It captures frames, or has as many captures as it can.
+    pub(super) fn captures(&mut self, begun: bool) {
+        if let Some(Answer::Captures(reply)) = self.sent.pop_front() {
+            let _ = reply.send(begun);
         }
     }
 
@@ -125,6 +134,16 @@ impl Master {
         self.seats.iter_mut().map(ask).collect()
     }
 
+    /// Has each worker begin a capture.
+    fn ask_capture(&mut self, captures: Vec<Capture>) -> Vec<oneshot::Receiver<bool>> {
+        let ask = |(seat, capture): (&mut super::Seat, Capture)| {
+            let (reply, answer) = oneshot::channel();
+            seat.asks.add(ToWorker::Capture(Box::new(capture)), Answer::Captures(reply));
+            answer
+        };
+        self.seats.iter_mut().zip(captures).map(ask).collect()
+    }
+
     /// Ends connections of a worker.
     fn ask_end(&mut self, worker: usize, clients: Vec<Tuple>) -> Option<oneshot::Receiver<usize>> {
         let seat = self.seats.get_mut(worker)?;
@@ -183,6 +202,20 @@ impl Handle<Master> {
             logs.push(tokio::time::timeout(PATIENCE, answer).await.ok().and_then(Result::ok));
         }
         Ok(logs)
+    }
+
+    /// Has the workers begin a capture, one each. Gives how many do: not one that is stuck, which begins when it goes on.
+    ///
+    /// # Errors
+    /// When the master does not answer.
+    pub async fn capture(&self, captures: Vec<Capture>) -> Result<usize, NoAnswer> {
+        let mut begun = 0;
+        let until = tokio::time::Instant::now() + PATIENCE;
+        for answer in self.ask(|m| m.ask_capture(captures)).await? {
+            let answer = tokio::time::timeout_at(until, answer).await;
+            begun += usize::from(matches!(answer, Ok(Ok(true))));
+        }
+        Ok(begun)
     }
 
     /// Ends the connections of these clients on a worker. Gives how many of them were there.

@@ -90,8 +90,6 @@ pub struct Master {
     neighbors: Arc<Neighbors>,
     local: Local,
     seats: Vec<Seat>,
-    /// The servers' ids, in the order of the model, once somebody asked.
-    ids: Option<Arc<Vec<Vec<RealId>>>>,
     clock: Clock,
     ready: bool,
     places: Places,
@@ -163,6 +161,8 @@ impl Master {
                     FromWorker::Counted(counts) => seat.asks.counted(counts),
                     FromWorker::Listed(records, next) => seat.asks.listed(records, next),
                     FromWorker::Dropped(log) => seat.asks.dropped(log),
+                    FromWorker::Captures(refused) => seat.asks.captures(refused.is_none()),
+                    FromWorker::CaptureOver(capture) => drop(capture),
                     FromWorker::Ended(ended, _) => seat.asks.ended(ended),
                 }
             }

@@ -5,8 +5,10 @@ use crate::api::types::{Neighbor, NeighborState, Port, PortSteering};
 use crate::config::Model;
 use crate::worker::progress::Progress;
 use dpdk::port::PortStats;
+use gatun_engine::addr::Addr;
 use gatun_engine::neighbor::NudState;
-use gatun_engine::stats::Stats;
+use gatun_engine::snapshot::{Local, LocalKind, Snapshot};
+use gatun_engine::stats::{LipUse, Stats};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,6 +35,11 @@ impl Master {
         self.model.clone()
     }
 
+    /// What the workers were given of it last: the servers' ids are in it.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.clone()
+    }
+
     /// Its generation.
     pub fn generation(&self) -> u64 {
         self.snapshot.generation
@@ -51,6 +58,22 @@ impl Master {
     /// How many ids of servers were ever given.
     pub fn reals_known(&self) -> usize {
         self.snapshot.reals.len()
+    }
+
+    /// The local addresses in the order of the pools, and how their ports stand on all workers.
+    pub fn laddrs(&self) -> Vec<(IpAddr, LipUse)> {
+        let addresses = self.model.laddr_pools.iter().flat_map(|pool| &pool.addresses);
+        addresses.map(|address| (*address, self.laddr(*address))).collect()
+    }
+
+    /// How the ports of one of them stand.
+    pub(super) fn laddr(&self, address: IpAddr) -> LipUse {
+        let local = self.snapshot.locals.get(&Addr::from(address));
+        let Some(Local { kind: LocalKind::Lip(id), .. }) = local else { return LipUse::default() };
+        self.seats.iter().map(|seat| seat.stats.lips.of(*id)).fold(LipUse::default(), |sum, of| LipUse {
+            taken: sum.taken + of.taken,
+            fullest: sum.fullest.max(of.fullest),
+        })
     }
 
     /// What each port counts; zeros where its driver does not say.

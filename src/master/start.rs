@@ -188,8 +188,8 @@ pub fn start(model: Arc<Model>, generation: u64, claims: Vec<Claim>) -> Result<M
     let clock = Clock::start();
 
     let mut local = Local::new(neighbors.clone());
-    let (hops, fixed) = compile::hops(&model);
-    local.configure(clock.now(), &hops, &fixed);
+    let hops = compiler.changed_hops().unwrap_or_default();
+    local.configure(clock.now(), &hops, &compile::fixed(&model));
 
     let mut hand_over: Vec<(SharedProducer, Consumer)> = Vec::new();
     for (i, socket) in sockets.iter().enumerate() {
@@ -210,7 +210,7 @@ pub fn start(model: Arc<Model>, generation: u64, claims: Vec<Claim>) -> Result<M
         let (lcore, socket) = (places.workers[i].lcore, sockets[i]);
         let Hands { receivers, tx, mut relayed } = std::mem::take(&mut hands[i]);
         let memory = HugePages { eal: eal.clone(), socket };
-        let stats = Arc::new(Stats::new(model.tables.reals as usize));
+        let stats = Arc::new(Stats::with_lips(model.tables.reals as usize, compile::LIPS));
         let (id, seed) = (LcoreId(i as u8), seed());
         let snapshot = steering::view(&snapshot, &owners, i);
         let shared = Shared::new(snapshot, neighbors.clone(), steer.clone());
@@ -260,7 +260,6 @@ pub fn start(model: Arc<Model>, generation: u64, claims: Vec<Claim>) -> Result<M
         neighbors,
         local,
         seats,
-        ids: None,
         clock,
         ready: false,
         places,

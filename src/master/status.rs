@@ -4,7 +4,7 @@ use super::cpus::Place;
 use super::{Master, Seat};
 use crate::config::ServiceId;
 use crate::config::compile;
-use gatun_engine::addr::{Addr, RealId};
+use gatun_engine::addr::Addr;
 use gatun_engine::conn::record::Record;
 use gatun_engine::neighbor::NudState;
 use gatun_engine::stats::LcoreStats;
@@ -197,7 +197,7 @@ impl Master {
     }
 
     fn services(&self) -> Vec<Service> {
-        let service = |s: &crate::config::Service| {
+        let service = |s: &Arc<crate::config::Service>| {
             let compiled = self.compiled(&s.id());
             let reals = compiled.iter().flat_map(|c| c.reals.iter().rev()).map(|r| self.real(r)).collect();
             Service {
@@ -213,22 +213,7 @@ impl Master {
 
     /// A service as the workers know it.
     pub(super) fn compiled(&self, service: &ServiceId) -> Option<&Arc<gatun_engine::snapshot::Service>> {
-        let (proto, vip, vport) = compile::key_of(service);
-        self.snapshot.services.get(&gatun_engine::snapshot::VipKey::new(proto, vip, vport))
-    }
-
-    /// The ids of the servers, in the order of the model's services and of their servers.
-    pub fn ids(&mut self) -> Arc<Vec<Vec<RealId>>> {
-        if let Some(ids) = &self.ids {
-            return ids.clone();
-        }
-        let of = |s: &crate::config::Service| {
-            let compiled = self.compiled(&s.id());
-            compiled.map(|c| c.reals.iter().rev().map(|r| r.id).collect()).unwrap_or_default()
-        };
-        let ids: Arc<Vec<Vec<RealId>>> = Arc::new(self.model.services.iter().map(of).collect());
-        self.ids = Some(ids.clone());
-        ids
+        self.snapshot.services.get(&compile::key_of(service))
     }
 
     fn real(&self, r: &gatun_engine::snapshot::Real) -> Real {

@@ -456,7 +456,7 @@ mod tests {
 
     #[test]
     fn a_worker_sees_its_own_local_addresses_alone() {
-        let model = config::parse(include_str!("../../conf/demo.toml"), "demo.toml").unwrap();
+        let model = Arc::new(config::parse(include_str!("../../conf/demo.toml"), "demo.toml").unwrap());
         let neighbors = Arc::new(gatun_engine::neighbor::Neighbors::new(16));
         let mut compiler = config::compile::Compiler::new(neighbors, Vec::new(), 16);
         let snapshot = Arc::new(compiler.compile(&model, &config::compile::Shards::NONE).unwrap());

@@ -8,6 +8,7 @@ use crate::config::{Protocol, ServiceId};
 use crate::control::document::service_id;
 use gatun_engine::addr::{Addr, Be16, Proto};
 use gatun_engine::conn::tuple::Tuple;
+use gatun_engine::laddr::CLASS_PORTS;
 use gatun_engine::neighbor::NudState;
 use gatun_engine::snapshot::{LocalKind, RouteTo, Service};
 use gatun_engine::steer::Steer;
@@ -163,6 +164,32 @@ impl Master {
             let binds = format!("new connections are refused at {room} on this worker");
             limits.push(limit("connections", Some(format!("lcore {}", place.lcore)), used, room, &binds, remedy));
         }
+        for (place, seat) in self.places.workers.iter().zip(&self.seats) {
+            let (lcore, stats) = (format!("lcore {}", place.lcore), &seat.stats.lcore.tables);
+            for (name, used, room, binds) in [
+                (
+                    "index",
+                    &stats.index_now,
+                    &stats.index_room,
+                    "new connections are refused where an entry finds no place",
+                ),
+                (
+                    "timers",
+                    &stats.timers_now,
+                    &stats.timers_room,
+                    "timers are filed late: connections end up to 64 s after their time",
+                ),
+                (
+                    "port_lists",
+                    &stats.port_lists_now,
+                    &stats.port_lists_room,
+                    "ports are then taken at random, with more tries for each",
+                ),
+            ] {
+                let remedy = "raise tables.connections and restart gatun";
+                limits.push(limit(name, Some(lcore.clone()), used.value(), room.value(), binds, remedy));
+            }
+        }
         let ports: u64 = self.seats.iter().map(|s| s.stats.lcore.ports_now.value()).sum();
         let remedy = "add local addresses to the pool, or servers to the service";
         for pool in &self.model.laddr_pools {
@@ -172,6 +199,22 @@ impl Master {
             let room = pool.addresses.len() as u64 * 64_512 * servers.max(1);
             let binds =
                 format!("each server has {} connections from this pool at most", pool.addresses.len() as u64 * 64_512);
+            let fullest =
+                pool.addresses.iter().map(|lip| (self.laddr(*lip).fullest, lip)).max_by_key(|(used, _)| *used);
+            if let Some((used, lip)) = fullest {
+                let binds = format!(
+                    "{lip}: new connections of this class towards this server take ports of other classes, which are handed over"
+                );
+                let room = CLASS_PORTS.into();
+                limits.push(limit(
+                    "port_class",
+                    Some(pool.name.clone()),
+                    used.into(),
+                    room,
+                    &binds,
+                    "add local addresses to the pool",
+                ));
+            }
             // The ports are counted together: the share is right for one pool, and too high for several.
             limits.push(limit("local_ports", Some(pool.name.clone()), ports, room, &binds, remedy));
         }

@@ -50,7 +50,7 @@ pub enum Error {
 pub struct Gateway {
     /// What runs.
     pub lab: Lab,
-    model: Model,
+    model: Arc<Model>,
     compiler: Compiler,
 }
 
@@ -67,6 +67,7 @@ impl Gateway {
         let macs = (0..model.ports.len()).map(|port| mac(&model, port)).collect();
         let reals = model.tables.reals as usize;
         let mut compiler = Compiler::new(neighbors.clone(), macs, reals);
+        let model = Arc::new(model);
         let snapshot = Arc::new(compiler.compile(&model, &Shards::NONE)?);
         let (hops, fixed) = compile::hops(&model);
         let mut links = options.links.clone();
@@ -92,6 +93,7 @@ impl Gateway {
     /// When it changes what only a restart can change; then nothing has changed.
     pub fn reload(&mut self, model: Model) -> Result<(), Error> {
         diff(&self.model, &model).map_err(|p| Error::Reload(Problems(p)))?;
+        let model = Arc::new(model);
         let lcores = self.lab.lcores();
         let in_use = |id: RealId| {
             let of = |l: &gatun_engine::testkit::lab::Lcore| {

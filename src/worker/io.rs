@@ -149,6 +149,10 @@ impl Io for DpdkIo {
         // A full ring is no loss: it is said again with the next turn.
         let _ = self.punts.wanted.push(hop);
     }
+
+    fn sends_itself(&self, port: PortId) -> bool {
+        matches!(self.tx.get(port.index()), Some(Way::Queue(_)))
+    }
 }
 
 /// Gives frames for a port to the worker that sends them. What its ring does not take stays in the batch.

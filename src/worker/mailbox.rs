@@ -12,6 +12,7 @@ use gatun_engine::conn::record::{Cursor, Record};
 use gatun_engine::conn::tuple::Tuple;
 use gatun_engine::frame::Buffer;
 use gatun_engine::lcore::Lcore;
+use gatun_engine::lcore::capture::Capture;
 use gatun_engine::lcore::dropped::DropLog;
 use gatun_engine::limit::Limits;
 use gatun_engine::mem::Memory;
@@ -39,6 +40,8 @@ pub enum ToWorker {
     Count(Box<LcoreStats>),
     /// Copy the last frames that were thrown away.
     Dropped(Box<DropLog>),
+    /// Begin to capture frames.
+    Capture(Box<Capture>),
     /// End the connections of these clients; no more than [`ENDED`].
     End(Vec<Tuple>),
     /// Open nothing any more.
@@ -57,6 +60,10 @@ pub enum FromWorker {
     Listed(Vec<Record>, Option<Cursor>),
     /// The last frames that were thrown away.
     Dropped(Box<DropLog>),
+    /// It captures; or the capture, when it has as many as it can.
+    Captures(Option<Box<Capture>>),
+    /// Nobody wants this capture's frames any more; to be freed.
+    CaptureOver(Box<Capture>),
     /// So many of them were there; and their list, to be freed.
     Ended(usize, Vec<Tuple>),
 }
@@ -110,7 +117,7 @@ impl Mailbox {
     /// Takes one message, or goes on with a list.
     #[inline(always)]
     pub fn read<M: Memory, B: Buffer>(&mut self, now: Tick, lcore: &mut Lcore<M, B>) -> Phase {
-        if self.listing.is_none() && self.rings.to.is_empty() {
+        if self.listing.is_none() && self.rings.to.is_empty() && !lcore.is_capturing() {
             return Phase::Run;
         }
         self.read_slow(now, lcore)
@@ -119,6 +126,10 @@ impl Mailbox {
     #[cold]
     fn read_slow<M: Memory, B: Buffer>(&mut self, now: Tick, lcore: &mut Lcore<M, B>) -> Phase {
         if self.rings.from.is_full() {
+            return Phase::Run;
+        }
+        if let Some(capture) = lcore.capture_over() {
+            self.answer(FromWorker::CaptureOver(capture));
             return Phase::Run;
         }
         if let Some((cursor, list)) = self.listing.take() {
@@ -141,6 +152,10 @@ impl Mailbox {
             Some(ToWorker::Dropped(mut log)) => {
                 log.copy(lcore.dropped());
                 self.answer(FromWorker::Dropped(log));
+            }
+            Some(ToWorker::Capture(capture)) => {
+                let refused = lcore.capture(capture).err();
+                self.answer(FromWorker::Captures(refused));
             }
             Some(ToWorker::End(clients)) => {
                 let ended = clients.iter().take(ENDED).filter(|client| lcore.shard.end_of(now, client)).count();

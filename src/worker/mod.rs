@@ -1,5 +1,6 @@
 //! A worker: one lcore that polls. It owns its shard, its queues and its rings, and shares nothing that it writes.
 
+pub mod capture;
 pub mod idle;
 pub mod io;
 pub mod mailbox;

@@ -52,6 +52,11 @@ fn two_demos_side_by_side_show_everything_and_leave_nothing() {
         let status = demo.wait().unwrap();
         assert!(status.success(), "the demo ended with {status}\n{out}\n{err}");
         println!("{out}the demos took {:.1?}", start.elapsed());
+        for shown in
+            ["FullNat", "0 failed requests", "it would go to", "5 frames; the last of them", "gatun_drops_total{"]
+        {
+            assert!(out.contains(shown), "{shown} is not in\n{out}");
+        }
         assert!(out.contains("All of it worked"), "{out}");
         assert_eq!(left_behind(&demo), Vec::<String>::new());
     }
@@ -74,6 +79,7 @@ fn the_demo_keeps_running_when_asked_and_is_removed_by_its_own_command() {
     let curl = paste(" curl ");
     assert!(curl.status.success() && curl.stdout.starts_with(b"rs"), "{curl:?}");
     assert!(paste(" status --connections").status.success());
+    assert!(paste("gatunctl real drain ").status.success() && paste("gatunctl real undrain ").status.success());
     assert!(!left_behind(&running).is_empty());
     assert!(paste("demo.sh remove ").status.success());
     assert_eq!(left_behind(&running), Vec::<String>::new());
@@ -84,7 +90,7 @@ fn the_demo_keeps_running_when_asked_and_is_removed_by_its_own_command() {
 fn the_demo_leaves_nothing_when_it_is_interrupted() {
     let lab = Lab::new();
     // At the first sign of each of these steps, Ctrl-C.
-    for step in ["[ 1/", "[ 3/", "[ 4/", "SIGHUP"] {
+    for step in ["[ 1/", "[ 3/", "[ 4/", "real drain"] {
         let mut running = demo().spawn().unwrap();
         let mut out = BufReader::new(running.stdout.take().unwrap()).lines();
         let reached = out.by_ref().map_while(Result::ok).any(|line| line.contains(step));
@@ -98,5 +104,23 @@ fn the_demo_leaves_nothing_when_it_is_interrupted() {
         assert_eq!(status.and_then(|s| s.code()), Some(130), "{step}");
         assert_eq!(left_behind(&running), Vec::<String>::new(), "interrupted at {step}");
     }
+    drop(lab);
+}
+
+#[test]
+fn the_demo_leaves_nothing_when_it_fails() {
+    let lab = Lab::new();
+    // Programs that end at once.
+    let programs = lab.path("programs");
+    std::fs::create_dir(&programs).unwrap();
+    for name in ["gatun", "gatunctl", "gatun-ipvsadm"] {
+        std::os::unix::fs::symlink("/bin/false", programs.join(name)).unwrap();
+    }
+    let mut running = demo().env("GATUN", programs.join("gatun")).spawn().unwrap();
+    let mut said = String::new();
+    running.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(running.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("FAILED at step 3"), "{said}");
+    assert_eq!(left_behind(&running), Vec::<String>::new());
     drop(lab);
 }

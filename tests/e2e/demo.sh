@@ -5,7 +5,7 @@
 #   KEEP=1 demo.sh           leaves it running and says what to try
 #   demo.sh remove PREFIX    removes what KEEP=1 left
 #
-# GATUN is the program to run, without it target/quick/gatun.
+# GATUN is the program to run, without it target/quick/gatun; gatunctl and gatun-ipvsadm are beside it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,12 +14,13 @@ root=$(cd "$here/../.." && pwd)
 source "$here/net.sh"
 
 gatun=${GATUN:-$root/target/quick/gatun}
+bin=$(dirname "$gatun")
 keep=${KEEP:-}
 vip=198.18.1.100
 lip=198.18.2.100
 vip6=2001:db8:1::100
 lip6=2001:db8:2::100
-steps=11
+steps=13
 step=0
 
 main() {
@@ -42,8 +43,10 @@ main() {
     show_udp
     show_ping
     show_services
-    take_a_server_out
+    drain_a_server
+    show_a_trace
     show_a_drop
+    show_metrics
     if [[ $keep ]]; then say_what_to_try; else show_the_end; fi
 }
 
@@ -153,46 +156,60 @@ show_ping() {
 }
 
 show_services() {
-    headline "What gatun knows, while wrk holds 20 connections"
+    headline "What gatun knows, in the words of ipvsadm, while wrk holds 20 connections"
     start client "$dir/wrk.log" wrk -t 1 -c 20 -d 3 "http://$vip/"
     local wrk=$!
     sleep 1.5
-    gatun_status | sed '/^$/,$d' | indent # the first table; the counters are for the end
+    show gatun-ipvsadm -Ln
     wait "$wrk" || fail "wrk: $(cat "$dir/wrk.log")"
     no_failed_request
     tell "wrk: $(grep Requests/sec "$dir/wrk.log" | tr -s ' ') on kept connections"
 }
 
-take_a_server_out() {
-    headline "rs2 is taken out while wrk opens connection after connection"
-    local rs2='{ address = "198.18.2.12:80" },'
+drain_a_server() {
+    headline "rs1 is drained and brought back while wrk opens connection after connection"
+    local web=tcp/$vip:80 rs1=198.18.2.11:80 before after
     start client "$dir/wrk.log" wrk -t 1 -c 20 -d 6 -H 'Connection: close' "http://$vip/"
     local wrk=$!
-    sleep 1.5
-    tell "weight 0 in the file, SIGHUP: no new connections for rs2, those it has go on"
-    reload "s/$rs2/{ address = \"198.18.2.12:80\", weight = 0 },/"
-    within 5 query_is 'reals["198.18.2.12:80"]["weight"] == 0' || fail "the reload did not set the weight"
-    within 5 query_is 'reals["198.18.2.12:80"]["active"] == 0' || fail "rs2 still has connections"
-    tell "rs2 has no connection left: out of the file, SIGHUP"
-    reload "/$rs2/d"
-    within 5 query_is '"198.18.2.12:80" not in reals' || fail "the reload did not take rs2 out"
+    sleep 1
+    # What is left after two seconds is in TIME_WAIT.
+    show gatunctl real drain "$web" "$rs1" --deadline 2 --wait
+    query_is "\"$rs1\" not in reals" || fail "rs1 was drained, and is still there"
+    show gatunctl real list "$web"
+    show gatunctl real add "$web" "$rs1"
+    before=$(query "reals[\"$rs1\"][\"conns\"]")
     wait "$wrk" || fail "wrk: $(cat "$dir/wrk.log")"
     no_failed_request
-    tell "wrk:$(grep 'requests in' "$dir/wrk.log"), none of them failed"
-    reload ""
-    within 5 query_is 'reals["198.18.2.12:80"]["weight"] == 1' || fail "the reload did not bring rs2 back"
-    tell "rs2 is back"
+    after=$(query "reals[\"$rs1\"][\"conns\"]")
+    ((after > before)) || fail "rs1 is back, and has got no connection: $before before, $after now"
+    tell "wrk:$(grep 'requests in' "$dir/wrk.log"), 0 failed requests; $((after - before)) of them by rs1 since it is back"
+}
+
+show_a_trace() {
+    headline "Where a packet would go, and why"
+    show gatunctl trace tcp 198.18.1.1:40000 "$vip:80"
+    grep -q '^it would go to' "$dir/said" || fail "it would not be forwarded"
 }
 
 show_a_drop() {
-    headline "A packet that gatun throws away, and why"
+    headline "5 ACKs that belong to no connection: thrown away, and by name"
     local before after
     before=$(query 'drops("tcp_no_connection")')
-    in_ns "$prefix" client "$here/frames.py" stray-ack "$vip" 5
-    sleep 0.2
-    after=$(query 'drops("tcp_no_connection")')
-    ((after - before == 5)) || fail "5 ACKs of no connection moved the counter tcp_no_connection from $before to $after"
-    tell "5 ACKs that belong to no connection: tcp_no_connection from $before to $after"
+    in_ns "$prefix" client "$here/frames.py" stray-ack "$vip" 5 20
+    within 2 query_is "drops(\"tcp_no_connection\") == $((before + 5))" || {
+        after=$(query 'drops("tcp_no_connection")')
+        fail "5 ACKs of no connection moved the counter tcp_no_connection from $before to $after"
+    }
+    show gatunctl drops tcp_no_connection
+}
+
+show_metrics() {
+    headline "The same for Prometheus"
+    local line
+    line=$(curl -sf --unix-socket "$dir/gatun.sock" http://gatun/metrics | grep '^gatun_drops_total.*tcp_no_connection') ||
+        fail "/metrics does not have it"
+    tell "$ curl --unix-socket gatun.sock http://gatun/metrics | grep '^gatun_drops_total.*tcp_no_connection'"
+    indent <<<"$line"
 }
 
 show_the_end() {
@@ -221,10 +238,16 @@ $client curl http://[$vip6]/
 $client ping $vip6
 $client wrk -t 1 -c 50 -d 10 http://$vip/
 # what gatun knows
-$sudo$gatun status --socket $dir/gatun.sock
+$sudo$bin/gatunctl top --socket $dir/gatun.sock
+$sudo$bin/gatunctl drops --socket $dir/gatun.sock
+${sudo}env GATUN_SOCKET=$dir/gatun.sock $bin/gatun-ipvsadm -Ln
 $sudo$gatun status --connections --socket $dir/gatun.sock
-# take rs2 out of service: change the file, have it read again
-${sudo}sed -i 's/12:80" }/12:80", weight = 0 }/' $dir/gatun.toml && ${sudo}kill -HUP $gatun_pid; sleep 1; tail -n 2 $dir/gatun.log
+# take rs2 out of service when its connections have ended; have it again
+$sudo$bin/gatunctl real drain tcp/$vip:80 198.18.2.12:80 --deadline 60 --socket $dir/gatun.sock
+$sudo$bin/gatunctl real undrain tcp/$vip:80 198.18.2.12:80 --socket $dir/gatun.sock
+# the configuration as a file, and who changed what
+$sudo$bin/gatunctl config export --socket $dir/gatun.sock
+$sudo$bin/gatunctl config history --socket $dir/gatun.sock
 # packets as the servers see them
 ${sudo}ip netns exec $prefix-rs1 tcpdump -n -i eth0
 # remove everything
@@ -278,10 +301,11 @@ print(eval(sys.argv[1]))' "$1"
 
 query_is() { [[ $(query "$1") == True ]]; }
 
-# reload EDIT: conf/demo.toml, changed by sed, is what gatun is to read now.
-reload() {
-    sed "$1" "$root/conf/demo.toml" >"$dir/gatun.toml"
-    kill -HUP "$gatun_pid"
+# show PROGRAM ARGUMENTS...: the command as one types it, and what it says.
+show() {
+    tell "$ $*"
+    GATUN_SOCKET=$dir/gatun.sock "$bin/$1" "${@:2}" >"$dir/said" 2>&1 || fail "$*: $(cat "$dir/said")"
+    indent <"$dir/said"
 }
 
 no_failed_request() {
@@ -295,7 +319,9 @@ check_surroundings() {
         command -v "$tool" >/dev/null || missing+=("$tool")
     done
     ((${#missing[@]} == 0)) || abort "Missing: ${missing[*]}. \`make deps\` installs what the demo needs."
-    [[ -x $gatun ]] || abort "There is no $gatun. \`make demo\` builds it."
+    for tool in "$gatun" "$bin/gatunctl" "$bin/gatun-ipvsadm"; do
+        [[ -x $tool ]] || abort "There is no $tool. \`make demo\` builds it."
+    done
 }
 
 abort() {

@@ -15,6 +15,7 @@ mod peers;
 mod demo;
 mod floods;
 mod ipv6;
+mod live_capture;
 mod packets;
 mod port_reuse;
 mod process;

@@ -4,17 +4,21 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::lab::{Lab, VIP, within};
 use crate::load::Load;
-use crate::peers::{ping_pong, tcp_client, tcp_echo};
+use crate::peers::{ping_pong, tcp_client, tcp_echo, udp_echo};
+use gatun::client::{Ask, Client, Target};
 use serde_json::{Value, json};
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const WEB: &str = "/api/v1/services/tcp-198.18.1.100-80";
 
 fn ask(gateway: &Gateway, method: &str, path: &str, body: &Value) -> Value {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let answer = gatun::api::client::ask(gateway.socket(), method, path, &body);
-    serde_json::from_str(&answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"))).expect("JSON")
+    let client = Client::new(&Target { socket: gateway.socket().to_owned(), ..Target::default() }).expect("a client");
+    let body = Some(body).filter(|body| !body.is_null());
+    client.send(method, path, &Ask::default(), body).unwrap_or_else(|e| panic!("{method} {path}: {e}"))
 }
 
 #[test]
@@ -92,9 +96,60 @@ fn a_server_drained_and_brought_back_under_load_costs_no_request() {
     gateway.finish();
 }
 
+/// Datagrams there and back, one after the other, until it is told to stop. A datagram that is lost is not sent again: the
+/// number of those that came back, or which one did not.
+fn datagrams(lab: &Lab, stop: &Arc<AtomicBool>) -> thread::JoinHandle<Result<u64, u64>> {
+    let stop = stop.clone();
+    lab.thread("client", move || {
+        let socket = UdpSocket::bind("198.18.1.1:0").expect("bind");
+        socket.connect("198.18.1.100:5353").expect("connect");
+        socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        let mut buffer = [0; 64];
+        for n in 0u64.. {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(n);
+            }
+            socket.send(&n.to_be_bytes()).expect("send");
+            match socket.recv(&mut buffer) {
+                Ok(len) if buffer[..len].ends_with(&n.to_be_bytes()) => {}
+                _ => return Err(n),
+            }
+        }
+        unreachable!("there are more numbers than that");
+    })
+}
+
+/// Forty changes: by turns services come, get a server, and go; those that have traffic get a server, lose it, and have
+/// other weights.
+fn changes(turn: u32) -> Value {
+    let (web, echo) = ("tcp-198.18.1.100-80", "udp-198.18.1.100-5353");
+    let mut changes: Vec<Value> = (10_000..10_036)
+        .map(|port| match turn % 3 {
+            0 => json!({"op": "put_service", "service": {"protocol": "tcp", "address": format!("198.18.1.100:{port}")}}),
+            1 => json!({"op": "put_real", "service": format!("tcp-198.18.1.100-{port}"), "real": {"address": "198.18.2.11:80"}}),
+            _ => json!({"op": "delete_service", "id": format!("tcp-198.18.1.100-{port}")}),
+        })
+        .collect();
+    for (service, port) in [(web, 80), (echo, 5353)] {
+        // It is not there: with a weight it would cost requests.
+        let real = json!({"address": format!("198.18.2.13:{port}"), "weight": 0});
+        changes.push(match turn % 3 {
+            0 => json!({"op": "add_real", "service": service, "real": real}),
+            1 => json!({"op": "put_real", "service": service, "real": real}),
+            _ => json!({"op": "delete_real", "service": service, "id": format!("198.18.2.13-{port}")}),
+        });
+        let patch = json!({"weight": 1 + turn % 9});
+        changes
+            .push(json!({"op": "patch_real", "service": service, "id": format!("198.18.2.12-{port}"), "patch": patch}));
+    }
+    json!({"changes": changes})
+}
+
 #[test]
-fn a_thousand_changes_a_second_cost_no_request() {
+fn a_thousand_changes_a_second_cost_neither_a_request_nor_a_datagram() {
     let (lab, gateway) = Lab::with(&Config::demo());
+    udp_echo(&lab, "rs1", "198.18.2.11:5353");
+    udp_echo(&lab, "rs2", "198.18.2.12:5353");
     let load = Load {
         target: format!("{VIP}:80").parse().unwrap(),
         sources: vec!["198.18.1.1".parse().unwrap()],
@@ -102,25 +157,20 @@ fn a_thousand_changes_a_second_cost_no_request() {
         rate: Some(500),
         connections: 2_500,
     };
-    let running = load.start(&lab);
-    let (begun, mut changes) = (Instant::now(), 0u32);
+    let stop = Arc::default();
+    let (requests, datagrams) = (load.start(&lab), datagrams(&lab, &stop));
+    let (begun, mut turns) = (Instant::now(), 0);
     while begun.elapsed() < Duration::from_secs(4) {
-        let edits: Vec<_> = (0..20).map(|n| {
-            let n = changes + n;
-            let id = format!("198.18.1.100:{}", 10_000 + n % 50);
-            match n / 50 % 3 {
-                0 => json!({"op": "put_service", "service": {"protocol": "tcp", "address": id, "reals": [{"address": "198.18.2.11:80"}]}}),
-                1 => json!({"op": "put_real", "service": format!("tcp-198.18.1.100-{}", 10_000 + n % 50), "real": {"address": "198.18.2.12:80", "weight": n % 9}}),
-                _ => json!({"op": "delete_service", "id": format!("tcp-198.18.1.100-{}", 10_000 + n % 50)}),
-            }
-        }).collect();
-        ask(&gateway, "POST", "/api/v1/transaction", &json!({"changes": edits}));
-        changes += 20;
+        ask(&gateway, "POST", "/api/v1/transaction", &changes(turns));
+        turns += 1;
     }
-    let rate = f64::from(changes) / begun.elapsed().as_secs_f64();
-    let outcome = running.join().expect("the load");
-    println!("{changes} changes, {rate:.0} a second: {outcome}");
+    let (made, rate) = (40 * turns, f64::from(40 * turns) / begun.elapsed().as_secs_f64());
+    let outcome = requests.join().expect("the load");
+    stop.store(true, Ordering::Relaxed);
+    let echoed = datagrams.join().expect("the datagrams");
+    println!("{made} changes, {rate:.0} a second: {outcome}; {echoed:?} datagrams");
     outcome.none_failed();
-    assert!(changes > 1_000, "{changes}");
+    assert!(echoed.is_ok_and(|n| n > 500), "{echoed:?}");
+    assert!(rate > 1_000.0, "{rate}");
     gateway.finish();
 }

@@ -20,6 +20,7 @@ fn service(n: usize, reals: usize) -> ServiceStats {
         address: format!("[2001:db8::{n:x}]:80").parse().unwrap(),
         totals,
         rates: Rates::default(),
+        servers: reals as u64,
         reals: (0..reals).map(real).collect(),
     }
 }
@@ -43,7 +44,8 @@ pub(crate) fn scrape(services: usize, reals: usize) -> Scrape {
         ports_in_use: 9,
         redirected: 0.0,
         generation_running: 41,
-        counters: counters.named().map(|(name, n, _)| (name.to_owned(), n)).collect(),
+        states: Default::default(),
+        counters: counters.named().chain(counters.tables.named()).map(|(name, n, _)| (name.to_owned(), n)).collect(),
         drops: Default::default(),
         punts: Default::default(),
         stalls: 1,
@@ -70,6 +72,12 @@ pub(crate) fn scrape(services: usize, reals: usize) -> Scrape {
             services: (0..services).map(|n| service(n, reals)).collect(),
             drops: DropReason::ALL.iter().map(|r| reason(r.label(), r.help(), 4)).collect(),
             punts: PuntReason::ALL.iter().map(|r| reason(r.label(), r.help(), 5)).collect(),
+            states: [("ESTABLISHED".to_owned(), 6), ("UDP".to_owned(), 4)].into(),
+            laddrs: vec![LaddrStats {
+                address: "198.18.2.100".parse().unwrap(),
+                ports_in_use: 600,
+                fullest_class: 0.75,
+            }],
             ..Stats::default()
         },
         lcores: vec![lcore(1), lcore(2)],
@@ -119,6 +127,10 @@ fn everything_that_is_counted_is_told_with_its_help() {
         "gatun_port_rx_missed_total{port=\"wan\"} 11",
         "gatun_lcore_rx_total{lcore=\"1\"} 7",
         "gatun_lcore_ports_now{lcore=\"2\"} 9.0",
+        "gatun_connections_by_state{state=\"ESTABLISHED\"} 6.0",
+        "gatun_laddr_ports{laddr=\"198.18.2.100\"} 600.0",
+        "gatun_laddr_fullest_class_ratio{laddr=\"198.18.2.100\"} 0.75",
+        "# TYPE gatun_lcore_index_room gauge",
         "gatun_lcore_busy_ratio{lcore=\"1\"} 0.25",
         "gatun_drops_total{reason=\"table_full\"} 4",
         "gatun_neighbors{state=\"failed\"} 1.0",
@@ -205,7 +217,8 @@ fn the_page_of_counters_is_that_of_the_code() {
 fn page() -> String {
     let mut out = String::from(PAGE_HEAD);
     out.push_str("\n## A worker\n\nMetrics `gatun_lcore_NAME`, of those that only grow with `_total`; also in `gatunctl lcore show`.\n\n");
-    rows(&mut out, LcoreStats::default().named().map(|(name, _, help)| (name, help)));
+    let stats = LcoreStats::default();
+    rows(&mut out, stats.named().chain(stats.tables.named()).map(|(name, _, help)| (name, help)));
     out.push_str(
         "\n## Drops\n\nIn the order of the packet's way. `gatun_drops_total{reason=\"NAME\"}`, `gatunctl drops`.\n\n",
     );

@@ -23,7 +23,7 @@ pub(super) fn routes() -> Vec<rocket::Route> {
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 #[get("/metrics")]
 async fn scrape(app: &State<App>) -> Result<Reply, Fail> {
-    let (generation, stats) = stats::counted(app).await?;
+    let (generation, stats) = stats::counted(app, None, true).await?;
     let (_, health) = live::examined(app).await?;
     let (_, lcores) = network::workers(app).await?;
     let (ports, neighbors) = app.handle.ask(|m| (m.listed_ports(None), m.neighbors())).await?;

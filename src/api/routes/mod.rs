@@ -1,6 +1,7 @@
 //! The routes below `/api/v1`. A route reads its request, asks the keeper, the master or the meter, and puts the answer into
 //! the words of `types`.
 
+mod capture;
 mod config;
 mod live;
 mod metrics;
@@ -24,7 +25,16 @@ pub(super) const BASE: &str = "/api/v1";
 
 /// All of them.
 pub(super) fn all() -> Vec<rocket::Route> {
-    [config::routes(), live::routes(), network::routes(), services::routes(), stats::routes(), trace::routes()].concat()
+    [
+        capture::routes(),
+        config::routes(),
+        live::routes(),
+        network::routes(),
+        services::routes(),
+        stats::routes(),
+        trace::routes(),
+    ]
+    .concat()
 }
 
 /// Those that are not below [`BASE`].
@@ -33,7 +43,7 @@ pub(super) fn elsewhere() -> Vec<rocket::Route> {
 }
 
 /// All of them, described.
-pub(super) fn documents() -> [utoipa::openapi::OpenApi; 7] {
+pub(super) fn documents() -> [utoipa::openapi::OpenApi; 8] {
     use utoipa::OpenApi as _;
     [
         services::Document::openapi(),
@@ -42,26 +52,41 @@ pub(super) fn documents() -> [utoipa::openapi::OpenApi; 7] {
         config::Document::openapi(),
         live::Document::openapi(),
         trace::Document::openapi(),
+        capture::Document::openapi(),
         metrics::Document::openapi(),
     ]
 }
 
 /// The parameters behind the question mark.
-pub(super) struct Query(BTreeMap<String, String>);
+pub(super) struct Query {
+    given: BTreeMap<String, String>,
+    /// The name of one that is there twice.
+    twice: Option<String>,
+}
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for Query {
     type Error = Infallible;
 
     async fn from_request(request: &'r Request<'_>) -> Guard<Self, Infallible> {
-        Guard::Success(Query(request.query_fields().map(|f| (f.name.to_string(), f.value.to_owned())).collect()))
+        let (mut given, mut twice) = (BTreeMap::new(), None);
+        for field in request.query_fields() {
+            let name = field.name.to_string();
+            if given.insert(name.clone(), field.value.to_owned()).is_some() {
+                twice = Some(name);
+            }
+        }
+        Guard::Success(Query { given, twice })
     }
 }
 
 impl Query {
     /// Refuses what is not known here.
     fn only(self, known: &[&str]) -> Result<Query, Fail> {
-        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        if let Some(name) = &self.twice {
+            return Err(Fail::query(name, self.text(name).unwrap_or_default(), "give it once"));
+        }
+        match self.given.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             Some((name, value)) if known.is_empty() => {
                 Err(Fail::query(name, value, "take it out: there are none here"))
             }
@@ -71,7 +96,7 @@ impl Query {
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.given.get(name).map(String::as_str)
     }
 
     /// A value that reads as it is written.

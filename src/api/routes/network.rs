@@ -9,9 +9,11 @@ use crate::api::types::{
 use crate::api::view;
 use crate::control::document::route_id;
 use crate::control::{Ask, State as Kept};
+use gatun_engine::conn::state::State as ConnState;
 use gatun_engine::verdict::{DropReason, PuntReason};
 use rocket::{State, delete, get, post, put, routes};
 use std::net::IpAddr;
+use std::sync::Arc;
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
@@ -65,12 +67,12 @@ fn pools(kept: &Kept) -> Vec<LaddrPool> {
     let Some(last) = kept.last() else { return Vec::new() };
     let pool = |spec: &LaddrPoolSpec| {
         let at = kept.model.laddr_pools.iter().position(|p| p.name == spec.name);
-        let takes = |s: &&crate::config::Service| Some(s.laddr_pool.0) == at;
+        let takes = |s: &&Arc<crate::config::Service>| Some(s.laddr_pool.0) == at;
         LaddrPool {
             name: spec.name.clone(),
             addresses: spec.addresses.clone(),
             size: at.and_then(|at| kept.model.laddr_pools.get(at)).map_or(0, |p| p.addresses.len() as u64),
-            services: kept.model.services.iter().filter(takes).map(view::id).collect(),
+            services: kept.model.services.iter().filter(takes).map(|s| view::id(s)).collect(),
         }
     };
     last.document.laddr_pools.iter().map(pool).collect()
@@ -323,7 +325,11 @@ pub(super) async fn workers(app: &App) -> Result<(u64, Vec<Lcore>), Fail> {
             ports_in_use: s.ports_now.value(),
             redirected: if s.rx.value() == 0 { 0.0 } else { handed_over as f64 / s.rx.value() as f64 },
             generation_running: place.generation,
-            counters: s.named().map(|(name, value, _)| (name.to_owned(), value)).collect(),
+            states: ConnState::ALL[1..]
+                .iter()
+                .filter_map(|state| nonzero((state.name(), s.state(*state).value())))
+                .collect(),
+            counters: s.named().chain(s.tables.named()).map(|(name, value, _)| (name.to_owned(), value)).collect(),
             drops: DropReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.drops[*r as usize].value()))).collect(),
             punts: PuntReason::ALL.iter().filter_map(|r| nonzero((r.label(), s.punts[*r as usize].value()))).collect(),
             stalls: place.stalls,

@@ -8,6 +8,7 @@ use crate::api::types::{
     ServicePatch, ServiceSpec,
 };
 use crate::api::view;
+use crate::config;
 use crate::control::Ask;
 use crate::control::document::{real_id, service_id};
 use rocket::{State, delete, get, patch, post, put, routes};
@@ -72,20 +73,20 @@ async fn services(_who: Reader, app: &State<App>, query: Query) -> Answer {
     let query = query.only(&known)?;
     let (meter, wanted) = (app.meter().await?, wanted(&query)?);
     let (ids, drains) = (meter.ids().await?, state(app).last().map(|e| e.drains.clone()).unwrap_or_default());
-    let found: Vec<usize> = (0..ids.model.services.len()).filter(|at| wanted.matches(&ids, *at)).collect();
+    let found: Vec<&config::Service> =
+        ids.model.services.iter().map(|s| &**s).filter(|s| wanted.matches(&ids, s)).collect();
     // Only those of the page are counted.
     let (limit, total) = (query.limit()?, found.len() as u64);
-    let key = |at: &usize| ids.model.services.get(*at).map(view::id).unwrap_or_default();
     let from = match query.text("after") {
         None => 0,
-        Some(after) => match found.iter().position(|at| key(at) == after) {
+        Some(after) => match ids.find(after).and_then(|last| found.iter().position(|s| s.id() == last.id())) {
             Some(at) => at + 1,
             None => return Err(Fail::query("after", after, "it is gone: begin again without `after`")),
         },
     };
-    let some: Vec<usize> = found.iter().skip(from).take(limit).copied().collect();
-    let next = some.last().filter(|_| found.len() > from + limit).map(key);
-    let items: Vec<Service> = some.into_iter().filter_map(|at| view::service(&ids, at, meter, &drains)).collect();
+    let some = found.iter().skip(from).take(limit);
+    let next = some.clone().next_back().filter(|_| found.len() > from + limit).map(|s| view::id(s));
+    let items: Vec<Service> = some.map(|s| view::service(&ids, s, meter, &drains)).collect();
     let generation = ids.generation;
     Reply::json(generation, &Page { generation, items, total: Some(total), next })
 }
@@ -141,8 +142,7 @@ fn wanted(query: &Query) -> Result<Wanted, Fail> {
 }
 
 impl Wanted {
-    fn matches(&self, ids: &Ids, at: usize) -> bool {
-        let Some(s) = ids.model.services.get(at) else { return false };
+    fn matches(&self, ids: &Ids, s: &config::Service) -> bool {
         let pool = || ids.model.laddr_pools.get(s.laddr_pool.0).map(|p| p.name.as_str());
         self.protocol.is_none_or(|p| p == view::protocol(s.protocol))
             && self.address.as_ref().is_none_or(|a| a.is(s.address))
@@ -157,8 +157,7 @@ impl Wanted {
 async fn found(app: &App, id: &str) -> Result<(u64, Service), Fail> {
     let (meter, drains) = (app.meter().await?, state(app).last().map(|e| e.drains.clone()).unwrap_or_default());
     let ids = meter.ids().await?;
-    let at = ids.model.services.iter().position(|s| view::id(s) == id);
-    let service = at.and_then(|at| view::service(&ids, at, meter, &drains));
+    let service = ids.find(id).map(|s| view::service(&ids, s, meter, &drains));
     service.map(|s| (ids.generation, s)).ok_or_else(|| Fail::not_found("service", id).at(ids.generation))
 }
 

@@ -3,12 +3,13 @@
 use super::{Answer, App, BASE, Query, item, page};
 use crate::api::answer::{Body, Fail, Reader};
 use crate::api::types::{Capacity, Drop, DroppedFrame, Item, Page, Problem, Trace, TraceSpec};
+use crate::config::compile;
 use crate::control::clock;
 use gatun_engine::lcore::dropped::Dropped;
 use gatun_engine::time::HZ;
 use gatun_engine::verdict::DropReason;
+use gatun_engine::wire::ends::Ends;
 use rocket::{State, get, post, routes};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use utoipa::OpenApi;
 
@@ -59,42 +60,17 @@ async fn drops(_who: Reader, app: &State<App>, query: Query) -> Answer {
 }
 
 fn shown(frame: &Dropped, ago: u32, port: String, lcore: u32) -> DroppedFrame {
-    let tuple = tuple(frame.head());
+    let ends = Ends::of(frame.head());
+    let ports = ends.and_then(|ends| ends.ports).unwrap_or_default();
     DroppedFrame {
         at: clock::before(Duration::from_millis(u64::from(ago) * 1_000 / u64::from(HZ))),
         port,
         lcore,
         len: frame.len,
-        protocol: tuple.map(|(protocol, ..)| protocol),
-        src: tuple.map(|(_, src, _)| src),
-        dst: tuple.map(|(.., dst)| dst),
+        protocol: ends.map(|ends| ends.proto),
+        src: ends.map(|ends| compile::socket(ends.src, ports.0)),
+        dst: ends.map(|ends| compile::socket(ends.dst, ports.1)),
     }
-}
-
-/// Protocol, source and destination, as far as the bytes say them; port 0 where there is none.
-fn tuple(bytes: &[u8]) -> Option<(u8, SocketAddr, SocketAddr)> {
-    let word = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
-    let (mut at, mut kind) = (14, word(12)?);
-    // One tag, or two.
-    for _ in 0..2 {
-        if matches!(kind, 0x8100 | 0x88a8) {
-            (kind, at) = (word(at + 2)?, at + 4);
-        }
-    }
-    let (protocol, src, dst, l4): (u8, IpAddr, IpAddr, usize) = match kind {
-        0x0800 => {
-            let address = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes.get(at..at + 4)?).ok()?));
-            let header = usize::from(bytes.get(at)? & 0xf) * 4;
-            (*bytes.get(at + 9)?, address(at + 12)?.into(), address(at + 16)?.into(), at + header)
-        }
-        0x86dd => {
-            let address = |at: usize| Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes.get(at..at + 16)?).ok()?));
-            (*bytes.get(at + 6)?, address(at + 8)?.into(), address(at + 24)?.into(), at + 40)
-        }
-        _ => return None,
-    };
-    let port = |at| word(at).filter(|_| matches!(protocol, 6 | 17)).unwrap_or_default();
-    Some((protocol, SocketAddr::new(src, port(l4)), SocketAddr::new(dst, port(l4 + 2))))
 }
 
 /// What the gateway would do with the first packet of a client, and why. Nothing is opened, and no scheduler moves on.
@@ -144,25 +120,4 @@ pub(super) async fn limits(app: &App) -> Result<(u64, Vec<Capacity>), Fail> {
     }
     limits.sort_by(|a, b| b.share.total_cmp(&a.share));
     Ok((generation, limits))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use gatun_engine::testkit::Packet;
-
-    #[test]
-    fn a_frame_shows_its_tuple_as_far_as_it_has_one() {
-        let udp = Packet::udp("198.18.1.1:4000", "198.18.1.100:53").build();
-        let (src, dst) = ("198.18.1.1:4000".parse().unwrap(), "198.18.1.100:53".parse().unwrap());
-        assert_eq!(tuple(&udp), Some((17, src, dst)));
-        let mut tagged = udp.clone();
-        tagged.splice(12..12, [0x81, 0, 0, 100]);
-        assert_eq!(tuple(&tagged), Some((17, src, dst)));
-        for cut in 0..34 {
-            assert_eq!(tuple(&udp[..cut]), None, "{cut} bytes");
-        }
-        assert_eq!(tuple(&udp[..36]).map(|(_, _, dst)| dst.port()), Some(0));
-        assert_eq!(tuple(&Packet::arp_request("02:00:00:00:00:09", "198.18.1.1", "198.18.1.254").build()), None);
-    }
 }

@@ -1,14 +1,17 @@
 //! The configuration as a whole: changes, transactions, generations.
 
+use super::object::objects;
 use super::{LaddrPoolSpec, NeighborSpec, RealPatch, RealSpec, RouteSpec, ServicePatch, ServiceSpec, TimeoutsSpec};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use utoipa::ToSchema;
 
+objects!(Edit, Transaction, Rollback);
+
 /// One change of the configuration. What is put is made or replaced; what is added must not be there yet; what is patched or
 /// deleted must be there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields, remote = "Self")]
 #[allow(missing_docs, reason = "the ids and specs of what a variant is about")]
 pub enum Edit {
     /// A service that is not there yet.
@@ -45,7 +48,7 @@ pub enum Edit {
     PutNeighbor { neighbor: NeighborSpec },
     /// A static neighbour goes.
     DeleteNeighbor {
-        #[schema(value_type = String)]
+        #[schema(value_type = String, format = "ip-address")]
         address: IpAddr,
         /// Of which interface, where several have it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +62,7 @@ pub enum Edit {
 
 /// Several changes: all are made, at once for every packet, or none is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Transaction {
     /// In this order.
     pub changes: Vec<Edit>,
@@ -180,10 +183,26 @@ pub enum GenerationKind {
     Drained,
 }
 
+impl GenerationKind {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            GenerationKind::Start => "start",
+            GenerationKind::Reload => "reload",
+            GenerationKind::Edit => "edit",
+            GenerationKind::Replace => "replace",
+            GenerationKind::Rollback => "rollback",
+            GenerationKind::NotConfirmed => "not_confirmed",
+            GenerationKind::Drained => "drained",
+        }
+    }
+}
+
 /// Back to an earlier generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Rollback {
     /// Which.
+    #[schema(example = 1)]
     pub generation: u64,
 }

@@ -1,9 +1,12 @@
 //! What is asked of the running gateway: connections, drops, the way of a tuple, health.
 
 use super::Protocol;
+use super::object::objects;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use utoipa::ToSchema;
+
+objects!(TraceSpec);
 
 /// The program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -120,15 +123,15 @@ pub struct DroppedFrame {
 
 /// The tuple of a packet that might come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct TraceSpec {
     /// TCP or UDP.
     pub protocol: Protocol,
     /// Where it comes from.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "socket-address", example = "198.18.1.1:40000")]
     pub client: SocketAddr,
     /// Where it goes.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "socket-address", example = "198.18.1.100:80")]
     pub vip: SocketAddr,
 }
 

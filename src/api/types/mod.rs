@@ -25,6 +25,8 @@
 //! | `/stats` | GET | [`Stats`] |
 //! | `/stats/zero` | POST | [`Done`] (`service`) |
 //! | `/drops` | GET | [`Page`] of [`Drop`] |
+//! | `/captures` | GET, POST | [`Page`] of [`Capture`]; [`CaptureSpec`], and a capture file as the frames come |
+//! | `/captures/{id}` | GET, DELETE | [`Capture`] |
 //! | `/timeouts` | GET, PUT, PATCH | [`Timeouts`]; [`TimeoutsSpec`] |
 //! | `/transaction` | POST | [`Transaction`]; [`Applied`] |
 //! | `/config` | GET, PUT | TOML; [`Applied`] (`dry_run`, `confirm`) |
@@ -41,13 +43,19 @@
 //! write is answered with 202 instead of 200 or 201 when not every worker runs it after [`APPLY_WAIT_MS`]. What goes wrong is
 //! a [`Problem`].
 
+mod capture;
 mod config;
 mod live;
 mod network;
+mod object;
 mod problem;
 mod service;
 mod stats;
 
+pub use capture::{
+    CAPTURE_COUNT, CAPTURE_COUNT_MAX, CAPTURE_SECONDS, CAPTURE_SECONDS_MAX, CAPTURE_SNAPLEN, Capture, CaptureDirection,
+    CaptureFormat, CaptureProtocol, CaptureSpec,
+};
 pub use config::{
     Applied, ConfigDiff, Confirmation, Conflict, Done, Edit, EditResult, Generation, GenerationKind, Pending, Rollback,
     Transaction,
@@ -63,7 +71,9 @@ pub use service::{
     Drain, DrainSpec, DrainState, OnServerRemoved, Protocol, Real, RealPatch, RealSpec, Scheduler, Service,
     ServicePatch, ServiceSpec, Timeouts, TimeoutsSpec,
 };
-pub use stats::{Counted, LcoreStats, PortStats, Rate, Rates, RealStats, Reason, ServiceStats, Stats, Totals};
+pub use stats::{
+    Counted, LaddrStats, LcoreStats, PortStats, Rate, Rates, RealStats, Reason, ServiceStats, Stats, Totals,
+};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -118,6 +128,29 @@ mod tests {
     fn a_field_that_nobody_knows_is_refused_by_name() {
         let error = serde_json::from_str::<RealSpec>(r#"{"address": "198.18.2.21:80", "wieght": 1}"#).unwrap_err();
         assert!(error.to_string().contains("wieght"), "{error}");
+    }
+
+    #[test]
+    fn a_list_of_the_fields_in_their_order_is_no_object_at_any_depth() {
+        for text in [
+            r#"["198.18.2.21:80", 1]"#,
+            r#"{"changes": [["clear_services"]]}"#,
+            r#"{"changes": [{"op": "put_timeouts", "timeouts": [null, null]}]}"#,
+            r#"{"changes": [{"op": "add_real", "service": "x", "real": ["198.18.2.21:80", 1]}]}"#,
+            r#"{"protocol": "tcp", "address": "198.18.1.100:80", "timeouts": []}"#,
+            r#"{"protocol": "tcp", "address": "198.18.1.100:80", "reals": [["198.18.2.21:80", 1]]}"#,
+            r#"{"timeouts": []}"#,
+            r#"{"reals": [["198.18.2.21:80"]]}"#,
+        ] {
+            let errors = [
+                serde_json::from_str::<RealSpec>(text).unwrap_err(),
+                serde_json::from_str::<Transaction>(text).unwrap_err(),
+                serde_json::from_str::<ServiceSpec>(text).unwrap_err(),
+                serde_json::from_str::<ServicePatch>(text).unwrap_err(),
+            ];
+            let said = errors.iter().filter(|e| e.to_string().contains("sequence, expected an object")).count();
+            assert!(said > 0, "{text}: {errors:?}");
+        }
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! Local addresses, routes, neighbours, ports and lcores.
 
+use super::object::objects;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use utoipa::ToSchema;
 
+objects!(LaddrPoolSpec, RouteSpec, NeighborSpec);
+
 /// A pool of local addresses as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct LaddrPoolSpec {
     /// What services call it.
+    #[schema(example = "lan")]
     pub name: String,
     /// Addresses, ranges and subnets, as in `198.18.2.10`, `198.18.2.16-198.18.2.20`, `198.18.2.32/28`.
+    #[schema(example = json!(["198.18.2.100-198.18.2.101"]))]
     pub addresses: Vec<String>,
 }
 
@@ -30,12 +35,13 @@ pub struct LaddrPool {
 
 /// A static route as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct RouteSpec {
     /// The destinations, as in `198.18.64.0/18`.
+    #[schema(example = "198.18.64.0/18")]
     pub to: String,
     /// The next hop, on a connected subnet.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "ip-address", example = "198.18.2.1")]
     pub via: IpAddr,
     /// The interface of a link-local next hop, as in `lan` or `lan.100`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,12 +64,13 @@ pub struct Route {
 
 /// A static neighbour as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct NeighborSpec {
     /// Its address, on a connected subnet.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "ip-address", example = "198.18.2.21")]
     pub address: IpAddr,
     /// Its MAC address.
+    #[schema(example = "02:00:00:00:02:21")]
     pub mac: String,
     /// The interface of a link-local address, as in `lan` or `lan.100`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +116,7 @@ pub struct Port {
     /// The poll-mode driver.
     pub driver: String,
     /// Its MAC address.
+    #[schema(example = "02:00:00:00:02:21")]
     pub mac: String,
     /// Whether the link is up.
     pub up: bool,
@@ -164,6 +172,9 @@ pub struct Lcore {
     pub redirected: f64,
     /// The generation that it runs.
     pub generation_running: u64,
+    /// Connections now, by state as ipvsadm names it; states with none are left out.
+    #[serde(default)]
+    pub states: BTreeMap<String, u64>,
     /// Every counter.
     pub counters: BTreeMap<String, u64>,
     /// Drops by reason, where there were any.

@@ -1,9 +1,12 @@
 //! Services and their real servers.
 
+use super::object::objects;
 use super::stats::Totals;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use utoipa::ToSchema;
+
+objects!(ServiceSpec, RealSpec, ServicePatch, RealPatch, DrainSpec, TimeoutsSpec);
 
 /// The layer 4 protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -40,7 +43,7 @@ pub enum OnServerRemoved {
 
 /// A service as it is written. It is known by protocol and address; both stay for as long as it lives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct ServiceSpec {
     /// For people, unique; without it protocol and address, as in `tcp 198.18.1.100:80`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +51,7 @@ pub struct ServiceSpec {
     /// TCP or UDP.
     pub protocol: Protocol,
     /// VIP and port, as in `198.18.1.100:80` or `[2001:db8::1]:80`.
-    #[schema(value_type = String, example = "198.18.1.100:80")]
+    #[schema(value_type = String, format = "socket-address", example = "198.18.1.100:80")]
     pub address: SocketAddr,
     /// Without it wlc.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +61,7 @@ pub struct ServiceSpec {
     pub laddr_pool: Option<String>,
     /// The most that the MSS option of a SYN may say, 536 to 9176 bytes; without it untouched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 536, maximum = 9176)]
     pub mss_clamp: Option<u16>,
     /// What is not given here is that of the gateway.
     #[serde(default, skip_serializing_if = "TimeoutsSpec::is_empty")]
@@ -72,13 +76,14 @@ pub struct ServiceSpec {
 
 /// A real server as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct RealSpec {
     /// Address and port.
-    #[schema(value_type = String, example = "198.18.2.21:80")]
+    #[schema(value_type = String, format = "socket-address", example = "198.18.2.21:80")]
     pub address: SocketAddr,
     /// Its share of new connections, 0 to 65535; 0 takes none. 1 when left out.
     #[serde(default = "one")]
+    #[schema(maximum = 65535)]
     pub weight: u16,
 }
 
@@ -88,7 +93,7 @@ fn one() -> u16 {
 
 /// Changes to a service: what is absent stays, null takes a setting away (RFC 7396). Protocol and address can not change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct ServicePatch {
     /// See [`ServiceSpec`].
     #[serde(default, with = "nullable", skip_serializing_if = "Option::is_none")]
@@ -104,7 +109,7 @@ pub struct ServicePatch {
     pub laddr_pool: Option<Option<String>>,
     /// See [`ServiceSpec`].
     #[serde(default, with = "nullable", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u16>)]
+    #[schema(value_type = Option<u16>, minimum = 536, maximum = 9176)]
     pub mss_clamp: Option<Option<u16>>,
     /// All of them: a state that is not given is that of the gateway.
     #[serde(default, with = "nullable", skip_serializing_if = "Option::is_none")]
@@ -136,10 +141,11 @@ mod nullable {
 
 /// Changes to a real server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct RealPatch {
     /// See [`RealSpec`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 65535)]
     pub weight: Option<u16>,
 }
 
@@ -191,7 +197,7 @@ pub struct Real {
 
 /// To take a real server out when its connections have ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct DrainSpec {
     /// Seconds after which it is taken out with what connections it still has; without it there is no such moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -250,32 +256,44 @@ pub struct Timeouts {
 /// Timeouts as they are written: `syn` stands for syn_sent, syn_recv and synack, `fin` for fin_wait, close_wait, last_ack and
 /// time_wait; a state by its own name wins. What is absent is left to the gateway's, or to the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 #[allow(missing_docs, reason = "the states of a connection by name")]
 pub struct TimeoutsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub syn: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub fin: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub syn_sent: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub syn_recv: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub synack: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub established: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub fin_wait: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub close_wait: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub last_ack: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub time_wait: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub close: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2678400)]
     pub udp: Option<u32>,
 }
 

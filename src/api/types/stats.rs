@@ -2,7 +2,8 @@
 
 use super::Protocol;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use utoipa::ToSchema;
 
 /// What a real server or a service has served since the start, or since its counters were set to zero.
@@ -74,6 +75,12 @@ pub struct Stats {
     pub ports: Vec<PortStats>,
     /// By worker.
     pub lcores: Vec<LcoreStats>,
+    /// Connections now, by state as ipvsadm names it, on all lcores.
+    #[serde(default)]
+    pub states: BTreeMap<String, u64>,
+    /// The local addresses, the one with the fullest class first; no more than a thousand.
+    #[serde(default)]
+    pub laddrs: Vec<LaddrStats>,
     /// Frames thrown away, by reason, on all lcores; every reason that there is.
     pub drops: Vec<Reason>,
     /// Frames given to the master, by reason, on all lcores; every reason that there is.
@@ -96,7 +103,10 @@ pub struct ServiceStats {
     pub totals: Totals,
     /// All real servers together.
     pub rates: Rates,
-    /// Its real servers.
+    /// How many real servers it has.
+    #[serde(default)]
+    pub servers: u64,
+    /// Its real servers; none with `reals=false`.
     pub reals: Vec<RealStats>,
 }
 
@@ -152,6 +162,18 @@ pub struct LcoreStats {
     pub ports_in_use: u64,
     /// Lately.
     pub rates: Rates,
+}
+
+/// A local address. Its ports are counted some at a time: what is told is up to half a minute old.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LaddrStats {
+    /// The address.
+    #[schema(value_type = String)]
+    pub address: IpAddr,
+    /// Ports taken now, but for those that servers with few connections take at random.
+    pub ports_in_use: u64,
+    /// The share that is taken of the ports of its fullest class towards any server.
+    pub fullest_class: f64,
 }
 
 /// A reason why frames were thrown away or given to the master.

@@ -1,13 +1,12 @@
 //! The values of the model in the engine's terms.
 
-use super::{RealKey, ServiceKey};
+use super::ServiceKey;
 use crate::config::{self as model, Model, OnServerRemoved, Protocol};
 use gatun_engine::addr::{Addr, Be16, IfaceId, Mac, Proto};
 use gatun_engine::conn::state::{State, Timeouts};
 use gatun_engine::limit::{DEFAULT_LIMITS, Limit, Limits};
 use gatun_engine::snapshot::{Local, LocalKind, LocalMap, OnRemoved, Settings, SynTimestamps};
 use gatun_engine::verdict::PuntReason;
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// A next hop.
@@ -17,9 +16,17 @@ pub type Fixed = (IfaceId, Addr, Mac);
 
 /// The next hops that are asked from the start, and the static entries.
 pub fn hops(model: &Model) -> (Vec<Hop>, Vec<Fixed>) {
-    let hop = |(i, a): (model::InterfaceId, IpAddr)| (IfaceId(i.0 as u8), Addr::from(a));
+    (model.next_hops().into_iter().map(hop).collect(), fixed(model))
+}
+
+/// The static neighbours.
+pub fn fixed(model: &Model) -> Vec<Fixed> {
     let fixed = |n: &model::Neighbor| (IfaceId(n.interface.0 as u8), Addr::from(n.address), Mac(n.mac.0));
-    (model.next_hops().into_iter().map(hop).collect(), model.neighbors.iter().map(fixed).collect())
+    model.neighbors.iter().map(fixed).collect()
+}
+
+pub(super) fn hop((interface, addr): (model::InterfaceId, IpAddr)) -> Hop {
+    (IfaceId(interface.0 as u8), Addr::from(addr))
 }
 
 /// The rate limits of the punts.
@@ -65,16 +72,17 @@ pub fn service_key(s: &model::Service) -> ServiceKey {
 
 /// The same of its id.
 pub fn key_of(id: &model::ServiceId) -> ServiceKey {
+    let (proto, vip, vport) = parts(id);
+    ServiceKey::new(proto, vip, vport)
+}
+
+/// What an id says, as the engine has it.
+pub(super) fn parts(id: &model::ServiceId) -> (Proto, Addr, Be16) {
     let proto = match id.protocol {
         Protocol::Tcp => Proto::Tcp,
         Protocol::Udp => Proto::Udp,
     };
     (proto, id.address.ip().into(), Be16::new(id.address.port()))
-}
-
-pub(super) fn wanted_reals(model: &Model) -> HashSet<RealKey> {
-    let pairs = model.services.iter().flat_map(|s| s.reals.iter().map(move |r| (service_key(s), r.address)));
-    pairs.map(|(key, real)| (key, Addr::from(real.ip()), Be16::new(real.port()))).collect()
 }
 
 pub(super) fn on_removed(o: OnServerRemoved) -> OnRemoved {

@@ -42,7 +42,9 @@ fn the_dual_stack_example_has_a_vip_of_each_family_and_a_vlan_with_both() {
     let model = conf("dual-stack.toml");
     assert_eq!(model.interfaces[1].vlan, Some(100));
     assert!([0, 1].iter().all(|port| model.has_ipv6(PortId(*port))));
-    let families = |service: &Service| (service.address.is_ipv6(), service.reals.iter().all(|r| r.address.is_ipv6()));
+    let families = |service: &std::sync::Arc<Service>| {
+        (service.address.is_ipv6(), service.reals.iter().all(|r| r.address.is_ipv6()))
+    };
     assert_eq!(model.services.iter().map(families).collect::<Vec<_>>(), [(false, false), (true, true)]);
     assert_eq!(model.next_hops().len(), 6);
 }

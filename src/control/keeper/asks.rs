@@ -3,7 +3,7 @@
 use super::{Keeper, lines, step};
 use crate::api::types::{Confirmation, DrainSpec, Edit, GenerationKind, RealPatch};
 use crate::config::{self, Protocol, ServiceId};
-use crate::control::document::{Document, real_id, real_key, service_id, service_key};
+use crate::control::document::{Document, real_id, real_key, service_key};
 use crate::control::drain::{Drain, Drains};
 use crate::control::keeper::Publish;
 use crate::control::record::{self, Body, Entry};
@@ -67,7 +67,8 @@ impl<D: Disk> Keeper<D> {
         let last = self.last();
         let all = drains.unwrap_or_else(|| (*last.drains).clone());
         let drains = valid(all, &self.working.document);
-        if self.working.document == *last.document && drains == *last.drains {
+        // Where there is no change to tell, the text may still be another.
+        if changes.is_empty() && self.working.document == *last.document && drains == *last.drains {
             return Ok(Outcome { generation: self.generation, results, changes, confirm: None });
         }
         let drains = (drains != *last.drains).then_some(drains);
@@ -174,8 +175,8 @@ fn weight(service: &str, real: &str, weight: u16) -> Edit {
 }
 
 fn weight_of(document: &Document, service: &str, real: &str) -> Result<u16, Refusal> {
-    let at = document.service(service).ok_or_else(|| Refusal::not_found("service", service))?;
-    let found = document.services[at].reals.iter().find(|r| real_id(r.address) == real);
+    let service = document.service(service).ok_or_else(|| Refusal::not_found("service", service))?;
+    let found = service.reals.iter().find(|r| real_id(r.address) == real);
     found.map(|r| r.weight).ok_or_else(|| Refusal::not_found("real server", real))
 }
 
@@ -194,16 +195,9 @@ fn valid(mut drains: Drains, document: &Document) -> Drains {
     if drains.is_empty() {
         return drains;
     }
-    let weights: std::collections::HashMap<(String, String), u16> = document
-        .services
-        .iter()
-        .flat_map(|s| s.reals.iter().map(move |r| ((service_id(s.protocol, s.address), real_id(r.address)), r.weight)))
-        .collect();
-    let over: Vec<(String, String)> = drains
-        .iter()
-        .map(|(s, r, _)| (s.to_owned(), r.to_owned()))
-        .filter(|server| weights.get(server) != Some(&0))
-        .collect();
+    let drains_on = |(service, real): &(&str, &str)| matches!(weight_of(document, service, real), Ok(0));
+    let over = drains.iter().map(|(service, real, _)| (service, real)).filter(|server| !drains_on(server));
+    let over: Vec<(String, String)> = over.map(|(s, r)| (s.to_owned(), r.to_owned())).collect();
     over.iter().for_each(|(service, real)| drains.remove(service, real));
     drains
 }

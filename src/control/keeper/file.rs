@@ -57,9 +57,6 @@ impl<D: Disk> Keeper<D> {
         if let Err(e) = pushed.and_then(|_| self.commit(master)) {
             return error!("reload: nothing was changed: {e}");
         }
-        for change in &changes {
-            info!("reload: {change}");
-        }
         info!("reload: generation {} with {} change(s)", self.generation, changes.len());
     }
 }

@@ -87,6 +87,11 @@ impl<M: Memory> Index<M> {
         self.len
     }
 
+    /// Entries that it has places for.
+    pub fn places(&self) -> usize {
+        self.buckets.len() * WAYS
+    }
+
     /// True when it has no entry.
     pub fn is_empty(&self) -> bool {
         self.len == 0

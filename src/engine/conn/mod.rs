@@ -246,6 +246,10 @@ impl<M: Memory> Conns<M> {
     pub fn capacity(&self) -> usize {
         self.slab.len()
     }
+    /// Entries of the index, and those that it has places for.
+    pub fn index_load(&self) -> (usize, usize) {
+        (self.index.len(), self.index.places())
+    }
     /// Seats for connections whose client comes over IPv6.
     pub fn wide_capacity(&self) -> usize {
         self.wides.len()

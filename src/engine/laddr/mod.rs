@@ -23,6 +23,7 @@
 //! All memory is taken at start. It knows no connection and no service, and never looks at a clock.
 
 mod bits;
+mod census;
 mod directory;
 mod heat;
 mod hunt;
@@ -33,6 +34,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use self::census::Census;
 use self::hunt::{Hunt, guess};
 pub use self::lease::*;
 use self::store::{Ring, Store};
@@ -50,6 +52,9 @@ const FEW: u32 = 4;
 /// The same when there is no memory for a chunk.
 const MANY: u32 = 16;
 
+/// Ports of a class that can be taken, of one LIP towards one server.
+pub const CLASS_PORTS: u16 = store::USABLE;
+
 /// The local ports of one shard.
 pub struct Ports<M: Memory> {
     lcore: LcoreId,
@@ -59,6 +64,7 @@ pub struct Ports<M: Memory> {
     bad_release: u64,
     /// Ports in use that are in no chunk.
     unlisted: u64,
+    census: Census,
 }
 
 impl<M: Memory> Ports<M> {
@@ -68,7 +74,14 @@ impl<M: Memory> Ports<M> {
         if chunks > (u32::MAX / u32::from(PORTS)) as usize + 1 {
             return Err(OutOfMemory { bytes: chunks.saturating_mul(150) });
         }
-        Ok(Ports { lcore, classes: 0, store: Store::new(memory, chunks, quarantines)?, bad_release: 0, unlisted: 0 })
+        Ok(Ports {
+            lcore,
+            classes: 0,
+            store: Store::new(memory, chunks, quarantines)?,
+            bad_release: 0,
+            unlisted: 0,
+            census: Census::new(),
+        })
     }
 
     /// Takes a port. `word` is asked last, for each one that could be taken, until it is good.

@@ -3,7 +3,8 @@ use super::*;
 use crate::conn::tuple::Tuple;
 use crate::mem::Heap;
 use crate::snapshot::Pool;
-use crate::time::Ticks;
+use crate::stats::{LipStats, LipUse};
+use crate::time::{HZ, Ticks};
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 
@@ -100,6 +101,36 @@ fn one_lip_is_filled_before_the_next_is_opened() {
     }
     ports.take(&steer, &want(&pool, Class(9), 4), NOW, any_port).unwrap();
     assert_eq!(ports.stats().chunks, 2);
+}
+
+#[test]
+fn a_census_counts_the_ports_of_each_lip_some_chunks_a_tick() {
+    let (steer, pool) = (steer(1), pool(3));
+    let (mut ports, lips) = (ports(256, 256, 0), LipStats::new(4));
+    let wanted = (0..1_300u32).map(|n| want(&pool, Class((n % 2) as u8), n.wrapping_mul(0x9e37_79b9)));
+    let mut leases: Vec<Lease> = wanted.map(|want| ports.take(&steer, &want, NOW, any_port).unwrap()).collect();
+    let mut now = NOW;
+    for gone in [0, 900, leases.len() - 900] {
+        for lease in leases.drain(..gone) {
+            ports.give_back(lease.id, Release::Free, now);
+        }
+        let mut expected = [LipUse::default(); 4];
+        let mut classes: HashMap<(LipId, Class), u16> = HashMap::new();
+        for lease in &leases {
+            let class = Steer::class(steer.hash(&reply(lease.lip.addr, lease.lport)));
+            let fill = classes.entry((lease.lip.id, class)).or_default();
+            *fill += 1;
+            let lip = &mut expected[lease.lip.id.index()];
+            (lip.taken, lip.fullest) = (lip.taken + 1, lip.fullest.max(*fill));
+        }
+        // A pass may be under way that began before, and one is that begins after.
+        for _ in 0..3 * HZ {
+            now = now + Ticks(1);
+            ports.census(now, &lips, 1);
+        }
+        let told: [LipUse; 4] = core::array::from_fn(|n| lips.of(LipId(n as u16)));
+        assert_eq!(told, expected);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Where verdicts are carried out and counted, in one place: the batches towards ports and other lcores, the frames that
 //! wait for a MAC address, the rate limits of the punts.
 
+use super::capture::Captures;
 use super::dropped::DropLog;
 use super::{Batch, HELD, HELD_FOR, HELD_PER_HOP, Io, Punt, Source};
 use crate::addr::{LcoreId, Mac, NeighborId, PortId};
@@ -47,6 +48,7 @@ pub(super) struct Ways<B> {
     held: Vec<Held<B>>,
     spares: Batch<B>,
     pub(super) dropped: DropLog,
+    pub(super) captures: Captures,
     now: Tick,
     /// By port: what floods one leaves the others alone.
     buckets: Vec<[Bucket; PuntReason::COUNT]>,
@@ -62,6 +64,7 @@ impl<B: Buffer> Ways<B> {
             held: Vec::with_capacity(HELD),
             spares: Batch::new(),
             dropped: DropLog::default(),
+            captures: Captures::default(),
             now,
             buckets: (0..ports).map(|_| limits.map(|l| Bucket::new(l, now))).collect(),
         }
@@ -212,6 +215,9 @@ impl<B: Buffer> Ways<B> {
     fn drop(&mut self, reason: DropReason, buf: B) {
         self.stats.lcore.drop(reason).add(1);
         self.dropped.note(reason, self.now, &buf);
+        if !self.captures.is_empty() {
+            self.captures.dropped(reason, core::slice::from_ref(&buf));
+        }
         drop(buf);
     }
 
@@ -257,9 +263,14 @@ impl<B: Buffer> Ways<B> {
     fn flush_port<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId) {
         let Out { batch, bytes } = &mut self.outs[port.index()];
         let frames = batch.len();
-        io.send(port, batch);
+        if self.captures.is_empty() {
+            io.send(port, batch);
+        } else {
+            self.captures.send(io, port, batch);
+        }
         if let Some(first) = batch.first() {
             self.dropped.note(DropReason::TxFull, self.now, first);
+            self.captures.dropped(DropReason::TxFull, batch);
         }
         let stats = &self.stats.lcore;
         stats.tx_sent.add((frames - batch.len()) as u64);
@@ -275,6 +286,7 @@ impl<B: Buffer> Ways<B> {
         io.redirect(to, batch);
         if let Some(first) = batch.first() {
             self.dropped.note(DropReason::RedirectRingFull, self.now, first);
+            self.captures.dropped(DropReason::RedirectRingFull, batch);
         }
         let stats = &self.stats.lcore;
         stats.to_ring.add((frames - batch.len()) as u64);

@@ -18,11 +18,15 @@ use crate::stats::Counter;
 use crate::time::Tick;
 use crate::verdict::PuntReason;
 use crate::wire::ndp::{ADVERTISEMENT, OVERRIDE, SOLICITED};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use dad::Dad;
 use hops::{Claim, Hops};
 use mld::Mld;
+
+/// Addresses of ours that are announced together.
+const ANNOUNCED: usize = 64;
 
 /// A complete frame to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +93,8 @@ pub struct Local {
     hops: Hops,
     dad: Dad,
     mld: Mld,
+    /// Addresses of ours that are still to be announced.
+    unsaid: VecDeque<(IfaceId, Addr)>,
     conflict: Option<Conflict>,
     /// What it did.
     pub stats: LocalStats,
@@ -101,6 +107,7 @@ impl Local {
             hops: Hops::new(neighbors),
             dad: Dad::default(),
             mld: Mld::default(),
+            unsaid: VecDeque::new(),
             conflict: None,
             stats: LocalStats::default(),
         }
@@ -119,18 +126,36 @@ impl Local {
     /// Says to all that every address that we answer for is ours: by gratuitous ARP (RFC 5227, 2.3; a request with sender =
     /// target), by unsolicited advertisement (RFC 4861, 7.2.6). An IPv6 address that is an interface's own is first
     /// probed for, when it is new: see [`dad`]. The groups by which others ask for them are joined.
+    /// At once it says no more than a few: the rest follows tick by tick, as rings and switches hold no thousands.
     pub fn announce(&mut self, now: Tick, snapshot: &Snapshot, out: &mut Vec<Out>) {
+        self.announce_if(now, snapshot, &|_| true, out);
+    }
+
+    /// The same for the addresses that a snapshot has and the one before had not.
+    pub fn announce_new(&mut self, now: Tick, snapshot: &Snapshot, before: &Snapshot, out: &mut Vec<Out>) {
+        self.announce_if(now, snapshot, &|addr| before.locals.get(&addr).is_none(), out);
+    }
+
+    fn announce_if(&mut self, now: Tick, snapshot: &Snapshot, is_meant: &dyn Fn(Addr) -> bool, out: &mut Vec<Out>) {
         let mut probes = Vec::new();
         self.dad.begin(now, snapshot, &mut probes);
         // The groups first: objections come by them (RFC 4862, 5.4.2).
         self.mld.begin(now, snapshot, &self.dad, out);
         out.append(&mut probes);
         let probed = |addr: Addr, kind: LocalKind| addr.family() == Family::V6 && kind == LocalKind::Own;
-        let ours = snapshot.locals.iter().filter(|(addr, local)| !probed(**addr, local.kind));
+        let ours = snapshot.locals.iter().filter(|(addr, local)| is_meant(**addr) && !probed(**addr, local.kind));
         let mut addrs: Vec<_> = ours.filter_map(|(a, l)| l.iface.map(|i| (i, *a))).collect();
         addrs.sort_unstable();
-        for (iface, addr) in addrs {
-            out.extend(announcement(snapshot, iface, addr));
+        self.unsaid.extend(addrs);
+        self.say(snapshot, out);
+    }
+
+    /// Announces some of what is left to be announced, and is still ours.
+    fn say(&mut self, snapshot: &Snapshot, out: &mut Vec<Out>) {
+        for (iface, addr) in self.unsaid.drain(..self.unsaid.len().min(ANNOUNCED)) {
+            if snapshot.answers(iface, addr) {
+                out.extend(announcement(snapshot, iface, addr));
+            }
         }
     }
 
@@ -230,6 +255,7 @@ impl Local {
         self.dad.tick(now, snapshot, out);
         self.mld.tick(now, snapshot, &self.dad, out);
         self.hops.tick(now, snapshot, &self.dad, &self.stats, out);
+        self.say(snapshot, out);
     }
 
     /// The last address conflict that was not reported yet.

@@ -209,8 +209,11 @@ impl<M: Memory> Shard<M> {
         (self.pressed.of, self.pressed.over, self.pressed.oldest) = (Some(want.endpoint), over, oldest);
     }
 
-    /// Keeps the counts of [`Pressed`].
+    /// Keeps the counts of [`Pressed`], and those of the states.
     pub(super) fn count_state(&mut self, lease: LeaseId, before: State, next: State) {
+        let stats = &self.stats.lcore;
+        stats.state(before).add(u64::MAX);
+        stats.state(next).add(1);
         let class = self.ports.class(lease);
         self.pressed.count(class, before, -1);
         self.pressed.count(class, next, 1);

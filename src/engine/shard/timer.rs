@@ -11,6 +11,8 @@ use arrayvec::ArrayVec;
 
 /// Quarantines of local ports that are looked at in a tick: a quarter of a million in a minute.
 const SWEPT: usize = 64;
+/// Lists of local ports whose fill is looked at in a tick: sixty thousand in half a minute.
+const COUNTED: u32 = 32;
 /// Timer entries that are worked on together.
 const GROUP: usize = 32;
 
@@ -64,6 +66,8 @@ impl<M: Memory> Shard<M> {
         if self.swept != now {
             self.swept = now;
             self.ports.sweep(now, SWEPT);
+            self.ports.census(now, &self.stats.lips, COUNTED);
+            self.count_tables();
         }
         let mut done = 0;
         while done < budget {

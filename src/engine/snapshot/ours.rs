@@ -17,19 +17,32 @@ pub struct LocalMap {
     all: HashMap<Addr, Local, Quick>,
     /// Empty until there is an address.
     filter: Vec<u64>,
+    /// Addresses that were taken out since the filter was made; it still lets them pass.
+    left: usize,
+}
+
+impl PartialEq for LocalMap {
+    fn eq(&self, other: &LocalMap) -> bool {
+        self.all == other.all
+    }
 }
 
 impl LocalMap {
     /// Adds an address.
     pub fn insert(&mut self, addr: Addr, local: Local) {
-        if self.filter.is_empty() {
-            self.filter = vec![0; BITS / 64];
-        }
-        if let Addr::V4(addr) = addr {
-            let (word, bit) = place(addr);
-            self.filter[word] |= bit;
-        }
         self.all.insert(addr, local);
+        if self.filter.is_empty() || self.left > self.all.len() {
+            self.left = 0;
+            self.filter = vec![0; BITS / 64];
+            self.all.keys().for_each(|addr| mark(&mut self.filter, *addr));
+        } else {
+            mark(&mut self.filter, addr);
+        }
+    }
+
+    /// Takes an address out.
+    pub fn remove(&mut self, addr: &Addr) {
+        self.left += usize::from(self.all.remove(addr).is_some());
     }
 
     /// What an address of ours is for; `None` for any other.
@@ -57,6 +70,13 @@ impl FromIterator<(Addr, Local)> for LocalMap {
         let mut map = LocalMap::default();
         all.into_iter().for_each(|(addr, local)| map.insert(addr, local));
         map
+    }
+}
+
+fn mark(filter: &mut [u64], addr: Addr) {
+    if let Addr::V4(addr) = addr {
+        let (word, bit) = place(addr);
+        filter[word] |= bit;
     }
 }
 
@@ -120,6 +140,19 @@ mod tests {
         assert!(others.clone().all(|other| map.get(&other).is_none()));
         assert!(others.filter(|other| map.may_have(*other)).count() < 5_000);
         assert_eq!(LocalMap::default().get(&ours(1)), None);
+    }
+
+    #[test]
+    fn addresses_that_come_and_go_do_not_fill_the_filter() {
+        let local = Local { kind: LocalKind::Own, iface: None };
+        let ours = |n: u32| Addr::V4(Be32::new(0xC612_0000 + n));
+        let mut map: LocalMap = (0..100).map(|n| (ours(n), local)).collect();
+        for n in 100..50_000 {
+            map.insert(ours(n), local);
+            map.remove(&ours(n - 100));
+        }
+        assert_eq!(map, (49_900..50_000).map(|n| (ours(n), local)).collect());
+        assert!((0..49_900).filter(|n| map.may_have(ours(*n))).count() < 1_000);
     }
 
     #[test]

@@ -257,6 +257,11 @@ impl<W: Write> Writer<W> {
         Ok(self.output.write_all(frame)?)
     }
 
+    /// The output, as far as it is written: to take it out piece by piece.
+    pub fn output(&mut self) -> &mut W {
+        &mut self.output
+    }
+
     /// Flushes, and gives the output back.
     pub fn finish(mut self) -> Result<W, Error> {
         self.output.flush()?;

@@ -21,6 +21,7 @@ pub mod ndp;
 pub mod tcp;
 pub mod udp;
 
+pub mod ends;
 pub mod plain;
 
 pub mod checksum;

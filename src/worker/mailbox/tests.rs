@@ -5,6 +5,7 @@ use crate::config;
 use crate::replay::{Gateway, Options};
 use gatun_engine::addr::{Be32, LcoreId, PortId};
 use gatun_engine::conn::record::Cursor;
+use gatun_engine::lcore::capture::{AT_ONCE, Capture, Filter, Points, Seen, Sink};
 use gatun_engine::limit::DEFAULT_LIMITS;
 use gatun_engine::mem::Heap;
 use gatun_engine::neighbor::Neighbors;
@@ -156,7 +157,9 @@ impl Master {
             }
             Some(FromWorker::Counted(_)) => self.counted += 1,
             Some(FromWorker::Listed(..)) => self.listed += 1,
-            Some(FromWorker::Dropped(_) | FromWorker::Ended(..)) => panic!("nobody asked for it"),
+            Some(
+                FromWorker::Dropped(_) | FromWorker::Ended(..) | FromWorker::Captures(_) | FromWorker::CaptureOver(_),
+            ) => panic!("nobody asked for it"),
         }
     }
 }
@@ -263,5 +266,51 @@ fn a_long_list_is_made_a_part_a_turn_and_what_comes_meanwhile_waits() {
         assert_eq!(records.len(), CONNS);
         mailbox.read(Tick(0), lcore);
         assert!(!lcore.shard.accepting);
+    });
+}
+
+/// A sink that takes nothing.
+struct Blind {
+    over: Arc<AtomicBool>,
+}
+
+impl Sink for Blind {
+    fn put(&mut self, _: &Seen, _: &[u8]) {}
+    fn is_over(&self) -> bool {
+        self.over.load(SeqCst)
+    }
+}
+
+#[test]
+fn a_capture_that_nobody_wants_any_more_comes_back_when_there_is_room() {
+    check(RandomScheduler::new_from_seed(1, 1), || {
+        let rings = Arc::new(Rings::holding(1));
+        let mut mailbox = Mailbox::new(rings.clone());
+        let mut lcore = lcore(Arc::default());
+        let over = Arc::new(AtomicBool::new(false));
+        let filter = Filter { points: Points::Both, port: None, protocol: None, ends: Default::default() };
+        let mut turn = || {
+            mailbox.read(Tick(0), &mut lcore);
+            lcore.is_capturing()
+        };
+        let capture = || {
+            let sink = Box::new(Blind { over: over.clone() });
+            ToWorker::Capture(Box::new(Capture::new(filter.clone(), 64, sink)))
+        };
+        // As many as it can, and one that it gives back.
+        for n in 0..=AT_ONCE {
+            rings.to.push(capture()).ok().unwrap();
+            assert!(turn());
+            let Some(FromWorker::Captures(refused)) = rings.from.pop() else { panic!("an answer") };
+            assert_eq!(refused.is_some(), n == AT_ONCE);
+        }
+        over.store(true, SeqCst);
+        // One a turn, and none while there is no room for it.
+        assert!(turn() && turn());
+        assert!(matches!(rings.from.pop(), Some(FromWorker::CaptureOver(_))));
+        assert!(!turn());
+        assert!(matches!(rings.from.pop(), Some(FromWorker::CaptureOver(_))));
+        assert!(!turn() && rings.from.is_empty());
+        LEFT.lock().unwrap().push(lcore);
     });
 }

@@ -14,6 +14,7 @@ mod wires;
 
 use crate::addr::{Addr, IfaceId, LcoreId, Mac, NeighborId, PortId};
 use crate::conn::record::{Cursor, Event, EventKind, Record};
+use crate::conn::state::State;
 use crate::frame::{Buffer, Meta};
 use crate::lcore::{self, Batch, Source};
 use crate::limit::Limits;
@@ -328,9 +329,12 @@ impl Lab {
         }
     }
 
-    /// Looks at the balance of every lcore.
+    /// Looks at the balance of every lcore, and whether its connections are counted in one state each.
     fn weigh(&self) {
         for lcore in &self.lcores {
+            let stats = &lcore.shard.stats.lcore;
+            let in_states: u64 = State::ALL[1..].iter().map(|state| stats.state(*state).value()).sum();
+            assert_eq!(in_states, stats.conns_now.value(), "lcore {}: connections in all states", lcore.shard.id);
             let (id, balance) = (lcore.shard.id, lcore.shard.stats.lcore.balance());
             assert!(balance == 0, "lcore {id}: the balance is {balance} and not 0; this is a bug of gatun");
         }

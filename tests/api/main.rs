@@ -2,225 +2,24 @@
 
 #![cfg(feature = "dpdk")]
 
-use gatun::api::tokens::{self, Role};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+mod capture;
+mod gateway;
+mod logs;
+mod spec;
+mod tls;
+
+use gateway::{Gateway, WEB, config, http, raw, with_tcp};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const CONFIG: &str = r#"
-[eal]
-no_huge = true
-pci = false
-memory_mb = 128
-[lcores]
-master = 0
-workers = [1]
-cpus = { 1 = 0 }
-idle = "sleep"
-[tables]
-connections = 4_096
-reals = 1_024
-neighbors = 64
-[[port]]
-name = "wan"
-device = "net_ringN0"
-[[port]]
-name = "lan"
-device = "net_ringN1"
-[[interface]]
-port = "wan"
-addresses = ["198.18.1.254/24"]
-[[interface]]
-port = "lan"
-addresses = ["198.18.2.254/24"]
-[[neighbor]]
-address = "198.18.2.11"
-mac = "02:00:00:00:02:11"
-[[neighbor]]
-address = "198.18.2.12"
-mac = "02:00:00:00:02:12"
-[[laddr_pool]]
-name = "lan"
-addresses = ["198.18.2.100-198.18.2.101"]
-[[service]]
-name = "web"
-protocol = "tcp"
-address = "198.18.1.100:80"
-scheduler = "rr"
-real = [
-    { address = "198.18.2.11:80" },
-    { address = "198.18.2.12:80" },
-]
-"#;
-const WEB: &str = "/api/v1/services/tcp-198.18.1.100-80";
-
-/// A running `gatun run`, and its directory.
-struct Gateway {
-    child: Child,
-    dir: tempfile::TempDir,
-    device: u32,
-    /// Its TCP address, if it has one.
-    tcp: SocketAddr,
-}
-
-static DEVICES: AtomicU32 = AtomicU32::new(0);
-
-impl Gateway {
-    fn start(extra: &str) -> Gateway {
-        // The tests of other processes have other devices.
-        let device = std::process::id() % 100_000 * 100 + DEVICES.fetch_add(1, Ordering::Relaxed);
-        let dir = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let tcp = free.local_addr().unwrap();
-        drop(free);
-        let extra = extra.replace("TCP", &tcp.to_string()).replace("DIR", dir.path().to_str().unwrap());
-        std::fs::write(dir.path().join("gatun.toml"), config(&extra, device)).unwrap();
-        let child = run(&dir);
-        Gateway { child, dir, device, tcp }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn kill(&mut self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
-    }
-
-    /// Another process on the same directory.
-    fn again(&mut self) {
-        let _ = self.child.wait();
-        self.child = run(&self.dir);
-    }
-
-    fn unix(&self) -> UnixStream {
-        let stream = UnixStream::connect(self.file("gatun.sock")).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
-        stream
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &Value) -> Answer {
-        self.with(method, path, &[], body)
-    }
-
-    fn with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        http(self.unix(), method, path, &[&[("Content-Type", "application/json")], headers].concat(), body.as_bytes())
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, &Value::Null)
-    }
-
-    fn tcp(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        http(TcpStream::connect(self.tcp).unwrap(), method, path, headers, b"")
-    }
-
-    /// SIGTERM: it ends well, with every frame accounted for.
-    fn finish(mut self) {
-        self.kill(Signal::SIGTERM);
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-fn config(extra: &str, device: u32) -> String {
-    format!("{extra}\n{}", CONFIG.replace('N', &device.to_string()))
-}
-
-fn run(dir: &tempfile::TempDir) -> Child {
-    let path = |name: &str| dir.path().join(name);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gatun"));
-    command.arg("run").arg("--config").arg(path("gatun.toml")).arg("--socket").arg(path("gatun.sock"));
-    let mut child = command.arg("--state").arg(path("state")).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let mut said = String::new();
-    let ready = log.by_ref().any(|line| {
-        said += &format!("{line}\n");
-        line.contains("ready after")
-    });
-    assert!(ready, "gatun did not start:\n{said}");
-    thread::spawn(move || log.for_each(drop));
-    child
-}
-
-/// An answer.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
-    }
-
-    #[track_caller]
-    fn is(self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{self:?}");
-        if self.body.is_empty() { Value::Null } else { self.json() }
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
-        lines.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
-    }
-
-    /// It is a problem that says what to do.
-    #[track_caller]
-    fn is_problem(&self) {
-        assert!((400..500).contains(&self.status), "{self:?}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
-        let problem = self.json();
-        for field in ["type", "title", "detail", "remedy"] {
-            assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {self:?}");
-        }
-        assert_eq!(problem["status"], self.status, "{self:?}");
-    }
-}
-
-fn http(mut stream: impl Read + Write, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-    if !headers.iter().any(|(name, _)| *name == "Host") {
-        request += "Host: localhost\r\n";
-    }
-    headers.iter().for_each(|(name, value)| request += &format!("{name}: {value}\r\n"));
-    let mut bytes = (request + "\r\n").into_bytes();
-    bytes.extend(body);
-    raw(&mut stream, &bytes).unwrap_or_else(|| panic!("no answer to {method} {path}"))
-}
-
-/// Sends these bytes; none when the connection was closed without an answer.
-fn raw(stream: &mut (impl Read + Write), bytes: &[u8]) -> Option<Answer> {
-    // Who is refused early may not read all of it.
-    let _ = stream.write_all(bytes);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, head: head.to_owned(), body: body.to_owned() })
-}
 
 #[test]
 fn services_and_servers_are_made_changed_and_taken_out_and_each_answer_says_the_generation() {
@@ -338,6 +137,7 @@ fn every_route_answers() {
         "lcores/1",
         "connections",
         "connections/count",
+        "captures",
         "stats",
         "timeouts",
         "config/diff",
@@ -442,6 +242,9 @@ fn whatever_is_sent_is_answered_with_a_problem_and_changes_nothing() {
         ("GET", "/api/v1/services?address=nowhere", ""),
         ("GET", "/api/v1/services?after=gone", ""),
         ("GET", "/api/v1/services?what=ever", ""),
+        ("GET", "/api/v1/services?limit=1&limit=2", ""),
+        ("QUERY", "/api/v1/services", ""),
+        ("BREW", "/api/v1/config", ""),
         ("GET", "/api/v1/connections?after=9.9.9", ""),
         ("GET", "/api/v1/lcores/1e9", ""),
         ("GET", "/api/v1/config/generations/0", ""),
@@ -451,6 +254,21 @@ fn whatever_is_sent_is_answered_with_a_problem_and_changes_nothing() {
         ("PATCH", "/api/v1/stats", "{}"),
         ("DELETE", "/api/v1/connections", ""),
         ("DELETE", "/api/v1/connections?client=x", ""),
+        ("POST", "/api/v1/captures", ""),
+        ("POST", "/api/v1/captures", r#"{"port": "dmz"}"#),
+        ("POST", "/api/v1/captures", r#"{"drop": "bad_luck"}"#),
+        ("POST", "/api/v1/captures", r#"{"drop": "any", "direction": "rx"}"#),
+        ("POST", "/api/v1/captures", r#"{"host": "198.18.1.1:x"}"#),
+        ("POST", "/api/v1/captures", r#"{"host": "198.18.1.1", "peer": "2001:db8::1"}"#),
+        ("POST", "/api/v1/captures", r#"{"protocol": "sctp"}"#),
+        ("POST", "/api/v1/captures", r#"{"count": 0}"#),
+        ("POST", "/api/v1/captures", r#"{"count": 1e99}"#),
+        ("POST", "/api/v1/captures", r#"{"seconds": 18446744073709551615}"#),
+        ("POST", "/api/v1/captures", r#"{"seconds": 18446744073709551616}"#),
+        ("POST", "/api/v1/captures", r#"{"snaplen": -1}"#),
+        ("POST", "/api/v1/captures", r#"{"interface": "lan"}"#),
+        ("GET", "/api/v1/captures/1", ""),
+        ("DELETE", "/api/v1/captures/x", ""),
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "198.18.1.100:0"}"#),
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "127.0.0.1:80"}"#),
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "198.18.1.254:80"}"#),
@@ -458,6 +276,9 @@ fn whatever_is_sent_is_answered_with_a_problem_and_changes_nothing() {
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "198.18.1.100:81", "name": "web"}"#),
         ("POST", "/api/v1/services", r#"{"protocol": "tcp", "address": "198.18.1.100:81", "laddr_pool": "none"}"#),
         ("POST", "/api/v1/services", r#"{"protocol": "udp", "address": "198.18.1.100:81", "mss_clamp": 1400}"#),
+        ("PATCH", WEB, r#"{"timeouts": [null, 5]}"#),
+        ("PATCH", WEB, r#"{"reals": [["198.18.2.13:80", 2]]}"#),
+        ("POST", "/api/v1/transaction", r#"{"changes": [["clear_services"]]}"#),
         ("PUT", WEB, r#"{"protocol": "tcp", "address": "198.18.1.100:81"}"#),
         ("POST", "/api/v1/laddr-pools", r#"{"name": "x", "addresses": ["198.18.2.0/8"]}"#),
         ("DELETE", "/api/v1/laddr-pools/lan", ""),
@@ -535,28 +356,9 @@ fn a_trace_says_what_would_become_of_a_packet_and_why() {
     gateway.finish();
 }
 
-/// The lines of a file of tokens, and the tokens: who may write, who may read, and whose has expired.
-fn tokens() -> (String, [String; 3]) {
-    let (writer, w) = tokens::make("ops", Role::Write, None).unwrap();
-    let (reader, r) = tokens::make("grafana", Role::Read, None).unwrap();
-    let (expired, e) = tokens::make("old", Role::Write, Some("2020-01-01T00:00:00Z")).unwrap();
-    (format!("{w}\n{r}\n{e}\n"), [writer, reader, expired])
-}
-
-/// A gateway that listens on TCP, with the tokens.
-fn with_tcp(more: &str) -> (Gateway, [String; 3]) {
-    let (lines, secrets) = tokens();
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("tokens");
-    std::fs::write(&file, lines).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let api = format!("[api]\nlisten = [\"TCP\"]\ntokens = \"{}\"\n{more}", file.display());
-    (Gateway::start(&api), secrets)
-}
-
 #[test]
 fn over_tcp_only_who_has_a_token_is_served_and_only_as_far_as_its_role_goes() {
-    let (gateway, [writer, reader, expired]) = with_tcp("hosts = [\"gw1.example.net\"]\n");
+    let (gateway, [writer, reader, expired]) = with_tcp("hosts = [\"gw1.example.net\"]\n", |config| config);
     let bearer = |token: &str| format!("Bearer {token}");
     let (write, read) = (bearer(&writer), bearer(&reader));
     for wrong in
@@ -569,6 +371,9 @@ fn over_tcp_only_who_has_a_token_is_served_and_only_as_far_as_its_role_goes() {
     assert_eq!(gateway.tcp("GET", "/api/v1/version", &[]).status, 401);
     gateway.tcp("GET", "/api/v1/version", &[("Authorization", &read)]).is(200);
     assert_eq!(gateway.tcp("DELETE", WEB, &[("Authorization", &read)]).status, 403);
+    // Captures show what people send to each other.
+    assert_eq!(gateway.tcp("POST", "/api/v1/captures", &[("Authorization", &read)]).status, 403);
+    assert_eq!(gateway.tcp("GET", "/api/v1/captures", &[("Authorization", &read)]).status, 200);
     gateway.tcp("DELETE", WEB, &[("Authorization", &write)]).is(200);
     let who = gateway.get("/api/v1/config/generations?limit=1").is(200)["items"][0]["who"].clone();
     assert_eq!(who, "ops (127.0.0.1)");
@@ -633,7 +438,7 @@ fn what_is_unsafe_is_refused_at_start_with_a_sentence() {
 
 #[test]
 fn slow_clients_do_not_keep_others_waiting_and_are_sent_away() {
-    let (gateway, [_, reader, _]) = with_tcp("");
+    let (gateway, [_, reader, _]) = with_tcp("", |config| config);
     let begun = Instant::now();
     let slow: Vec<TcpStream> = (0..300)
         .map(|n| {
@@ -737,14 +542,14 @@ fn a_hundred_clients_at_once_are_all_served() {
     let client = |n: usize| {
         let gateway = gateway.clone();
         thread::spawn(move || {
-            let real = json!({"address": format!("198.18.2.{}:80", 13 + n), "weight": n});
+            let real = json!({"address": format!("198.18.2.13:{}", 1_000 + n), "weight": n});
             gateway.ask("POST", &format!("{WEB}/reals"), &real).is(201);
             assert_eq!(gateway.get(WEB).is(200)["id"], "tcp-198.18.1.100-80");
         })
     };
-    let clients: Vec<_> = (0..80).map(client).collect();
+    let clients: Vec<_> = (0..100).map(client).collect();
     clients.into_iter().for_each(|c| c.join().unwrap());
     let web = gateway.get(WEB).is(200);
-    assert_eq!((web["generation"].clone(), web["reals"].as_array().unwrap().len()), (json!(81), 82));
+    assert_eq!((web["generation"].clone(), web["reals"].as_array().unwrap().len()), (json!(101), 102));
     assert!(gateway.device > 0);
 }
