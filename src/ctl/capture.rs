@@ -19,7 +19,8 @@ const PIECE: usize = 64 << 10;
 #[command(
     after_help = "Several conditions hold together. A capture ends after --count frames, after --seconds, with Ctrl-C, or when
 the program that it is piped into ends. Frames that the gateway had no room for, because they came faster than they were
-read, are counted and told of at the end.
+read, are counted and told of at the end. A connection has other addresses towards its server: `gatunctl conn list --client`
+says which.
 
 Examples:
   gatunctl capture -w - | tcpdump -n -r -

@@ -104,12 +104,18 @@ impl Shared {
     }
 
     /// The next hop towards an address, asked for if it is new.
+    #[inline(always)]
     pub fn next_hop(&self, addr: Addr) -> Result<NeighborId, DropReason> {
         match self.snapshot.routes.lookup(addr) {
             Some(RouteTo::Via(hop)) => Ok(hop),
-            Some(RouteTo::OnLink(iface)) => self.neighbors.claim(iface, addr).ok_or(DropReason::NeighborTableFull),
+            Some(RouteTo::OnLink(iface)) => self.on_link(iface, addr),
             None => Err(DropReason::NoRoute),
         }
+    }
+
+    #[inline(never)]
+    fn on_link(&self, iface: IfaceId, addr: Addr) -> Result<NeighborId, DropReason> {
+        self.neighbors.claim(iface, addr).ok_or(DropReason::NeighborTableFull)
     }
 
     /// The state of a connection's server.
@@ -283,6 +289,13 @@ impl<M: Memory> Shard<M> {
 
     /// Ends a connection: its port goes into quarantine after an orderly close, and is free at once after a RST.
     pub fn close(&mut self, now: Tick, id: ConnId) {
+        let hashes = self.conns.conn(id).keys.map(|key| self.conns.hash(&key));
+        self.close_hashed(now, id, hashes);
+    }
+
+    /// The same by the hashes of its keys.
+    #[inline(always)]
+    fn close_hashed(&mut self, now: Tick, id: ConnId, hashes: [u64; 2]) {
         self.event(EventKind::Closed, id);
         let conn = *self.conns.conn(id);
         let state = conn.state();
@@ -298,7 +311,6 @@ impl<M: Memory> Shard<M> {
             | State::Listen
             | State::SynAck => Release::Quarantine,
         };
-        let hashes = conn.keys.map(|key| self.conns.hash(&key));
         if state.is_closing() && release == Release::Quarantine {
             let expected = if conn.has(flags::EXT) {
                 self.exts.ext(conn.ext).filter(|e| e.fin != 0).map(|e| e.next_seq)

@@ -1,7 +1,6 @@
 //! Captures: which frames, as what, in either family; and that nothing is different with one.
 
 use super::bench::*;
-use arrayvec::ArrayVec;
 use gatun::replay::Options;
 use gatun_engine::addr::{Be16, LcoreId, NeighborId, PortId};
 use gatun_engine::frame::{Buffer, Meta};
@@ -49,7 +48,7 @@ impl Film {
 }
 
 fn everything(points: Points) -> Filter {
-    Filter { points, port: None, protocol: None, ends: ArrayVec::new() }
+    Filter { points, port: None, protocol: None, ends: Default::default() }
 }
 
 /// The first lcore begins to capture.

@@ -59,6 +59,8 @@ pub(super) struct Record {
     pub(super) id: u64,
     who: String,
     since: String,
+    /// Of the configuration then.
+    generation: u64,
     spec: CaptureSpec,
     running: AtomicBool,
     frames: AtomicU64,
@@ -111,11 +113,12 @@ impl Captures {
     }
 
     /// Notes one that is about to begin.
-    pub(super) fn note(&self, who: &str, spec: CaptureSpec) -> Arc<Record> {
+    pub(super) fn note(&self, who: &str, generation: u64, spec: CaptureSpec) -> Arc<Record> {
         let record = Arc::new(Record {
             id: self.began.fetch_add(1, Relaxed) + 1,
             who: who.to_owned(),
             since: clock::now(),
+            generation,
             spec,
             running: AtomicBool::new(true),
             frames: AtomicU64::new(0),
@@ -152,14 +155,9 @@ impl Drop for Recording {
     fn drop(&mut self) {
         self.count_lost();
         self.record.running.store(false, Relaxed);
-        let shown = self.record.shown();
-        tracing::info!(
-            "audit: {}: capture {} ended: {} frames, {} lost",
-            shown.who,
-            shown.id,
-            shown.frames,
-            shown.lost
-        );
+        let Shown { id, who, frames, lost, .. } = self.record.shown();
+        let generation = self.record.generation;
+        tracing::info!(generation, who, "audit: capture {id} ended: {frames} frames, {lost} lost");
     }
 }
 

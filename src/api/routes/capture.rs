@@ -55,8 +55,9 @@ async fn begin(who: Writer, app: &State<App>, body: Body<CaptureSpec>) -> Result
     let workers: Vec<u32> = workers.iter().map(|worker| worker.lcore).collect();
     let plan = Plan::of(&body.0, &ports)?;
     let seat = app.captures.seat()?;
-    let record = app.captures.note(&who.name, body.0);
-    who.note(&format!("capture {} begins", record.id));
+    let what = serde_json::to_string(&body.0).unwrap_or_default();
+    let record = app.captures.note(&who.name, generation, body.0);
+    who.note(&format!("capture {} begins: {what}", record.id));
     let location = format!("{BASE}/captures/{}", record.id);
     let (recording, captures) = Recording::new(record, seat, &plan, &ports, &workers)?;
     if app.handle.capture(captures).await? == 0 {

@@ -285,11 +285,12 @@ impl<M: Memory> Conns<M> {
         }
     }
 
-    /// Loads what [`Conns::remove`] needs. The connection itself should be in the cache.
+    /// Loads what [`Conns::remove_hashed`] needs, and gives the hashes of the keys.
     #[inline(always)]
-    pub fn prefetch_removal(&self, id: ConnId) {
-        let Some(conn) = self.slab.get(id.index()) else { return };
-        conn.keys.iter().for_each(|key| self.index.prefetch(self.hash(key)));
+    pub fn prefetch_removal(&self, conn: &Conn) -> [u64; 2] {
+        let hashes = conn.keys.map(|key| self.hash(&key));
+        hashes.iter().for_each(|hash| self.index.prefetch(*hash));
+        hashes
     }
 
     /// Loads what [`Conns::insert`] needs for a key with this hash, of the `n`-th connection from now on.
@@ -326,12 +327,12 @@ impl<M: Memory> Conns<M> {
     }
 
     /// The server of a candidate, whose line should be in the cache. Loads the addresses of an IPv6 client, which no other
-    /// connection has use for.
+    /// connection has use for; `some_wide` is that there may be such connections at all.
     #[inline(always)]
-    pub fn real_of(&self, candidate: Candidate) -> Option<RealId> {
+    pub fn real_of(&self, candidate: Candidate, some_wide: bool) -> Option<RealId> {
         let seat = (candidate.0 & !DIR_BIT) as usize;
         let conn = self.slab.get(seat)?;
-        if conn.has(flags::WIDE) {
+        if some_wide && conn.has(flags::WIDE) {
             prefetch(&self.wides, seat);
         }
         Some(conn.real)
@@ -385,11 +386,6 @@ impl<M: Memory> Conns<M> {
     #[inline(always)]
     pub fn conn_mut(&mut self, id: ConnId) -> &mut Conn {
         &mut self.slab[id.index()]
-    }
-
-    /// The hash of the tuple of a connection's replies.
-    pub fn reply_hash(&self, id: ConnId) -> u64 {
-        self.hash(self.conn(id).key(Dir::Out))
     }
 
     /// The connection of a packet with this tuple, and the packet's direction.

@@ -216,7 +216,7 @@ impl<B: Buffer> Ways<B> {
         self.stats.lcore.drop(reason).add(1);
         self.dropped.note(reason, self.now, &buf);
         if !self.captures.is_empty() {
-            self.captures.dropped(reason, core::slice::from_ref(&buf));
+            return self.captures.drop(reason, buf);
         }
         drop(buf);
     }

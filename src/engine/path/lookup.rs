@@ -24,10 +24,21 @@ pub(super) fn warm<'a, M: Memory>(
     for head in heads.iter_mut() {
         head.candidate = shard.conns.candidate(head.hash);
     }
+    let some_wide = shard.conns.wide_capacity() > 0;
+    let strangers = if some_wide { rest::<M, true>(shard, heads) } else { rest::<M, false>(shard, heads) };
+    if strangers {
+        open::expect(shared, shard, heads, expected);
+    }
+}
+
+/// Loads what follows from the connections, and looks for those that were not found yet. True when there are packets that have
+/// none. Where no client can come over IPv6, nobody looks for addresses of theirs.
+#[inline(always)]
+fn rest<M: Memory, const WIDE: bool>(shard: &Shard<M>, heads: &mut [Head]) -> bool {
     let reals = &*shard.stats.reals;
     let mut strangers = false;
     for head in heads.iter_mut() {
-        match shard.conns.real_of(head.candidate) {
+        match shard.conns.real_of(head.candidate, WIDE) {
             Some(real) => prefetch(reals, real.index()),
             None => {
                 head.candidate = shard.conns.second_candidate(head.hash);
@@ -35,9 +46,7 @@ pub(super) fn warm<'a, M: Memory>(
             }
         }
     }
-    if strangers {
-        open::expect(shared, shard, heads, expected);
-    }
+    strangers
 }
 
 /// A plain SYN: the only thing that opens a TCP connection.

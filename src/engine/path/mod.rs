@@ -106,18 +106,23 @@ fn stages<M: Memory>(
         Kind::Early(exit) => return Err(exit),
         Kind::IcmpError => return icmp::translate(shared, shard, now, frame, head, emit),
         Kind::Echo => return Err(icmp::echo(shared, frame, head)),
-        Kind::Opens(n)
-            if let Some(expected) = expected.get(usize::from(n))
-                && !shard.conns.may_have_come(head.hash) =>
-        {
-            let conn = open::open(shared, shard, now, frame, head, (&head.key.tuple4(), expected), emit)?;
-            let tables = shared.tables(&shard.stats);
-            if let Some(port) = hit::opened(&tables, &shard.conns, conn, frame, head) {
-                return Ok(Verdict::Tx(port));
+        Kind::Opens(n) => {
+            let may_be_there = shard.conns.may_have_come(head.hash);
+            let found = if may_be_there { lookup::connection(shared, shard, now, frame, head, emit)? } else { None };
+            match (found, expected.get(usize::from(n))) {
+                (Some(hit), _) => hit,
+                (None, None) => open::miss(shared, shard, now, frame, head, emit)?,
+                (None, Some(expected)) => {
+                    let conn = open::open(shared, shard, now, frame, head, (&head.key.tuple4(), expected), emit)?;
+                    let tables = shared.tables(&shard.stats);
+                    if let Some(port) = hit::opened(&tables, &shard.conns, conn, frame, head) {
+                        return Ok(Verdict::Tx(port));
+                    }
+                    (conn, Dir::In)
+                }
             }
-            (conn, Dir::In)
         }
-        Kind::Flow | Kind::Stranger(_) | Kind::Opens(_) => {
+        Kind::Flow | Kind::Stranger(_) => {
             parse::judge(head, frame.bytes())?;
             match lookup::connection(shared, shard, now, frame, head, emit)? {
                 Some(hit) => hit,

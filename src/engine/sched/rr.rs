@@ -22,11 +22,18 @@ impl Rr {
 
     /// The next one with a weight.
     pub fn pick(&mut self, reals: &[Real]) -> Option<usize> {
-        let start = self.last.map_or(0, |(_, at)| at + 1).min(reals.len());
-        let at = (start..reals.len()).chain(0..start).find(|i| has_weight(&reals[*i]))?;
+        let start = self.last.map_or(0, |(_, at)| at + 1);
+        let start = if start < reals.len() { start } else { 0 };
+        let at = if has_weight(reals.get(start)?) { start } else { further(reals, start)? };
         self.last = Some((reals[at].id, at));
         Some(at)
     }
+}
+
+/// The first one with a weight from `start` on and around.
+#[inline(never)]
+fn further(reals: &[Real], start: usize) -> Option<usize> {
+    (start..reals.len()).chain(0..start).find(|i| has_weight(&reals[*i]))
 }
 
 #[cfg(test)]

@@ -14,7 +14,15 @@ const SWEPT: usize = 64;
 /// Lists of local ports whose fill is looked at in a tick: sixty thousand in half a minute.
 const COUNTED: u32 = 32;
 /// Timer entries that are worked on together.
-const GROUP: usize = 16;
+const GROUP: usize = 32;
+
+/// A timer entry that fires.
+struct Due {
+    id: ConnId,
+    at: Tick,
+    /// Of the keys of its connection.
+    hashes: [u64; 2],
+}
 
 impl Shared {
     /// When a connection is dead unless another packet comes.
@@ -63,34 +71,36 @@ impl<M: Memory> Shard<M> {
         }
         let mut done = 0;
         while done < budget {
-            let mut group: ArrayVec<(ConnId, Tick), GROUP> = ArrayVec::new();
+            let mut group: ArrayVec<Due, GROUP> = ArrayVec::new();
             for _ in done..budget.min(done + GROUP) {
                 let Some((id, at)) = self.wheel.pop(now) else { break };
                 self.conns.prefetch(id);
-                group.push((id, at));
+                group.push(Due { id, at, hashes: [0; 2] });
             }
             if group.is_empty() {
                 break;
             }
             done += group.len();
-            for (id, _) in &group {
-                let lease = self.conns.conn(*id).lease;
-                self.conns.prefetch_removal(*id);
-                self.ports.prefetch_lease(lease);
-                self.recent.prefetch(self.conns.reply_hash(*id));
+            for due in &mut group {
+                let conn = self.conns.conn(due.id);
+                due.hashes = self.conns.prefetch_removal(conn);
+                self.ports.prefetch_lease(conn.lease);
+                if conn.state().is_closing() {
+                    self.recent.prefetch(due.hashes[1]);
+                }
             }
-            for (id, _) in &group {
-                self.ports.prefetch_around(self.conns.conn(*id).lease);
+            for due in &group {
+                self.ports.prefetch_around(self.conns.conn(due.id).lease);
             }
-            for (id, at) in group {
-                self.fire(shared, now, id, at);
+            for due in group {
+                self.fire(shared, now, due);
             }
         }
         done
     }
 
     /// What a timer entry brings about.
-    fn fire(&mut self, shared: &Shared, now: Tick, id: ConnId, at: Tick) {
+    fn fire(&mut self, shared: &Shared, now: Tick, Due { id, at, hashes }: Due) {
         let conn = self.conns.conn_mut(id);
         if !conn.has(flags::FILED) || conn.filed != at {
             return;
@@ -101,7 +111,7 @@ impl<M: Memory> Shard<M> {
             return;
         }
         if now.reached(shared.deadline(self.conns.conn(id))) {
-            self.close(now, id);
+            self.close_hashed(now, id, hashes);
         } else {
             self.reroute(shared, id);
             self.file(shared, now, id);
