@@ -150,7 +150,7 @@ impl<B: Buffer> Ways<B> {
     }
 
     /// A frame of no connection, which is not looked at any further.
-    #[inline(always)]
+    #[inline(never)]
     fn refuse<I: Io<Buf = B>>(&mut self, given: &Given<'_>, io: &mut I, mut buf: B, head: &Head, exit: Exit) {
         self.now = given.now;
         if let Exit::Drop(reason) = exit {
