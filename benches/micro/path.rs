@@ -54,7 +54,7 @@ pub(super) fn run(micro: &mut Micro) {
                 let (stats, conns) = (&lcore.shard.stats, &mut lcore.shard.conns);
                 let tables = lcore.shared.tables(stats);
                 for (buf, head) in bufs.iter_mut().zip(heads[..BURST].iter().cycle()) {
-                    hits += usize::from(path::hit(&tables, conns, Tick(0), buf, head).is_some());
+                    hits += usize::from(path::hit(&tables, &mut conns.table(), Tick(0), buf, head).is_some());
                 }
                 hits
             });

@@ -12,7 +12,7 @@ use crate::frame::{BURST, Buffer, Meta, Spares};
 use crate::limit::Limits;
 use crate::mem::Memory;
 use crate::path::parse::EMPTY;
-use crate::path::{self, AllExpected, Heads};
+use crate::path::{self, AllExpected, End, Heads};
 use crate::shard::{Shard, Shared};
 use crate::stats::Stats;
 use crate::time::{HZ, Tick, Ticks};
@@ -123,8 +123,21 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             Source::Ring => stats.lcore.from_ring.add(input.len() as u64),
         }
         let given = Given { shared, tables: shared.tables(stats), expected: &expected, now, source };
-        for (mut buf, head) in input.drain(..).zip(heads.iter()) {
-            match path::hit(&given.tables, &mut shard.conns, now, &mut buf, head) {
+        let (heads, _) = heads.split_at(input.len().min(BURST));
+        let run = path::run(given.tables, shard.conns.table(), now, input, heads);
+        if run.end == End::Burst {
+            return ways.queue_all(io, &run, input);
+        }
+        let mut frames = input.drain(..).zip(heads).enumerate();
+        frames.by_ref().take(run.frames).for_each(|(_, (buf, _))| ways.queue(io, run.port, buf));
+        if let End::Turns(port) = run.end
+            && let Some((_, (buf, _))) = frames.next()
+        {
+            ways.queue(io, port, buf);
+        }
+        for (i, (mut buf, head)) in frames {
+            path::ahead(&given.tables, &shard.conns.table(), heads, i);
+            match path::hit(&given.tables, &mut shard.conns.table(), now, &mut buf, head) {
                 Some(port) => ways.queue(io, port, buf),
                 None => ways.other(&given, shard, io, buf, head),
             }

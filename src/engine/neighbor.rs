@@ -6,6 +6,7 @@
 use crate::addr::{Addr, Be32, Be128, IfaceId, Mac, NeighborId};
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering};
+use zerocopy::FromZeros;
 
 /// What is known of a next hop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,11 +67,14 @@ const PROBES: usize = 64;
 /// Looks at a seat that another lcore is about to finish, at most.
 const PATIENCE: usize = 64;
 
+/// A cell for every [`NeighborId`], so that none is out of bounds. Those that are not used are pages that nobody touches.
+type Cells = [AtomicU64; 1 << 16];
+
 /// All next hops of a run.
 #[derive(Debug)]
 pub struct Neighbors {
     names: Box<[Name]>,
-    cells: Box<[AtomicU64]>,
+    cells: Box<Cells>,
 }
 
 /// Whose a seat is. It is claimed by one exchange of `word`; the address of an IPv6 next hop is written after that, and its
@@ -139,7 +143,8 @@ impl Neighbors {
     pub fn new(seats: usize) -> Neighbors {
         let seats = seats.clamp(PROBES, 65_536).next_power_of_two();
         let names = (0..seats).map(|_| Name::default()).collect();
-        Neighbors { names, cells: (0..seats).map(|_| AtomicU64::new(0)).collect() }
+        let cells = Cells::new_box_zeroed().unwrap_or_else(|_| Box::new([const { AtomicU64::new(0) }; _]));
+        Neighbors { names, cells }
     }
 
     /// How many seats there are.
@@ -205,10 +210,10 @@ impl Neighbors {
     /// What is known of a next hop.
     #[inline(always)]
     pub fn cell(&self, id: NeighborId) -> Cell {
-        let Some(cell) = self.cells.get(id.index()) else {
+        if id.index() >= self.names.len() {
             return Cell { mac: Mac::default(), state: NudState::Failed, iface: IfaceId(0) };
-        };
-        let v = cell.load(Ordering::Relaxed);
+        }
+        let v = self.hops().hop(id).0;
         let [a, b, c, d, e, f, state, iface] = v.to_le_bytes();
         let mac = Mac([a, b, c, d, e, f]);
         match state >> 6 {
@@ -227,21 +232,19 @@ impl Neighbors {
 
     /// Writes a cell. Only the master may.
     pub fn set(&self, id: NeighborId, cell: Cell) {
-        if let Some(seat) = self.cells.get(id.index()) {
-            seat.store(Hop::of(cell).0, Ordering::Release);
-        }
+        self.cells[usize::from(id.0)].store(Hop::of(cell).0, Ordering::Release);
     }
 }
 
 /// The cells of all next hops.
 #[derive(Clone, Copy, Debug)]
-pub struct Hops<'a>(&'a [AtomicU64]);
+pub struct Hops<'a>(&'a Cells);
 
 impl Hops<'_> {
     /// One of them; what is not there is not reachable.
     #[inline(always)]
     pub fn hop(&self, id: NeighborId) -> Hop {
-        Hop(self.0.get(id.index()).map_or(0, |cell| cell.load(Ordering::Relaxed)))
+        Hop(self.0[usize::from(id.0)].load(Ordering::Relaxed))
     }
 }
 

@@ -92,10 +92,13 @@ impl Shared {
     /// What the short way reads, at hand for a loop over packets.
     #[inline(always)]
     pub fn tables<'a>(&'a self, stats: &'a Stats) -> Tables<'a> {
-        // Of one length, so that one look at an index is enough.
-        let known = self.snapshot.reals.len().min(stats.reals.len());
-        let (reals, stats) = (&self.snapshot.reals[..known], &stats.reals[..known]);
-        Tables { hops: self.neighbors.hops(), egresses: self.egresses.ways(), reals, fresh: self.fresh, stats }
+        Tables {
+            hops: self.neighbors.hops(),
+            egresses: self.egresses.ways(),
+            reals: &self.snapshot.reals,
+            fresh: self.fresh,
+            stats: &stats.reals,
+        }
     }
 
     /// The class of a tuple: `home(tuple)`.
@@ -138,11 +141,24 @@ pub struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
+    /// The same with as many states as counters of servers, so that one look at an index is enough.
+    #[inline(always)]
+    pub fn even(self) -> Tables<'a> {
+        let known = self.reals.len().min(self.stats.len());
+        Tables { reals: &self.reals[..known], stats: &self.stats[..known], ..self }
+    }
+
     /// True when a connection that is established, or UDP, was in use so short a time ago that it can not be dead. One
     /// that was not may be: [`Shared::deadline`] knows.
     #[inline(always)]
     pub fn is_fresh(&self, conn: &Conn, now: Tick) -> bool {
         now.0.wrapping_sub(conn.last_seen.0) < self.fresh.0
+    }
+
+    /// Loads the counters of a server.
+    #[inline(always)]
+    pub fn prefetch(&self, real: RealId) {
+        crate::mem::prefetch(self.stats, real.index());
     }
 
     /// The counters of a server that is there.

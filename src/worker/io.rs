@@ -187,17 +187,26 @@ impl Receiver {
         let new = &mut into[old..];
         let port = u16::from(self.port.0);
         let ours = self.rss.as_mut().is_some_and(|rss| rss.look(new));
+        let marks = if ours { Mbuf::VLAN_STRIPPED } else { Mbuf::VLAN_STRIPPED | Mbuf::RSS_HASH };
         for Packet(mbuf) in new {
             mbuf.set_port(port);
-            if !ours {
-                mbuf.set_rss_hash(None);
-            }
-            if mbuf.stripped_vlan().is_some() {
-                // Without room the engine refuses the frame for its form.
-                let _ = mbuf.restore_vlan();
+            if mbuf.ol_flags() & marks != 0 {
+                unmark(mbuf, ours);
             }
         }
         received
+    }
+}
+
+/// Makes a frame what it was on the wire, and takes off a hash that is not ours.
+#[inline(never)]
+fn unmark(mbuf: &mut Mbuf, ours: bool) {
+    if !ours {
+        mbuf.set_rss_hash(None);
+    }
+    if mbuf.stripped_vlan().is_some() {
+        // Without room the engine refuses the frame for its form.
+        let _ = mbuf.restore_vlan();
     }
 }
 

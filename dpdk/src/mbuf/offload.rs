@@ -65,6 +65,11 @@ impl Mbuf {
         Some(unsafe { anonymous.rss })
     }
 
+    /// In [`Mbuf::ol_flags`]: the NIC computed the RSS hash.
+    pub const RSS_HASH: u64 = sys::DPDK_MBUF_F_RX_RSS_HASH;
+    /// In [`Mbuf::ol_flags`]: the NIC took a VLAN tag off.
+    pub const VLAN_STRIPPED: u64 = sys::DPDK_MBUF_F_RX_VLAN_STRIPPED;
+
     /// Notes the RSS hash, as a NIC does that computed it, or that there is none.
     #[inline]
     pub fn set_rss_hash(&mut self, hash: Option<u32>) {

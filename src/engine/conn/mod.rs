@@ -183,6 +183,30 @@ pub struct Conns<M: Memory> {
     came: [u64; 4],
 }
 
+/// The seats of the connections, one load away.
+pub struct Table<'a>(&'a mut [Conn]);
+
+impl Table<'_> {
+    /// The server of a candidate, whose line should be in the cache.
+    #[inline(always)]
+    pub fn real_of(&self, candidate: Candidate) -> Option<RealId> {
+        self.0.get(candidate.parts().0.index()).map(|conn| conn.real)
+    }
+
+    /// The next hop of a packet of a candidate.
+    pub fn next_hop(&self, candidate: Candidate) -> Option<NeighborId> {
+        let (seat, dir) = candidate.parts();
+        self.0.get(seat.index()).map(|conn| conn.next_hops[dir as usize])
+    }
+
+    /// The candidate, if it is the connection of a packet with this key, and the packet's direction.
+    #[inline(always)]
+    pub fn confirm(&mut self, candidate: Candidate, key: &Key) -> Option<(&mut Conn, Dir)> {
+        let (seat, dir) = candidate.parts();
+        self.0.get_mut(seat.index()).filter(|conn| *conn.key(dir) == *key).map(|conn| (conn, dir))
+    }
+}
+
 /// The free seats of a kind.
 #[derive(Clone, Copy)]
 struct Seats {
@@ -314,7 +338,7 @@ impl<M: Memory> Conns<M> {
             self.index.prefetch_other(hash);
             return Candidate::NONE;
         };
-        prefetch(&self.slab, (e & !DIR_BIT) as usize);
+        self.prefetch(Candidate(e).parts().0);
         Candidate(e)
     }
 
@@ -322,27 +346,14 @@ impl<M: Memory> Conns<M> {
     #[inline(always)]
     pub fn second_candidate(&self, hash: u64) -> Candidate {
         let Some(e) = self.index.likely_other(hash) else { return Candidate::NONE };
-        prefetch(&self.slab, (e & !DIR_BIT) as usize);
+        self.prefetch(Candidate(e).parts().0);
         Candidate(e)
     }
 
-    /// The server of a candidate, whose line should be in the cache. Loads the addresses of an IPv6 client, which no other
-    /// connection has use for; `some_wide` is that there may be such connections at all.
+    /// The seats alone, for a loop over packets.
     #[inline(always)]
-    pub fn real_of(&self, candidate: Candidate, some_wide: bool) -> Option<RealId> {
-        let seat = (candidate.0 & !DIR_BIT) as usize;
-        let conn = self.slab.get(seat)?;
-        if some_wide && conn.has(flags::WIDE) {
-            prefetch(&self.wides, seat);
-        }
-        Some(conn.real)
-    }
-
-    /// The candidate, if it is the connection of a packet with this key, and the packet's direction.
-    #[inline(always)]
-    pub fn confirm(&mut self, candidate: Candidate, key: &Key) -> Option<(&mut Conn, Dir)> {
-        let (seat, dir) = candidate.parts();
-        self.slab.get_mut(seat.index()).filter(|conn| *conn.key(dir) == *key).map(|conn| (conn, dir))
+    pub fn table(&mut self) -> Table<'_> {
+        Table(&mut self.slab)
     }
 
     /// Does the candidate sit where a connection may have an IPv6 client?

@@ -10,7 +10,7 @@ use crate::limit::{Bucket, Limits};
 use crate::mem::Memory;
 use crate::neighbor::NudState;
 use crate::path::parse::Head;
-use crate::path::{self, AllExpected};
+use crate::path::{self, AllExpected, Run};
 use crate::shard::{Shard, Shared, Tables};
 use crate::stats::Stats;
 use crate::time::Tick;
@@ -228,6 +228,15 @@ impl<B: Buffer> Ways<B> {
         }
     }
 
+    /// Queues all frames of a batch, which are those of a run: they go out at once, when no others wait.
+    #[inline(always)]
+    pub(super) fn queue_all<I: Io<Buf = B>>(&mut self, io: &mut I, run: &Run, batch: &mut Batch<B>) {
+        match self.outs.get(run.port.index()) {
+            Some(out) if out.batch.is_empty() => self.transmit(io, run.port, batch, run.bytes),
+            Some(_) | None => batch.drain(..).for_each(|buf| self.queue(io, run.port, buf)),
+        }
+    }
+
     #[cold]
     fn queue_full<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, buf: B) {
         if port.index() < self.outs.len() {
@@ -261,7 +270,13 @@ impl<B: Buffer> Ways<B> {
     }
 
     fn flush_port<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId) {
-        let Out { batch, bytes } = &mut self.outs[port.index()];
+        let out = &mut self.outs[port.index()];
+        let (mut batch, bytes) = (core::mem::take(&mut out.batch), core::mem::take(&mut out.bytes));
+        self.transmit(io, port, &mut batch, bytes);
+    }
+
+    /// Gives frames to a port, which are so many bytes, and counts them.
+    fn transmit<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, batch: &mut Batch<B>, bytes: u64) {
         let frames = batch.len();
         if self.captures.is_empty() {
             io.send(port, batch);
@@ -274,8 +289,7 @@ impl<B: Buffer> Ways<B> {
         }
         let stats = &self.stats.lcore;
         stats.tx_sent.add((frames - batch.len()) as u64);
-        stats.tx_bytes.add(*bytes - batch.iter().map(|b| b.len() as u64).sum::<u64>());
-        *bytes = 0;
+        stats.tx_bytes.add(bytes - batch.iter().map(|b| b.len() as u64).sum::<u64>());
         stats.drop(DropReason::TxFull).add(batch.len() as u64);
         batch.clear();
     }

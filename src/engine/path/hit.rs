@@ -6,7 +6,7 @@
 use super::parse::Head;
 use crate::addr::{Be16, ConnId, Dir, PortId};
 use crate::conn::state::{State, tcp_next};
-use crate::conn::{Conn, Conns, flags};
+use crate::conn::{Conn, Conns, Table, flags};
 use crate::egress::Egress;
 use crate::frame::{Buffer, Frame};
 use crate::mem::Memory;
@@ -46,9 +46,9 @@ const KEPT: [u8; 32] = {
 
 /// The short way: forwards a packet and gives the port by which it leaves, or does nothing.
 #[inline(always)]
-pub fn hit<M: Memory, B: Buffer>(
+pub fn hit<B: Buffer>(
     tables: &Tables<'_>,
-    conns: &mut Conns<M>,
+    conns: &mut Table<'_>,
     now: Tick,
     buf: &mut B,
     head: &Head,

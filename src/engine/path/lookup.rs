@@ -5,15 +5,15 @@ use super::parse::Head;
 use super::reset;
 use crate::addr::{ConnId, Dir, Family, Proto};
 use crate::conn::Candidate;
-use crate::frame::{Emit, Frame};
-use crate::mem::{Memory, prefetch};
+use crate::frame::{BURST, Emit, Frame};
+use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
 use crate::snapshot::RealState;
 use crate::time::Tick;
 use crate::verdict::{DropReason, Exit};
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 
-/// Loads the connections of a burst, whose buckets are on their way, then the counters of their servers.
+/// Loads the connections of a burst, whose buckets are on their way.
 #[inline(never)]
 pub(super) fn warm<'a, M: Memory>(
     shared: &'a Shared,
@@ -21,30 +21,27 @@ pub(super) fn warm<'a, M: Memory>(
     heads: &mut [Head],
     expected: &mut AllExpected<'a>,
 ) {
-    for head in heads.iter_mut() {
+    // A bit for each that is not in its first bucket.
+    let mut left = 0u64;
+    for (i, head) in heads.iter_mut().enumerate() {
         head.candidate = shard.conns.candidate(head.hash);
+        if head.candidate == Candidate::NONE {
+            left |= 1 << (i % BURST);
+        }
     }
-    let some_wide = shard.conns.wide_capacity() > 0;
-    let strangers = if some_wide { rest::<M, true>(shard, heads) } else { rest::<M, false>(shard, heads) };
-    if strangers {
+    if left != 0 && second_buckets(shard, heads, left) {
         open::expect(shared, shard, heads, expected);
     }
 }
 
-/// Loads what follows from the connections, and looks for those that were not found yet. True when there are packets that have
-/// none. Where no client can come over IPv6, nobody looks for addresses of theirs.
-#[inline(always)]
-fn rest<M: Memory, const WIDE: bool>(shard: &Shard<M>, heads: &mut [Head]) -> bool {
-    let reals = &*shard.stats.reals;
+/// Looks for the packets of these bits in their second buckets. True when there is one that has no connection.
+#[inline(never)]
+fn second_buckets<M: Memory>(shard: &Shard<M>, heads: &mut [Head], mut left: u64) -> bool {
     let mut strangers = false;
-    for head in heads.iter_mut() {
-        match shard.conns.real_of(head.candidate, WIDE) {
-            Some(real) => prefetch(reals, real.index()),
-            None => {
-                head.candidate = shard.conns.second_candidate(head.hash);
-                strangers |= head.candidate == Candidate::NONE;
-            }
-        }
+    while let Some(head) = heads.get_mut(left.trailing_zeros() as usize) {
+        head.candidate = shard.conns.second_candidate(head.hash);
+        strangers |= head.candidate == Candidate::NONE;
+        left &= left - 1;
     }
     strangers
 }

@@ -23,6 +23,7 @@ mod open;
 mod output;
 mod reset;
 mod rewrite;
+mod run;
 mod wide;
 
 use crate::addr::{Dir, LcoreId};
@@ -35,6 +36,7 @@ use crate::verdict::{Exit, Verdict};
 pub use hit::hit;
 pub use open::AllExpected;
 use parse::{Head, Kind};
+pub use run::{End, Run, ahead, run};
 pub use wide::hit as hit_wide;
 
 /// What the frames of a burst are. It is only ever overwritten.
