@@ -5,6 +5,7 @@
 //! (`&mut`): there are no locks.
 
 use crate::addr::*;
+use crate::conn::index::Spot;
 use crate::conn::key::{Key, Secret, SplitMix};
 use crate::conn::record::{Event, EventKind};
 use crate::conn::reuse::{Exts, Recent};
@@ -32,7 +33,7 @@ mod open;
 mod pressure;
 mod timer;
 
-pub use open::{Foreseen, Opening};
+pub use open::{Expected, Opening};
 use pressure::Pressed;
 
 /// How large a shard is.
@@ -104,6 +105,21 @@ impl Shared {
     /// The class of a tuple: `home(tuple)`.
     pub fn class_of(&self, tuple: &Tuple) -> Class {
         Steer::class(self.steer.hash(tuple))
+    }
+
+    /// The same of the tuple of an IPv4 packet.
+    #[inline(always)]
+    pub fn class_of4(&self, key: &Key) -> Class {
+        Steer::class(self.steer.hash4(key.src(), key.dst(), key.sport(), key.dport()))
+    }
+
+    /// The next hop towards an address of IPv4, if it is known.
+    #[inline(always)]
+    pub fn known_hop(&self, addr: Be32) -> Option<NeighborId> {
+        match self.snapshot.routes.lookup4(addr)? {
+            RouteTo::Via(hop) => Some(hop),
+            RouteTo::OnLink(iface) => self.neighbors.find(iface, addr.into()),
+        }
     }
 
     /// The next hop towards an address, asked for if it is new.
@@ -190,6 +206,8 @@ pub struct Shard<M: Memory> {
     /// When the quarantines of ports were last looked at.
     swept: Tick,
     sched: Vec<SchedState>,
+    /// See [`Shard::look_ahead`].
+    looks: u32,
     pressed: Pressed,
     random: SplitMix,
     events: VecDeque<Event>,
@@ -242,6 +260,7 @@ impl<M: Memory> Shard<M> {
             filed: 0,
             swept: now,
             sched: alloc::vec![SchedState::default(); sizes.services],
+            looks: 0,
             pressed: Pressed::default(),
             random,
             events: VecDeque::new(),
@@ -263,6 +282,7 @@ impl<M: Memory> Shard<M> {
         stats.port_lists_now.set(u64::from(ports.chunks));
     }
 
+    #[inline(always)]
     fn count_now(&self) {
         self.stats.lcore.conns_now.set(self.conns.len() as u64);
         self.stats.lcore.ports_now.set(self.ports.in_use());
@@ -306,12 +326,13 @@ impl<M: Memory> Shard<M> {
     /// Ends a connection: its port goes into quarantine after an orderly close, and is free at once after a RST.
     pub fn close(&mut self, now: Tick, id: ConnId) {
         let hashes = self.conns.conn(id).keys.map(|key| self.conns.hash(&key));
-        self.close_hashed(now, id, hashes);
+        let spots = self.conns.prefetch_removal(hashes);
+        self.close_at(now, id, hashes[1], &spots);
     }
 
-    /// The same by the hashes of its keys.
+    /// The same by the hash of its reply's key, and where the entries of both keys may stand.
     #[inline(always)]
-    fn close_hashed(&mut self, now: Tick, id: ConnId, hashes: [u64; 2]) {
+    fn close_at(&mut self, now: Tick, id: ConnId, reply: u64, spots: &[Spot; 2]) {
         self.event(EventKind::Closed, id);
         let conn = *self.conns.conn(id);
         let state = conn.state();
@@ -334,7 +355,7 @@ impl<M: Memory> Shard<M> {
                 conn.has(flags::NEXT_SEQ).then_some(conn.ext)
             };
             if let Some(next_seq) = expected {
-                self.recent.remember(hashes[1], next_seq, conn.last_seen, now);
+                self.recent.remember(reply, next_seq, conn.last_seen, now);
             }
         }
         if conn.has(flags::EXT) {
@@ -348,7 +369,7 @@ impl<M: Memory> Shard<M> {
         } else {
             real.inactive.add(u64::MAX)
         }
-        self.conns.remove_hashed(id, hashes);
+        self.conns.remove_from(id, spots);
         self.stats.lcore.conns_closed.add(1);
         self.count_now();
     }
@@ -365,10 +386,15 @@ impl<M: Memory> Shard<M> {
         self.events.pop_front()
     }
 
+    #[inline(always)]
     fn event(&mut self, kind: EventKind, id: ConnId) {
-        if self.tap == 0 {
-            return;
+        if self.tap != 0 {
+            self.tell(kind, id);
         }
+    }
+
+    #[inline(never)]
+    fn tell(&mut self, kind: EventKind, id: ConnId) {
         if self.events.len() >= self.tap {
             self.stats.lcore.events_lost.add(1);
             return;

@@ -153,7 +153,7 @@ gauges! {
     conns_room,
     /// Entries of the index of connections now: two a connection.
     index_now,
-    /// Entries of the index that there is room for. It is made for 85 % of them.
+    /// Entries of the index that there is room for. It is made for 75 % of them.
     index_room,
     /// Timer entries now: one a connection, and those that earlier deadlines left behind.
     timers_now,

@@ -8,7 +8,7 @@
 //!
 //! It never changes after it was made, and never looks at where a packet arrived.
 
-use crate::addr::{Addr, Be16, Class, Family, LcoreId};
+use crate::addr::{Addr, Be16, Be32, Class, Family, LcoreId};
 use crate::conn::tuple::Tuple;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -131,7 +131,7 @@ impl Steer {
     }
 
     /// The hash over two addresses of one family, for packets without ports.
-    #[inline]
+    #[inline(always)]
     pub fn hash2(&self, src: Addr, dst: Addr) -> u32 {
         match (src, dst) {
             (Addr::V4(src), Addr::V4(dst)) => self.hash_at(0, src.bytes()) ^ self.hash_at(4, dst.bytes()),
@@ -139,8 +139,14 @@ impl Steer {
             (Addr::V4(_), Addr::V6(_)) | (Addr::V6(_), Addr::V4(_)) => 0,
         }
     }
+    /// The hash over a tuple of IPv4.
+    #[inline(always)]
+    pub fn hash4(&self, src: Be32, dst: Be32, sport: Be16, dport: Be16) -> u32 {
+        let addrs = self.hash_at(0, src.bytes()) ^ self.hash_at(4, dst.bytes());
+        addrs ^ self.hash_at(8, sport.bytes()) ^ self.hash_at(10, dport.bytes())
+    }
     /// The hash over a tuple.
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self, t: &Tuple) -> u32 {
         let at = match t.family() {
             Family::V4 => 8,
@@ -150,7 +156,7 @@ impl Steer {
         self.hash2(t.src(), t.dst()) ^ ports
     }
     /// The hash of a reply tuple but for its local port: of (`rip`, `lip`, `rport`, 0).
-    #[inline]
+    #[inline(always)]
     pub fn base(&self, rip: Addr, rport: Be16, lip: Addr) -> Base {
         let (family, at) = match rip.family() {
             Family::V4 => (Family::V4, 8),
@@ -190,7 +196,7 @@ impl Steer {
 
     /// The `i`-th local port whose reply comes into class `want`. Each of the 65,536 ports is that of one pair of class and
     /// index; the indices below [`RESERVED`] are those of ports below 1024. Only the low nine bits of `i` count.
-    #[inline]
+    #[inline(always)]
     pub fn lport(&self, base: Base, want: Class, i: u16) -> u16 {
         self.lport_of(base.family, self.lead(base, want), i)
     }
@@ -301,7 +307,7 @@ fn splitmix(state: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::{Be32, Be128, Proto};
+    use crate::addr::{Be128, Proto};
     use core::net::{Ipv4Addr, Ipv6Addr};
     use proptest::prelude::*;
     use std::collections::HashSet;
@@ -439,6 +445,7 @@ mod tests {
             let input = [&src4.to_be_bytes()[..], &dst4.to_be_bytes(), &ports].concat();
             let t = tuple4(src4, dst4, sport, dport);
             prop_assert_eq!(steer.hash(&t), toeplitz(steer.key(), &input));
+            prop_assert_eq!(steer.hash4(Be32::new(src4), Be32::new(dst4), t.sport(), t.dport()), steer.hash(&t));
             prop_assert_eq!(steer.hash2(t.src(), t.dst()), toeplitz(steer.key(), &input[..8]));
             let input = [&src.to_be_bytes()[..], &dst.to_be_bytes(), &ports].concat();
             let t = tuple6(src, dst, sport, dport);

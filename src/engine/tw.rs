@@ -9,7 +9,7 @@
 //! nothing of connections and never forgets an entry.
 
 use crate::addr::ConnId;
-use crate::mem::{Memory, OutOfMemory};
+use crate::mem::{Memory, OutOfMemory, prefetch};
 use crate::time::{Tick, Ticks};
 
 /// Slots, a power of two.
@@ -74,6 +74,7 @@ impl<M: Memory> Wheel<M> {
     /// Files `id` to be popped at `at`, or as near to it as can be: after the latest `now` of [`Wheel::pop`] and at
     /// most [`HORIZON`] ahead of it. Only for a worker that is more than a second late the entry may come nearer than
     /// that. Returns the tick that it is really filed at, and popped with.
+    #[inline(always)]
     pub fn file(&mut self, id: ConnId, at: Tick) -> Result<Tick, Full> {
         let ahead = at.since(self.now).0.clamp(1, HORIZON.0);
         // Never a whole turn ahead of a slot that is not yet empty.
@@ -94,6 +95,12 @@ impl<M: Memory> Wheel<M> {
         slot.fill += 1;
         self.pending += 1;
         Ok(at)
+    }
+
+    /// True when [`Wheel::file`] will not fail.
+    #[inline(always)]
+    pub fn has_room(&self) -> bool {
+        self.free != 0
     }
 
     /// An entry whose tick is `now` or earlier, and that tick. Slots come in the order of their ticks, none is left
@@ -123,6 +130,8 @@ impl<M: Memory> Wheel<M> {
                 *slot = Slot { first: block.next, fill: BLOCK as u32 };
                 block.next = self.free;
                 self.free = empty;
+                let next = self.blocks.get(slot.first as usize).map_or(0, |block| block.next);
+                prefetch(&self.blocks, next as usize);
             }
             self.pending -= 1;
             return Some((id, at));

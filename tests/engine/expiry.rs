@@ -44,7 +44,7 @@ fn flood(lcore: &mut Lcore, now: Tick) {
         let class = lcore.shared.class_of(&client);
         let key = lcore.shard.conns.key(&client);
         let hash = lcore.shard.conns.hash(&key);
-        let what = Opening { client, key, hash, class, service, real, next_hops, seq: n, reply: None };
+        let what = Opening { client, key, hash, class, service, real, next_hops, seq: n };
         lcore.shard.open(&lcore.shared, now, &what, &mut |_| panic!("there are ports for all")).unwrap();
         while lcore.shard.next_event().is_some() {}
     }

@@ -102,7 +102,7 @@ struct Fared {
 }
 
 fn flooded(secret: &Secret, keys: &[Key]) -> Fared {
-    let (mut index, seats) = index(keys.len() * 85 / 90 + 8);
+    let (mut index, seats) = index(keys.len() * 75 / 90 + 8);
     assert!(keys.len() <= seats * 90 / 100 && keys.len() >= seats * 89 / 100);
     let hashes: Vec<u64> = keys.iter().map(|k| secret.hash(k)).collect();
     let mut fared = Fared { refused: 0, at_first: 0, in_vain: 0, longest: 0 };

@@ -48,6 +48,31 @@ pub struct Index<M: Memory> {
     len: usize,
 }
 
+/// Where an entry of a hash may stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spot {
+    /// Its buckets.
+    first: u32,
+    second: u32,
+    tag: u16,
+}
+
+/// A free place for an entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    bucket: u32,
+    way: u8,
+    tag: u16,
+}
+
+impl Place {
+    /// True for places that two entries can not both have.
+    #[inline(always)]
+    pub fn is_also(&self, other: &Place) -> bool {
+        (self.bucket, self.way) == (other.bucket, other.way)
+    }
+}
+
 /// No room for another entry near its two buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
@@ -76,9 +101,9 @@ fn scale(x: u32, n: usize) -> usize {
 }
 
 impl<M: Memory> Index<M> {
-    /// Room for `entries` at a load of 85 %.
+    /// Room for `entries` at a load of 75 %: so an insert seldom moves another entry, and few are in their second bucket.
     pub fn new(memory: &M, entries: usize) -> Result<Self, OutOfMemory> {
-        let buckets = (entries * 100 / 85).div_ceil(WAYS).max(2);
+        let buckets = (entries * 100 / 75).div_ceil(WAYS).max(2);
         Ok(Index { buckets: memory.zeroed(buckets)?, len: 0 })
     }
 
@@ -108,6 +133,64 @@ impl<M: Memory> Index<M> {
         let n = self.buckets.len();
         let at = scale(u32::from(tag).wrapping_mul(0x9E37_79B1), n);
         if at >= bucket { at - bucket } else { at + n - bucket }
+    }
+
+    /// Where an entry of this hash may stand.
+    #[inline(always)]
+    pub fn spot(&self, hash: u64) -> Spot {
+        let (first, tag) = (self.first(hash), tag(hash));
+        Spot { first: first as u32, second: self.other(first, tag) as u32, tag }
+    }
+
+    #[inline(always)]
+    fn bucket(&self, at: u32) -> &Bucket {
+        &self.buckets[at as usize]
+    }
+
+    /// Loads both buckets of a spot.
+    #[inline(always)]
+    pub fn prefetch_spot(&self, spot: &Spot) {
+        prefetch(&self.buckets, spot.first as usize);
+        prefetch(&self.buckets, spot.second as usize);
+    }
+
+    /// Loads the second bucket of a spot, unless an entry with its tag stands in the first, which should be in the cache.
+    #[inline(always)]
+    pub fn prefetch_rest(&self, spot: &Spot) {
+        if self.bucket(spot.first).marks(spot.tag) == 0 {
+            prefetch(&self.buckets, spot.second as usize);
+        }
+    }
+
+    /// False when there is no entry of this spot's hash. True seldom without one.
+    #[inline(always)]
+    pub fn may_have(&self, spot: &Spot) -> bool {
+        self.bucket(spot.first).marks(spot.tag) | self.bucket(spot.second).marks(spot.tag) != 0
+    }
+
+    /// A free place for an entry of this spot, if it has one: that which [`Index::insert`] would give it.
+    #[inline(always)]
+    pub fn free(&self, spot: &Spot) -> Option<Place> {
+        let (mut bucket, mut free) = (spot.first, self.bucket(spot.first).marks(0));
+        if free == 0 {
+            (bucket, free) = (spot.second, self.bucket(spot.second).marks(0));
+        }
+        (free != 0).then(|| Place { bucket, way: way(free) as u8, tag: spot.tag })
+    }
+
+    /// Moves other entries so that there is a free place for one of this spot. False when that can not be.
+    #[inline(always)]
+    pub fn make_free(&mut self, spot: &Spot) -> bool {
+        self.free(spot).is_some() || self.make_room(spot.first as usize, spot.second as usize).is_some()
+    }
+
+    /// Puts an entry in a free place.
+    #[inline(always)]
+    pub fn fill(&mut self, place: Place, entry: u32) {
+        let bucket = &mut self.buckets[place.bucket as usize];
+        let way = usize::from(place.way) % WAYS;
+        (bucket.tags[way], bucket.entries[way]) = (place.tag, entry);
+        self.len += 1;
     }
 
     /// Loads the first bucket of a hash.
@@ -163,16 +246,12 @@ impl<M: Memory> Index<M> {
 
     /// Adds an entry. The caller has looked that there is none of the same key.
     pub fn insert(&mut self, hash: u64, entry: u32) -> Result<(), Full> {
-        let tag = tag(hash);
-        let first = self.first(hash);
-        let second = self.other(first, tag);
-        if !self.put(first, tag, entry) && !self.put(second, tag, entry) {
-            let bucket = self.make_room(first, second).ok_or(Full)?;
-            if !self.put(bucket, tag, entry) {
-                return Err(Full);
-            }
+        let spot = self.spot(hash);
+        if !self.make_free(&spot) {
+            return Err(Full);
         }
-        self.len += 1;
+        let place = self.free(&spot).ok_or(Full)?;
+        self.fill(place, entry);
         Ok(())
     }
 
@@ -257,20 +336,28 @@ impl<M: Memory> Index<M> {
 
     /// Takes an entry out. False when it is not there.
     pub fn remove(&mut self, hash: u64, entry: u32) -> bool {
-        let tag = tag(hash);
-        let first = self.first(hash);
-        for bucket in [first, self.other(first, tag)] {
-            let b = &mut self.buckets[bucket];
-            let mut marks = b.marks(tag);
-            while marks != 0 {
-                let i = way(marks);
-                if b.entries[i] == entry {
-                    b.tags[i] = 0;
-                    self.len -= 1;
-                    return true;
-                }
-                marks = rest(marks);
+        self.remove_at(&self.spot(hash), entry)
+    }
+
+    /// The same for a caller who knows where it may stand.
+    #[inline(always)]
+    pub fn remove_at(&mut self, spot: &Spot, entry: u32) -> bool {
+        let removed = self.remove_from(spot.first, spot.tag, entry) || self.remove_from(spot.second, spot.tag, entry);
+        self.len -= usize::from(removed);
+        removed
+    }
+
+    #[inline(always)]
+    fn remove_from(&mut self, bucket: u32, tag: u16, entry: u32) -> bool {
+        let bucket = &mut self.buckets[bucket as usize];
+        let mut marks = bucket.marks(tag);
+        while marks != 0 {
+            let i = way(marks);
+            if bucket.entries[i] == entry {
+                bucket.tags[i] = 0;
+                return true;
             }
+            marks = rest(marks);
         }
         false
     }

@@ -141,7 +141,7 @@ fn fold(a: u64, b: u64) -> u64 {
 }
 
 /// A sequence of pseudo-random numbers (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitMix(pub u64);
 
 impl SplitMix {
@@ -152,10 +152,10 @@ impl SplitMix {
         self.0 = self.0.wrapping_add(STEP);
         mixed(self.0)
     }
-    /// The one after the next `n`.
+    /// The sequence after its next `n` numbers.
     #[inline(always)]
-    pub fn ahead(&self, n: usize) -> u64 {
-        mixed(self.0.wrapping_add(STEP.wrapping_mul(n as u64 + 1)))
+    pub fn after(&self, n: usize) -> SplitMix {
+        SplitMix(self.0.wrapping_add(STEP.wrapping_mul(n as u64)))
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn numbers_ahead_are_those_that_come() {
         let mut s = SplitMix(7);
-        let ahead = [0, 1, 2, 9].map(|n| s.ahead(n));
+        let ahead = [0, 1, 2, 9].map(|n| s.after(n).next());
         let come: Vec<u64> = (0..10).map(|_| s.next()).collect();
         assert_eq!(ahead, [come[0], come[1], come[2], come[9]]);
     }

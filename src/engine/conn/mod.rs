@@ -15,7 +15,7 @@ use crate::laddr::LeaseId;
 use crate::mem::{Memory, OutOfMemory, prefetch};
 use crate::time::Tick;
 use crate::wire::checksum::{Delta, Sum};
-use index::Index;
+use index::{Index, Place, Spot};
 use key::{Key, Secret};
 use state::State;
 use tuple::Tuple;
@@ -69,6 +69,17 @@ pub struct Conn {
 const _: () = assert!(size_of::<Conn>() == 64);
 
 impl Conn {
+    /// Of these tuples, and nothing else yet.
+    #[inline(always)]
+    pub fn of(keys: [Key; 2]) -> Conn {
+        Conn { keys, ..zerocopy::FromZeros::new_zeroed() }
+    }
+    /// The client's SYN has this sequence number.
+    #[inline(always)]
+    pub fn expect_next(&mut self, syn: u32) {
+        self.ext = syn.wrapping_add(1);
+        self.flags |= flags::NEXT_SEQ;
+    }
     /// Its state; `State::None` for a free seat.
     #[inline(always)]
     pub fn state(&self) -> State {
@@ -218,6 +229,22 @@ struct Seats {
     given: u32,
 }
 
+/// A free seat, and places in the index for both keys of its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// And its kind.
+    seat: (u32, usize),
+    places: [Place; 2],
+}
+
+impl Room {
+    /// The seat.
+    #[inline(always)]
+    pub fn id(&self) -> ConnId {
+        ConnId(self.seat.0)
+    }
+}
+
 /// No seat, or no room in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoSeat {
@@ -309,25 +336,35 @@ impl<M: Memory> Conns<M> {
         }
     }
 
-    /// Loads what [`Conns::remove_hashed`] needs, and gives the hashes of the keys.
+    /// Loads most of what [`Conns::remove_from`] needs, and gives where the entries of these hashes may stand.
     #[inline(always)]
-    pub fn prefetch_removal(&self, conn: &Conn) -> [u64; 2] {
-        let hashes = conn.keys.map(|key| self.hash(&key));
-        hashes.iter().for_each(|hash| self.index.prefetch(*hash));
-        hashes
+    pub fn prefetch_removal(&self, hashes: [u64; 2]) -> [Spot; 2] {
+        let [client, reply] = hashes;
+        self.index.prefetch(client);
+        self.index.prefetch(reply);
+        [self.index.spot(client), self.index.spot(reply)]
     }
 
-    /// Loads what [`Conns::insert`] needs for a key with this hash, of the `n`-th connection from now on.
+    /// Loads the rest of it, once that is in the cache.
     #[inline(always)]
-    pub fn prefetch_insertion(&self, reply: u64, n: usize) {
-        self.index.prefetch(reply);
-        self.index.prefetch_other(reply);
+    pub fn prefetch_rest(&self, spots: &[Spot; 2]) {
+        self.index.prefetch_rest(&spots[0]);
+        self.index.prefetch_rest(&spots[1]);
+    }
+
+    /// Loads what [`Conns::room`] and [`Conns::settle`] need for the `n`-th connection from now on, whose reply's key has this
+    /// hash; and gives where the entry of that may stand.
+    #[inline(always)]
+    pub fn prefetch_insertion(&self, reply: u64, n: usize) -> Spot {
+        let spot = self.index.spot(reply);
+        self.index.prefetch_spot(&spot);
         let narrow = &self.seats[0];
         let seat = match (narrow.given as usize).checked_sub(n + 1) {
             Some(at) => self.given.get(narrow.first as usize + at).map_or(0, |seat| *seat as usize),
             None => narrow.fresh as usize + n - narrow.given as usize,
         };
         prefetch(&self.slab, seat);
+        spot
     }
 
     /// Looks in the first bucket for the connection that is most likely the one, and loads it, or else the second bucket.
@@ -499,45 +536,76 @@ impl<M: Memory> Conns<M> {
             self.index.remove(hashes[0], seat);
             return Err(NoSeat::Full);
         }
-        for (word, bit) in hashes.map(mark) {
-            self.came[word] |= bit;
+        let old = &self.slab[seat as usize];
+        let mut conn = Conn { flags: old.flags & flags::FILED, filed: old.filed, ..Conn::of(keys) };
+        if keys[0].family() == Family::V6 {
+            self.wides[seat as usize] = Wide::of(&tuples());
+            conn.flags |= flags::WIDE;
         }
-        let seats = &mut self.seats[kind];
+        self.sit((seat, kind), hashes, conn);
+        Ok(ConnId(seat))
+    }
+
+    /// Puts a connection in a seat; its entries are in the index.
+    #[inline(always)]
+    fn sit(&mut self, (seat, kind): (u32, usize), hashes: [u64; 2], conn: Conn) {
+        let ([client, reply], seats) = (hashes.map(mark), &mut self.seats[kind]);
+        self.came[client.0] |= client.1;
+        self.came[reply.0] |= reply.1;
         match seats.given.checked_sub(1) {
             Some(left) => seats.given = left,
             None => seats.fresh += 1,
         }
         self.live += 1;
-        let wide = match keys[0].family() {
-            Family::V4 => 0,
-            Family::V6 => {
-                self.wides[seat as usize] = Wide::of(&tuples());
-                flags::WIDE
-            }
+        self.slab[seat as usize] = conn;
+    }
+
+    /// Room for a connection of IPv4, as long as no other key looks like that of the reply and the seat has no timer entry. The
+    /// caller knows that there is no connection with the client's key, whose hash this is.
+    #[inline(always)]
+    pub fn room(&mut self, client: u64, reply: &Spot) -> Option<Room> {
+        let seat = self.seat(Family::V4)?;
+        if self.index.may_have(reply) || self.slab.get(seat.0 as usize)?.has(flags::FILED) {
+            return None;
+        }
+        let client = self.index.spot(client);
+        let places = match (self.index.free(&client), self.index.free(reply)) {
+            (Some(client), Some(reply)) => [client, reply],
+            _ => self.make_room(&client, reply)?,
         };
-        let old = self.slab[seat as usize];
-        self.slab[seat as usize] = Conn {
-            keys,
-            flags: old.flags & flags::FILED | wide,
-            filed: old.filed,
-            ..zerocopy::FromZeros::new_zeroed()
-        };
-        Ok(ConnId(seat))
+        (!places[0].is_also(&places[1])).then_some(Room { seat, places })
+    }
+
+    #[cold]
+    fn make_room(&mut self, client: &Spot, reply: &Spot) -> Option<[Place; 2]> {
+        if !self.index.make_free(client) || !self.index.make_free(reply) {
+            return None;
+        }
+        Some([self.index.free(client)?, self.index.free(reply)?])
+    }
+
+    /// Puts a connection with the hashes of its keys there.
+    #[inline(always)]
+    pub fn settle(&mut self, Room { seat, places: [client, reply] }: Room, hashes: [u64; 2], conn: Conn) {
+        debug_assert!(conn.keys.iter().zip(hashes).all(|(key, hash)| self.hash(key) == hash && !self.exists(key)));
+        self.index.fill(client, seat.0);
+        self.index.fill(reply, seat.0 | DIR_BIT);
+        self.sit(seat, hashes, conn);
     }
 
     /// Takes a connection out. Its seat is free at once.
     pub fn remove(&mut self, id: ConnId) {
         let Some(conn) = self.slab.get(id.index()) else { return };
         debug_assert!(conn.state() != State::None);
-        let hashes = [self.hash(&conn.keys[0]), self.hash(&conn.keys[1])];
-        self.remove_hashed(id, hashes);
+        let spots = conn.keys.map(|key| self.index.spot(self.hash(&key)));
+        self.remove_from(id, &spots);
     }
 
-    /// The same for a caller who knows the hashes of its keys.
+    /// The same for a caller who knows where the entries of its keys may stand.
     #[inline(always)]
-    pub fn remove_hashed(&mut self, id: ConnId, [client, reply]: [u64; 2]) {
-        self.index.remove(client, id.0);
-        self.index.remove(reply, id.0 | DIR_BIT);
+    pub fn remove_from(&mut self, id: ConnId, [client, reply]: &[Spot; 2]) {
+        self.index.remove_at(client, id.0);
+        self.index.remove_at(reply, id.0 | DIR_BIT);
         // The keys go too: a guess from before must not find it.
         let conn = &mut self.slab[id.index()];
         conn.keys = [Key::EMPTY; 2];
@@ -614,6 +682,32 @@ mod tests {
             assert_eq!(open(&mut conns, tuples), Err(NoSeat::Exists));
         }
         assert_eq!(conns.find_tuple(&v6(7)[0]), None);
+    }
+
+    #[test]
+    fn what_settles_in_the_room_that_was_found_for_it_is_found_and_takes_no_place_of_others() {
+        let mut conns = Conns::new(&Heap, 60, 0, Secret::new(1)).unwrap();
+        let mut settled = 0;
+        for client in 0..60 {
+            let keys = v4(100 + client).map(|tuple| conns.key(&tuple));
+            let hashes = keys.map(|key| conns.hash(&key));
+            let spot = conns.index.spot(hashes[1]);
+            if let Some(room) = conns.room(hashes[0], &spot) {
+                let mut conn = Conn::of(keys);
+                conn.set_state(State::Established);
+                conns.settle(room, hashes, conn);
+                settled += 1;
+            } else {
+                open(&mut conns, v4(100 + client)).unwrap();
+            }
+            for other in 0..=client {
+                for (tuple, dir) in v4(100 + other).iter().zip([Dir::In, Dir::Out]) {
+                    assert_eq!(conns.find_tuple(tuple), Some((ConnId(other), dir)));
+                }
+            }
+        }
+        assert!((30..60).contains(&settled), "{settled}: two keys may want the same place, seldom");
+        assert_eq!(conns.index_load().0, 120);
     }
 
     #[test]

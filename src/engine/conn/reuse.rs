@@ -7,6 +7,7 @@
 
 use crate::mem::{Memory, OutOfMemory};
 use crate::time::{Tick, Ticks};
+use wide::u16x8;
 
 /// How long Linux keeps TIME_WAIT, and as much as its timer may be late: older entries say nothing.
 const TIME_WAIT: Ticks = Ticks::from_secs(64);
@@ -62,7 +63,20 @@ struct Set {
 const _: () = assert!(size_of::<Set>() == 64);
 
 impl Set {
+    #[inline(always)]
     fn find(&self, tag: Tag) -> Option<usize> {
+        if self.may_have(tag) { self.look(tag) } else { None }
+    }
+
+    /// True when a low part of a tag is the same: seldom for another tuple.
+    #[inline(always)]
+    fn may_have(&self, tag: Tag) -> bool {
+        let [low @ .., a, b] = self.low;
+        u16x8::new(low).simd_eq(u16x8::splat(tag.low)).any() || a == tag.low || b == tag.low
+    }
+
+    #[inline(never)]
+    fn look(&self, tag: Tag) -> Option<usize> {
         (0..WAYS).find(|i| self.low[*i] == tag.low && (self.entries[*i].0 >> 11) & 0x3FF == tag.high)
     }
 }
@@ -79,6 +93,7 @@ impl<M: Memory> Recent<M> {
     }
 
     /// The set of a tuple, and its tag in it.
+    #[inline(always)]
     fn place(&self, hash: u64) -> (usize, Tag) {
         let set = ((hash & 0xFFFF_FFFF) * self.sets.len() as u64) >> 32;
         (set as usize, Tag { high: ((hash >> 32) & 0x3FF).max(1) as u32, low: (hash >> 48) as u16 })
@@ -105,6 +120,7 @@ impl<M: Memory> Recent<M> {
 
     /// A sequence number that the server of the last connection of this tuple takes for new, if it may still remember that
     /// connection: what it expects next, rounded up.
+    #[inline(always)]
     pub fn recall(&self, hash: u64, now: Tick) -> Option<u32> {
         let (set, tag) = self.place(hash);
         let set = self.sets.get(set)?;

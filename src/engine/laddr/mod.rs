@@ -106,17 +106,17 @@ impl<M: Memory> Ports<M> {
         self.elsewhere(&mut hunt, at_home)
     }
 
-    /// True when [`Ports::take`] begins with the port of [`Ports::guess`]. The caller says that the class is at home here.
+    /// Takes the port of [`Ports::guess`], which the caller found to be good, if [`Ports::take`] would begin with it. The caller
+    /// says that the class is at home here.
     #[inline(always)]
-    pub fn takes_at_random(&self, want: &Want<'_>) -> bool {
-        self.may_be_unlisted(want)
-    }
-    /// Takes that port, which the caller found to be good.
-    #[inline(always)]
-    pub fn take_unlisted(&mut self, want: &Want<'_>) -> LeaseId {
-        self.unlisted += 1;
+    pub fn take_guessed(&mut self, want: &Want<'_>) -> Option<LeaseId> {
+        if !self.may_be_unlisted(want) {
+            return None;
+        }
+        let id = LeaseId::unlisted(self.store.heat.row(want.endpoint), want.class);
         self.store.heat.count(want.endpoint, want.class);
-        LeaseId::unlisted(self.store.heat.row(want.endpoint), want.class)
+        self.unlisted += 1;
+        Some(id)
     }
 
     /// Are so few ports of this (endpoint, class) taken that a port at random will do? There is one for many that its pool

@@ -11,7 +11,7 @@ use crate::mem::Memory;
 use crate::neighbor::NudState;
 use crate::path::parse::Head;
 use crate::path::{self, AllExpected, Run};
-use crate::shard::{Shard, Shared, Tables};
+use crate::shard::{Expected, Shard, Shared, Tables};
 use crate::stats::Stats;
 use crate::time::Tick;
 use crate::verdict::{DropReason, Exit, PuntReason, Verdict};
@@ -92,7 +92,29 @@ impl<B: Buffer> Ways<B> {
         if let Some(exit) = path::refusal(shard, head) {
             return self.refuse(given, io, buf, head, exit);
         }
-        self.known(given, shard, io, buf, head);
+        match path::expected(head, given.expected) {
+            Some(expected) => self.open(given, shard, io, buf, (head, expected)),
+            None => self.known(given, shard, io, buf, head),
+        }
+    }
+
+    /// A frame that may open a connection.
+    #[inline(never)]
+    fn open<M: Memory, I: Io<Buf = B>>(
+        &mut self,
+        given: &Given<'_>,
+        shard: &mut Shard<M>,
+        io: &mut I,
+        mut buf: B,
+        (head, expected): (&Head, &Expected<'_>),
+    ) {
+        match path::open(given.shared, &given.tables, shard, given.now, &mut buf, (head, expected)) {
+            Some(port) => {
+                self.now = given.now;
+                self.queue(io, port, buf);
+            }
+            None => self.serve(given, shard, io, buf, head),
+        }
     }
 
     /// A frame of a connection with IPv6, or one that asks for more than the short ways do.

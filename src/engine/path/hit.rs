@@ -98,16 +98,16 @@ pub(super) fn opened<M: Memory>(
 }
 
 /// The way out of a plain packet.
-struct Way<'a> {
+pub(super) struct Way<'a> {
     hop: Hop,
-    egress: &'a Egress,
-    stats: &'a RealStats,
+    pub(super) egress: &'a Egress,
+    pub(super) stats: &'a RealStats,
 }
 
 impl<'a> Way<'a> {
     /// `None` for a packet that can not leave as it is.
     #[inline(always)]
-    fn of(tables: &Tables<'a>, conn: &Conn, dir: Dir, head: &Head) -> Option<Way<'a>> {
+    pub(super) fn of(tables: &Tables<'a>, conn: &Conn, dir: Dir, head: &Head) -> Option<Way<'a>> {
         let hop = tables.hops.hop(conn.next_hops[dir as usize]);
         let egress = tables.egresses.towards(hop);
         let stats = tables.present(conn.real)?;
@@ -116,7 +116,7 @@ impl<'a> Way<'a> {
 
     /// Rewrites a packet.
     #[inline(always)]
-    fn rewrite(&self, conn: &Conn, dir: Dir, bytes: &mut [u8], head: &Head) -> Option<()> {
+    pub(super) fn rewrite(&self, conn: &Conn, dir: Dir, bytes: &mut [u8], head: &Head) -> Option<()> {
         let (f, rest) = plain::Udp::mut_from_prefix(bytes).ok()?;
         let l4_delta = conn.l4_delta.toward(dir);
         if head.keeps == State::Udp as u8 {

@@ -17,7 +17,7 @@ use crate::wire::tcp::{ACK, FIN, RST, SYN};
 #[inline(never)]
 pub(super) fn warm<'a, M: Memory>(
     shared: &'a Shared,
-    shard: &Shard<M>,
+    shard: &mut Shard<M>,
     heads: &mut [Head],
     expected: &mut AllExpected<'a>,
 ) {

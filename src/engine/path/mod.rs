@@ -20,6 +20,7 @@ mod icmp;
 mod lookup;
 mod observe;
 mod open;
+mod opening;
 mod output;
 mod reset;
 mod rewrite;
@@ -29,12 +30,13 @@ mod wide;
 use crate::addr::{Dir, LcoreId};
 use crate::frame::{BURST, Buffer, Emit, Frame};
 use crate::mem::Memory;
-use crate::shard::{Shard, Shared};
+use crate::shard::{Expected, Shard, Shared};
 use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::{Exit, Verdict};
 pub use hit::hit;
 pub use open::AllExpected;
+pub use opening::open;
 use parse::{Head, Kind};
 pub use run::{End, Run, ahead, run};
 pub use wide::hit as hit_wide;
@@ -65,6 +67,15 @@ pub fn refusal<M: Memory>(shard: &Shard<M>, head: &Head) -> Option<Exit> {
     match head.kind {
         Kind::Stranger(exit) if !shard.conns.may_have_come(head.hash) => Some(exit),
         Kind::Stranger(_) | Kind::Opens(_) | Kind::Flow | Kind::Early(_) | Kind::IcmpError | Kind::Echo => None,
+    }
+}
+
+/// What is expected of a packet that may open a connection.
+#[inline(always)]
+pub fn expected<'e, 'a>(head: &Head, all: &'e AllExpected<'a>) -> Option<&'e Expected<'a>> {
+    match head.kind {
+        Kind::Opens(n) => all.get(usize::from(n)),
+        Kind::Stranger(_) | Kind::Flow | Kind::Early(_) | Kind::IcmpError | Kind::Echo => None,
     }
 }
 
@@ -114,8 +125,9 @@ fn stages<M: Memory>(
             match (found, expected.get(usize::from(n))) {
                 (Some(hit), _) => hit,
                 (None, None) => open::miss(shared, shard, now, frame, head, emit)?,
-                (None, Some(expected)) => {
-                    let conn = open::open(shared, shard, now, frame, head, (&head.key.tuple4(), expected), emit)?;
+                (None, Some(Expected { class, service, .. })) => {
+                    let asked = (&head.key.tuple4(), *class, *service);
+                    let conn = open::open(shared, shard, now, frame, head, asked, emit)?;
                     let tables = shared.tables(&shard.stats);
                     if let Some(port) = hit::opened(&tables, &shard.conns, conn, frame, head) {
                         return Ok(Verdict::Tx(port));

@@ -10,22 +10,14 @@ use crate::conn::key::Key;
 use crate::conn::tuple::Tuple;
 use crate::frame::{BURST, Emit, Frame};
 use crate::mem::Memory;
-use crate::shard::{Foreseen, Opening, Shard, Shared};
+use crate::shard::{Expected, Opening, Shard, Shared};
 use crate::snapshot::{LocalKind, Service, VipKey};
 use crate::time::Tick;
 use crate::verdict::{DropReason, Exit, PuntReason};
 use crate::wire::{FromBytes, tcp};
 use arrayvec::ArrayVec;
 
-/// What was found out about a packet that may open a connection, before anything of its burst was served.
-#[derive(Clone, Copy)]
-pub struct Expected<'a> {
-    service: &'a Service,
-    class: Class,
-    reply: Option<Foreseen>,
-}
-
-/// Of all packets of a burst, in order.
+/// What was found out about the packets of a burst that may open a connection, in their order, before any of them was served.
 pub type AllExpected<'a> = ArrayVec<Expected<'a>, BURST>;
 
 /// Says what becomes of those packets of a burst that have no connection and can open none, and loads what it takes to open one
@@ -33,7 +25,7 @@ pub type AllExpected<'a> = ArrayVec<Expected<'a>, BURST>;
 #[inline(never)]
 pub(super) fn expect<'a, M: Memory>(
     shared: &'a Shared,
-    shard: &Shard<M>,
+    shard: &mut Shard<M>,
     heads: &mut [Head],
     all: &mut AllExpected<'a>,
 ) {
@@ -44,6 +36,22 @@ pub(super) fn expect<'a, M: Memory>(
         if head.kind == Kind::Flow && head.key.family() == Family::V4 {
             head.kind = fate(shared, shard, head, all).unwrap_or_else(Kind::Stranger);
         }
+    }
+    if !all.is_empty() {
+        foresee(shared, shard, all);
+    }
+}
+
+/// Looks ahead to the connections that these packets may open: first their servers, then, when these are on their way, the
+/// rest.
+#[inline(never)]
+fn foresee<M: Memory>(shared: &Shared, shard: &mut Shard<M>, all: &mut AllExpected<'_>) {
+    shard.look_ahead();
+    for expected in all.iter_mut() {
+        shard.foresee_server(expected);
+    }
+    for (n, expected) in all.iter_mut().enumerate() {
+        shard.foresee(shared, n, expected);
     }
 }
 
@@ -61,20 +69,12 @@ fn fate<'a, M: Memory>(
     }
     parse::judge(head, &[])?;
     let service = asked(shared, (key.src().into(), key.dst().into()), VipKey::of_packet4(key), head.flags)?;
-    Ok(expect_one(shared, shard, key, service, all))
+    Ok(expect_one(shared, key, service, all))
 }
 
-#[inline(never)]
-fn expect_one<'a, M: Memory>(
-    shared: &'a Shared,
-    shard: &Shard<M>,
-    key: &Key,
-    service: &'a Service,
-    all: &mut AllExpected<'a>,
-) -> Kind {
-    let class = shared.class_of(&key.tuple4());
-    let reply = shard.expect(shared, all.len(), key.proto(), class, service);
-    match all.try_push(Expected { service, class, reply }) {
+#[inline(always)]
+fn expect_one<'a>(shared: &Shared, key: &Key, service: &'a Service, all: &mut AllExpected<'a>) -> Kind {
+    match all.try_push(Expected::new(key, shared.class_of4(key), service)) {
         Ok(()) => Kind::Opens(all.len() as u8 - 1),
         Err(_) => Kind::Flow,
     }
@@ -119,22 +119,20 @@ pub(super) fn miss<M: Memory>(
     let vip = VipKey::new(client.proto(), client.dst(), client.dport());
     let service = asked(shared, (client.src(), client.dst()), vip, head.flags)?;
     let class = class.unwrap_or_else(|| shared.class_of(&client));
-    let expected = Expected { service, class, reply: None };
-    Ok((open(shared, shard, now, frame, head, (&client, &expected), emit)?, Dir::In))
+    Ok((open(shared, shard, now, frame, head, (&client, class, service), emit)?, Dir::In))
 }
 
-/// Opens a connection for a packet of which this was expected, or says where the packet goes instead.
-#[inline(always)]
+/// Opens a connection for a packet that asks for this service, or says where the packet goes instead.
+#[inline(never)]
 pub(super) fn open<M: Memory>(
     shared: &Shared,
     shard: &mut Shard<M>,
     now: Tick,
     frame: &Frame<'_>,
     head: &Head,
-    (client, expected): (&Tuple, &Expected<'_>),
+    (client, class, service): (&Tuple, Class, &Service),
     emit: &mut Emit<'_>,
 ) -> Result<ConnId, Exit> {
-    let Expected { service, class, reply } = *expected;
     if !shard.accepting {
         return Err(DropReason::Stopping.into());
     }
@@ -149,7 +147,7 @@ pub(super) fn open<M: Memory>(
     let (to_client, to_server) = (shared.next_hop(client.src())?, shared.next_hop(real.addr)?);
     let (seq, next_hops) = (sequence(frame, head).host(), [to_server, to_client]);
     let (key, hash) = (head.key, head.hash);
-    let what = Opening { client: *client, key, hash, class, service, real, next_hops, seq, reply };
+    let what = Opening { client: *client, key, hash, class, service, real, next_hops, seq };
     Ok(shard.open(shared, now, &what, &mut |forget| reset::forget(shared, &forget, emit))?)
 }
 

@@ -42,6 +42,14 @@ impl Scheduler {
 pub struct SchedState {
     /// The [`Service::version`] that it was made for, plus 1; 0 for none.
     version: u64,
+    now: Turn,
+    /// As it will be when all packets have opened their connections that were foreseen in a look ahead, and that look.
+    ahead: (u32, Turn),
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turn {
     rr: rr::Rr,
     wrr: wrr::Wrr,
 }
@@ -50,12 +58,63 @@ impl SchedState {
     /// The index of a server in `service.reals`, or `None` when no server has a weight. `load` gives a server's
     /// connections on this lcore.
     pub fn pick<'s>(&mut self, service: &Service, load: impl Fn(RealId) -> &'s RealStats) -> Option<usize> {
-        let version = u64::from(service.version) + 1;
+        let version = version(service);
         if self.version != version {
-            self.rr.changed(&service.reals);
-            self.wrr.changed(&service.reals, self.version == 0);
+            self.now.rr.changed(&service.reals);
+            self.now.wrr.changed(&service.reals, self.version == 0);
             self.version = version;
         }
+        self.now.pick(service, load)
+    }
+
+    /// What the next call of [`SchedState::pick`] will choose when all that was foreseen in the same look comes true before it.
+    /// `None` when that is not known.
+    #[inline(always)]
+    pub fn foresee<'s>(
+        &mut self,
+        look: u32,
+        service: &Service,
+        load: impl Fn(RealId) -> &'s RealStats,
+    ) -> Option<usize> {
+        if self.version != version(service) {
+            return None;
+        }
+        if self.ahead.0 != look {
+            self.ahead = (look, self.now);
+        }
+        self.ahead.1.pick(service, load)
+    }
+
+    /// True when [`SchedState::pick`] will choose the server at `index`.
+    #[inline(always)]
+    pub fn is_next<'s>(&self, index: usize, service: &Service, load: impl Fn(RealId) -> &'s RealStats) -> bool {
+        let picked = || match service.scheduler {
+            Scheduler::Rr => { self.now.rr }.pick(&service.reals),
+            Scheduler::Wrr => { self.now.wrr }.pick(&service.reals),
+            Scheduler::Wlc => wlc::pick(&service.reals, load),
+        };
+        self.version == version(service) && picked() == Some(index)
+    }
+
+    /// What [`SchedState::pick`] does besides, when that was true.
+    #[inline(always)]
+    pub fn go_on(&mut self, index: usize, service: &Service) {
+        match service.scheduler {
+            Scheduler::Rr => self.now.rr.used(&service.reals, index),
+            Scheduler::Wrr => drop(self.now.wrr.pick(&service.reals)),
+            Scheduler::Wlc => {}
+        }
+    }
+}
+
+#[inline(always)]
+fn version(service: &Service) -> u64 {
+    u64::from(service.version) + 1
+}
+
+impl Turn {
+    #[inline(always)]
+    fn pick<'s>(&mut self, service: &Service, load: impl Fn(RealId) -> &'s RealStats) -> Option<usize> {
         match service.scheduler {
             Scheduler::Rr => self.rr.pick(&service.reals),
             Scheduler::Wrr => self.wrr.pick(&service.reals),

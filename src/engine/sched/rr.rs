@@ -21,12 +21,19 @@ impl Rr {
     }
 
     /// The next one with a weight.
+    #[inline(always)]
     pub fn pick(&mut self, reals: &[Real]) -> Option<usize> {
         let start = self.last.map_or(0, |(_, at)| at + 1);
         let start = if start < reals.len() { start } else { 0 };
         let at = if has_weight(reals.get(start)?) { start } else { further(reals, start)? };
-        self.last = Some((reals[at].id, at));
+        self.used(reals, at);
         Some(at)
+    }
+
+    /// The server there was used.
+    #[inline(always)]
+    pub fn used(&mut self, reals: &[Real], at: usize) {
+        self.last = reals.get(at).map(|real| (real.id, at));
     }
 }
 

@@ -4,7 +4,7 @@
 //! A port whose server takes this SYN as it is goes before one that needs its sequence numbers raised.
 
 use super::open::want;
-use super::{Foreseen, Forget, Opening, Shard, Shared};
+use super::{Forget, Opening, Shard, Shared};
 use crate::addr::{Addr, ConnId, Dir, Family, Proto};
 use crate::conn::key::Key;
 use crate::conn::tuple::Tuple;
@@ -40,11 +40,6 @@ impl<M: Memory> Shard<M> {
         forget: &mut dyn FnMut(Forget),
     ) -> Result<Leased, DropReason> {
         let want = want(what.real, what.service, what.class, self.random.next());
-        if let Some(foreseen) = &what.reply
-            && let Some(leased) = self.lease_foreseen(&want, now, what, foreseen)
-        {
-            return Ok(leased);
-        }
         let (lease, leased) = match self.take(&shared.steer, now, &want, what) {
             Ok(both) => both,
             Err(NoPort::NoMemory) => return Err(DropReason::PortMemory),
@@ -62,24 +57,6 @@ impl<M: Memory> Shard<M> {
             stats.ports_from_quarantine.add(u64::from(lease.from == Origin::Quarantine));
         }
         Ok(leased)
-    }
-
-    /// Takes the foreseen port, if it is the first one that would be tried, and good.
-    #[inline(always)]
-    fn lease_foreseen(&mut self, want: &Want<'_>, now: Tick, what: &Opening<'_>, f: &Foreseen) -> Option<Leased> {
-        let tcp = f.key.proto() == Proto::Tcp;
-        if f.real != what.real.id
-            || f.start != want.start
-            || !self.ports.takes_at_random(want)
-            || tcp && self.recent.recall(f.hash, now).is_some()
-            || f.key.src() == f.key.dst()
-            || self.conns.find(f.hash, &f.key).is_some()
-        {
-            return None;
-        }
-        self.stats.lcore.ports_unlisted.add(1);
-        let id = self.ports.take_unlisted(want);
-        Some(Leased { id, lip: f.key.dst().into(), key: f.key, hash: f.hash, expected: None })
     }
 
     fn take(

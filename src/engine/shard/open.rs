@@ -1,19 +1,21 @@
 //! The beginning of a connection.
 
 use super::lease::Leased;
+use super::timer::nearest;
 use super::{Forget, Shard, Shared};
 use crate::addr::*;
-use crate::conn::key::Key;
+use crate::conn::index::Spot;
+use crate::conn::key::{Key, SplitMix};
 use crate::conn::record::EventKind;
 use crate::conn::state::State;
 use crate::conn::tuple::Tuple;
 use crate::conn::{Conn, flags};
 use crate::laddr::{Release, Want};
-use crate::mem::Memory;
-use crate::snapshot::{Real, Service};
+use crate::mem::{Memory, prefetch};
+use crate::snapshot::{Lip, Real, Service, SynTimestamps};
 use crate::time::Tick;
 use crate::verdict::DropReason;
-use crate::wire::checksum::DeltaSum;
+use crate::wire::checksum::{Delta, DeltaSum};
 
 /// What a new connection needs.
 #[derive(Clone, Copy)]
@@ -34,40 +36,159 @@ pub struct Opening<'a> {
     pub next_hops: [NeighborId; 2],
     /// The sequence number of the client's SYN; 0 for UDP.
     pub seq: u32,
-    /// See [`Shard::expect`].
-    pub reply: Option<Foreseen>,
 }
 
-/// The server's packets of a connection that is about to be opened, if nothing comes in between.
+/// A packet of IPv4 that may open a connection, and what will become of it if nothing comes in between.
 #[derive(Clone, Copy)]
-pub struct Foreseen {
-    /// The server.
-    pub(super) real: RealId,
-    /// The number that the local port follows from.
-    pub(super) start: u32,
-    /// Of the server's packets, and its hash.
-    pub(super) key: Key,
-    pub(super) hash: u64,
+pub struct Expected<'a> {
+    /// The service that it asks for.
+    pub service: &'a Service,
+    /// Its class.
+    pub class: Class,
+    /// All of it is foreseen.
+    pub whole: bool,
+    /// The place of the server in `service.reals`.
+    index: Option<u32>,
+    /// The numbers that the local port is taken by.
+    random: SplitMix,
+    /// Of the connection.
+    keys: [Key; 2],
+    deltas: [Delta; 2],
+    next_hops: [NeighborId; 2],
+    real: RealId,
+    /// Of the key of the server's packets, and where its entry may stand in the index.
+    hash: u64,
+    spot: Spot,
 }
 
-impl<M: Memory> Shard<M> {
-    /// Loads what it takes to open the `n`-th connection from now on, and tells of it, as far as that can be known before:
-    /// whoever is served meanwhile may change it. For IPv4.
+impl<'a> Expected<'a> {
+    /// A packet with this key, of which nothing else is foreseen yet.
     #[inline(always)]
-    pub fn expect(&self, shared: &Shared, n: usize, proto: Proto, class: Class, service: &Service) -> Option<Foreseen> {
-        let stats = &self.stats;
-        let picked = self.sched.get(service.id.index()).and_then(|s| { *s }.pick(service, |id| stats.real(id)));
-        let real = picked.and_then(|i| service.reals.get(i))?;
-        stats.prefetch(real.id);
-        let want = want(real, service, class, self.random.ahead(n));
+    pub fn new(key: &Key, class: Class, service: &'a Service) -> Expected<'a> {
+        Expected {
+            service,
+            class,
+            whole: false,
+            index: None,
+            random: SplitMix(0),
+            keys: [*key, Key::EMPTY],
+            deltas: [Delta::ZERO; 2],
+            next_hops: [NeighborId(0); 2],
+            real: RealId(0),
+            hash: 0,
+            spot: Spot::default(),
+        }
+    }
+
+    /// The connection that it opens, once all of it is foreseen, but for its port and its times.
+    #[inline(always)]
+    pub fn conn(&self) -> Conn {
+        let mut conn = Conn::of(self.keys);
+        [conn.ip_delta, conn.l4_delta] = self.deltas;
+        conn.real = self.real;
+        conn.profile = self.service.profile;
+        conn.next_hops = self.next_hops;
+        conn
+    }
+}
+
+/// Looks ahead to the connections that the packets of a burst may open, and the way to open one that is as it was foreseen:
+/// any other goes by [`Shard::open`], which would have done the same. Packets that come in between may change everything but
+/// the configuration.
+impl<M: Memory> Shard<M> {
+    /// Begins another look ahead.
+    pub fn look_ahead(&mut self) {
+        self.looks = self.looks.wrapping_add(1);
+    }
+
+    /// Foresees the server that serves the next packet of this look, and loads what is known of it.
+    #[inline(always)]
+    pub fn foresee_server(&mut self, e: &mut Expected<'_>) {
+        let (stats, service) = (&self.stats, e.service);
+        let Some(sched) = self.sched.get_mut(service.id.index()) else { return };
+        if let Some(index) = sched.foresee(self.looks, service, |id| stats.real(id)) {
+            prefetch(&service.reals, index);
+            e.index = Some(index as u32);
+        }
+    }
+
+    /// Foresees all of the `n`-th connection from now on, whose server is foreseen, and loads what it takes to open it.
+    #[inline(always)]
+    pub fn foresee(&self, shared: &Shared, n: usize, e: &mut Expected<'_>) {
+        let Some(real) = e.index.and_then(|index| e.service.reals.get(index as usize)) else { return };
+        self.stats.prefetch(real.id);
+        e.random = self.random.after(n);
+        let want = want(real, e.service, e.class, e.random.clone().next());
         self.ports.prefetch(&want);
-        let (lip, lport) = self.ports.guess(&shared.steer, &want)?;
-        let (Addr::V4(rip), Addr::V4(lip)) = (real.addr, lip.addr) else { return None };
-        let key = Key::v4(rip, lip, real.port, lport, proto);
-        let hash = self.conns.hash(&key);
-        self.conns.prefetch_insertion(hash, n);
-        self.recent.prefetch(hash);
-        Some(Foreseen { real: real.id, start: want.start, key, hash })
+        let Addr::V4(rip) = real.addr else { return };
+        let Some((Lip { addr: Addr::V4(lip), .. }, lport)) = self.ports.guess(&shared.steer, &want) else { return };
+        let client = e.keys[0];
+        let key = Key::v4(rip, lip, real.port, lport, client.proto());
+        e.hash = self.conns.hash(&key);
+        e.spot = self.conns.prefetch_insertion(e.hash, n);
+        self.recent.prefetch(e.hash);
+        let (Some(to_server), Some(to_client)) = (shared.known_hop(rip), shared.known_hop(client.src())) else {
+            return;
+        };
+        e.keys[1] = key;
+        e.deltas = deltas4(&client, &key.reversed());
+        (e.real, e.next_hops) = (real.id, [to_server, to_client]);
+        let strip = shared.snapshot().settings.syn_timestamps == SynTimestamps::Strip;
+        e.whole = rip != lip && !strip && e.service.mss_clamp.is_none();
+    }
+
+    /// Opens a connection that is as it was foreseen, for a packet whose key has this hash; or does nothing. The caller knows
+    /// that there is none with that key. `seq` is the sequence number of a SYN, 0 for UDP.
+    #[inline(always)]
+    pub fn open_foreseen(
+        &mut self,
+        shared: &Shared,
+        now: Tick,
+        hash: u64,
+        seq: u32,
+        e: &Expected<'_>,
+    ) -> Option<ConnId> {
+        let Shard { stats, conns, ports, wheel, sched, random, recent, pressed, .. } = self;
+        let (stats, service, index) = (&**stats, e.service, e.index? as usize);
+        let (real, tcp) = (service.reals.get(index)?, service.proto == Proto::Tcp);
+        if !self.accepting || *random != e.random || tcp && recent.recall(e.hash, now).is_some() || !wheel.has_room() {
+            return None;
+        }
+        let room = conns.room(hash, &e.spot)?;
+        let sched = sched.get_mut(service.id.index())?;
+        if !sched.is_next(index, service, |id| stats.real(id)) {
+            return None;
+        }
+        // From here on it opens.
+        let lease = ports.take_guessed(&want(real, service, e.class, 0))?;
+        sched.go_on(index, service);
+        random.next();
+        let state = if tcp { State::SynRecv } else { State::Udp };
+        let mut conn = e.conn();
+        conn.set_state(state);
+        conn.last_seen = now;
+        conn.lease = lease;
+        if tcp {
+            conn.expect_next(seq);
+        }
+        let id = room.id();
+        if let Ok(at) = wheel.file(id, nearest(now, shared.deadline(&conn))) {
+            conn.filed = at;
+            conn.flags |= flags::FILED;
+            self.filed += 1;
+        }
+        conns.settle(room, [hash, e.hash], conn);
+        pressed.count(e.class, state, 1);
+        stats.lcore.state(State::None).add(u64::MAX);
+        stats.lcore.state(state).add(1);
+        stats.lcore.ports_unlisted.add(1);
+        stats.lcore.conns_opened.add(1);
+        let real = stats.real(real.id);
+        if tcp { &real.active } else { &real.inactive }.add(1);
+        real.conns.add(1);
+        self.count_now();
+        self.event(EventKind::Established, id);
+        Some(id)
     }
 
     /// Opens a connection. `forget` hears of half-open ones that were ended for their port or seat.
@@ -92,7 +213,9 @@ impl<M: Memory> Shard<M> {
         let tcp = what.client.proto() == Proto::Tcp;
         let conn = self.conns.conn_mut(id);
         match (what.key.family(), key.family()) {
-            (Family::V4, Family::V4) => fill_deltas4(conn),
+            (Family::V4, Family::V4) => {
+                [conn.ip_delta, conn.l4_delta] = deltas4(&what.key, &key.reversed());
+            }
             (Family::V4 | Family::V6, _) => fill_deltas(conn, &[what.client, reply()]),
         }
         conn.real = real.id;
@@ -100,8 +223,7 @@ impl<M: Memory> Shard<M> {
         conn.next_hops = what.next_hops;
         conn.lease = lease;
         if tcp {
-            conn.ext = what.seq.wrapping_add(1);
-            conn.flags |= flags::NEXT_SEQ;
+            conn.expect_next(what.seq);
         }
         if what.service.mss_clamp.is_some() {
             conn.flags |= flags::CLAMP;
@@ -148,13 +270,11 @@ pub(super) fn want<'a>(real: &Real, service: &'a Service, class: Class, random: 
     Want { endpoint: real.endpoint, rip: real.addr, rport: real.port, pool, class, start: random as u32 }
 }
 
-/// As [`fill_deltas`], by the keys of IPv4.
+/// As [`fill_deltas`], by the keys of IPv4: of the IP header, of TCP or UDP.
 #[inline(always)]
-fn fill_deltas4(conn: &mut Conn) {
-    let (old, new) = (conn.keys[0], conn.rewritten(Dir::In));
+fn deltas4(old: &Key, new: &Key) -> [Delta; 2] {
     let addrs = DeltaSum::new().replace32(old.src(), new.src()).replace32(old.dst(), new.dst());
-    conn.ip_delta = addrs.fold();
-    conn.l4_delta = addrs.replace16(old.sport(), new.sport()).replace16(old.dport(), new.dport()).fold();
+    [addrs.fold(), addrs.replace16(old.sport(), new.sport()).replace16(old.dport(), new.dport()).fold()]
 }
 
 /// What a rewrite adds to the checksums (RFC 1624): new addresses and ports less the old ones, for `Dir::In`.

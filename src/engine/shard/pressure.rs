@@ -80,6 +80,7 @@ impl Pressed {
     }
 
     /// A connection with a port of this class comes into a state, or leaves it (`by` is -1).
+    #[inline(always)]
     pub(super) fn count(&mut self, class: Class, state: State, by: i32) {
         let which = if state.is_over() {
             0
@@ -210,6 +211,7 @@ impl<M: Memory> Shard<M> {
     }
 
     /// Keeps the counts of [`Pressed`], and those of the states.
+    #[inline(always)]
     pub(super) fn count_state(&mut self, lease: LeaseId, before: State, next: State) {
         let stats = &self.stats.lcore;
         stats.state(before).add(u64::MAX);

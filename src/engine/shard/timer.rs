@@ -2,6 +2,7 @@
 
 use super::{Shard, Shared};
 use crate::addr::{ConnId, Dir};
+use crate::conn::index::Spot;
 use crate::conn::state::State;
 use crate::conn::{Conn, flags};
 use crate::mem::Memory;
@@ -20,8 +21,17 @@ const GROUP: usize = 32;
 struct Due {
     id: ConnId,
     at: Tick,
-    /// Of the keys of its connection.
-    hashes: [u64; 2],
+    /// Of the key of its connection's replies.
+    reply: u64,
+    /// Where the entries of both keys may stand.
+    spots: [Spot; 2],
+}
+
+/// Where the entry for a deadline is filed.
+#[inline(always)]
+pub(super) fn nearest(now: Tick, deadline: Tick) -> Tick {
+    let horizon = now + HORIZON;
+    if horizon.reached(deadline) { deadline } else { horizon }
 }
 
 impl Shared {
@@ -43,15 +53,13 @@ impl<M: Memory> Shard<M> {
         if has_entry && deadline.reached(filed) {
             return true;
         }
-        let horizon = now + HORIZON;
-        let at = if horizon.reached(deadline) { deadline } else { horizon };
         // Entries left behind by earlier deadlines must not take the room of those that count.
         let left_behind = self.wheel.pending().saturating_sub(self.filed);
         if has_entry && left_behind >= self.conns.capacity() {
             self.stats.lcore.timers_late.add(1);
             return true;
         }
-        let Ok(at) = self.wheel.file(id, at) else { return has_entry };
+        let Ok(at) = self.wheel.file(id, nearest(now, deadline)) else { return has_entry };
         let conn = self.conns.conn_mut(id);
         conn.filed = at;
         conn.flags |= flags::FILED;
@@ -75,7 +83,7 @@ impl<M: Memory> Shard<M> {
             for _ in done..budget.min(done + GROUP) {
                 let Some((id, at)) = self.wheel.pop(now) else { break };
                 self.conns.prefetch(id);
-                group.push(Due { id, at, hashes: [0; 2] });
+                group.push(Due { id, at, reply: 0, spots: Default::default() });
             }
             if group.is_empty() {
                 break;
@@ -83,16 +91,19 @@ impl<M: Memory> Shard<M> {
             done += group.len();
             for due in &mut group {
                 let conn = self.conns.conn(due.id);
-                due.hashes = self.conns.prefetch_removal(conn);
+                let hashes = [self.conns.hash(&conn.keys[0]), self.conns.hash(&conn.keys[1])];
+                (due.reply, due.spots) = (hashes[1], self.conns.prefetch_removal(hashes));
                 self.ports.prefetch_lease(conn.lease);
+                self.stats.prefetch(conn.real);
                 if conn.state().is_closing() {
-                    self.recent.prefetch(due.hashes[1]);
+                    self.recent.prefetch(due.reply);
                 }
             }
             for due in &group {
+                self.conns.prefetch_rest(&due.spots);
                 self.ports.prefetch_around(self.conns.conn(due.id).lease);
             }
-            for due in group {
+            for due in &group {
                 self.fire(shared, now, due);
             }
         }
@@ -100,7 +111,7 @@ impl<M: Memory> Shard<M> {
     }
 
     /// What a timer entry brings about.
-    fn fire(&mut self, shared: &Shared, now: Tick, Due { id, at, hashes }: Due) {
+    fn fire(&mut self, shared: &Shared, now: Tick, &Due { id, at, reply, ref spots }: &Due) {
         let conn = self.conns.conn_mut(id);
         if !conn.has(flags::FILED) || conn.filed != at {
             return;
@@ -111,7 +122,7 @@ impl<M: Memory> Shard<M> {
             return;
         }
         if now.reached(shared.deadline(self.conns.conn(id))) {
-            self.close_hashed(now, id, hashes);
+            self.close_at(now, id, reply, spots);
         } else {
             self.reroute(shared, id);
             self.file(shared, now, id);

@@ -44,9 +44,17 @@ impl Routes {
     #[inline(always)]
     pub fn lookup(&self, addr: Addr) -> Option<RouteTo> {
         match addr {
-            Addr::V4(addr) => self.v4.iter().find_map(|of_length| of_length.lookup(addr)),
+            Addr::V4(addr) => self.lookup4(addr),
             Addr::V6(_) => self.v6.iter().find_map(|(len, table)| table.get(&addr.prefix(*len)).copied()),
         }
+    }
+}
+
+impl Routes {
+    /// The same for an address of IPv4.
+    #[inline(always)]
+    pub fn lookup4(&self, addr: Be32) -> Option<RouteTo> {
+        self.v4.iter().find_map(|of_length| of_length.lookup(addr))
     }
 }
 
