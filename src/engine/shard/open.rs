@@ -123,9 +123,9 @@ impl<M: Memory> Shard<M> {
         let conn = self.conns.conn_mut(id);
         conn.set_state(state);
         conn.last_seen = now;
-        let lease = conn.lease;
-        self.count_state(lease, State::None, state);
-        let conn = self.conns.conn(id);
+        conn.class = self.ports.class(conn.lease);
+        self.stats.lcore.count_state(State::None, state);
+        self.pressed.count(conn.class, State::None, state);
         let real = self.stats.real(conn.real);
         if state.is_active() {
             real.active.add(1)

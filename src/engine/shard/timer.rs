@@ -2,7 +2,7 @@
 
 use super::{Shard, Shared};
 use crate::addr::{ConnId, Dir};
-use crate::conn::state::State;
+use crate::conn::state::{STATES, State, Timeouts};
 use crate::conn::{Conn, flags};
 use crate::mem::Memory;
 use crate::time::{Tick, Ticks};
@@ -28,21 +28,44 @@ impl Shared {
     /// When a connection is dead unless another packet comes.
     #[inline(always)]
     pub fn deadline(&self, conn: &Conn) -> Tick {
+        conn.last_seen + self.timeouts(conn).of(conn.state())
+    }
+
+    /// How long a connection stays in each state.
+    #[inline(always)]
+    pub fn timeouts(&self, conn: &Conn) -> &Timeouts {
         let profiles = &self.snapshot.profiles;
-        let profile = profiles.get(usize::from(conn.profile)).or(profiles.first());
-        conn.last_seen + profile.map_or(Ticks::from_secs(60), |p| p.of(conn.state()))
+        profiles.get(usize::from(conn.profile)).unwrap_or_else(|| general(profiles))
+    }
+}
+
+/// The timeouts of a service that has none of its own.
+#[cold]
+fn general(profiles: &[Timeouts]) -> &Timeouts {
+    const NONE: Timeouts = Timeouts([Ticks::from_secs(60); STATES]);
+    profiles.first().unwrap_or(&NONE)
+}
+
+impl Conn {
+    /// Whether it has a timer entry that fires no later than this.
+    #[inline(always)]
+    pub(super) fn is_filed_by(&self, deadline: Tick) -> bool {
+        self.has(flags::FILED) && deadline.reached(self.filed)
     }
 }
 
 impl<M: Memory> Shard<M> {
     /// Sees to it that the timer of a connection fires no later than its deadline. False when the wheel is full.
+    #[inline(always)]
     pub(super) fn file(&mut self, shared: &Shared, now: Tick, id: ConnId) -> bool {
-        let deadline = shared.deadline(self.conns.conn(id));
-        let filed = self.conns.conn(id).filed;
+        let conn = self.conns.conn(id);
+        let deadline = shared.deadline(conn);
+        conn.is_filed_by(deadline) || self.file_at(now, id, deadline)
+    }
+
+    /// Files an entry that fires no later than a deadline, when there is none.
+    pub(super) fn file_at(&mut self, now: Tick, id: ConnId, deadline: Tick) -> bool {
         let has_entry = self.conns.conn(id).has(flags::FILED);
-        if has_entry && deadline.reached(filed) {
-            return true;
-        }
         let horizon = now + HORIZON;
         let at = if horizon.reached(deadline) { deadline } else { horizon };
         // Entries left behind by earlier deadlines must not take the room of those that count.
