@@ -272,7 +272,7 @@ impl<M: Memory> Shard<M> {
         }
         let deadline = now + timeouts.of(next);
         if !conn.is_filed_by(deadline) {
-            self.file_at(now, id, deadline);
+            self.file_at(id, deadline);
         }
         self.event(EventKind::Changed, id);
     }

@@ -133,7 +133,7 @@ impl<M: Memory> Shard<M> {
             real.inactive.add(1)
         }
         self.count_now();
-        if self.file(shared, now, id) {
+        if self.file(shared, id) {
             return true;
         }
         self.close(now, id);

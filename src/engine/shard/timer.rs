@@ -6,7 +6,6 @@ use crate::conn::state::{STATES, State, Timeouts};
 use crate::conn::{Conn, flags};
 use crate::mem::Memory;
 use crate::time::{Tick, Ticks};
-use crate::tw::HORIZON;
 use arrayvec::ArrayVec;
 
 /// Quarantines of local ports that are looked at in a tick: a quarter of a million in a minute.
@@ -57,24 +56,22 @@ impl Conn {
 impl<M: Memory> Shard<M> {
     /// Sees to it that the timer of a connection fires no later than its deadline. False when the wheel is full.
     #[inline(always)]
-    pub(super) fn file(&mut self, shared: &Shared, now: Tick, id: ConnId) -> bool {
+    pub(super) fn file(&mut self, shared: &Shared, id: ConnId) -> bool {
         let conn = self.conns.conn(id);
         let deadline = shared.deadline(conn);
-        conn.is_filed_by(deadline) || self.file_at(now, id, deadline)
+        conn.is_filed_by(deadline) || self.file_at(id, deadline)
     }
 
     /// Files an entry that fires no later than a deadline, when there is none.
-    pub(super) fn file_at(&mut self, now: Tick, id: ConnId, deadline: Tick) -> bool {
+    pub(super) fn file_at(&mut self, id: ConnId, deadline: Tick) -> bool {
         let has_entry = self.conns.conn(id).has(flags::FILED);
-        let horizon = now + HORIZON;
-        let at = if horizon.reached(deadline) { deadline } else { horizon };
         // Entries left behind by earlier deadlines must not take the room of those that count.
         let left_behind = self.wheel.pending().saturating_sub(self.filed);
         if has_entry && left_behind >= self.conns.capacity() {
             self.stats.lcore.timers_late.add(1);
             return true;
         }
-        let Ok(at) = self.wheel.file(id, at) else { return has_entry };
+        let Ok(at) = self.wheel.file(id, deadline) else { return has_entry };
         let conn = self.conns.conn_mut(id);
         conn.filed = at;
         conn.flags |= flags::FILED;
@@ -137,7 +134,7 @@ impl<M: Memory> Shard<M> {
             self.close_hashed(now, id, hashes);
         } else {
             self.reroute(shared, id);
-            self.file(shared, now, id);
+            self.file(shared, id);
         }
     }
 
