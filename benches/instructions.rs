@@ -12,7 +12,7 @@ use gatun_bench::gateway::Families;
 use gatun_bench::goals::Results;
 use gatun_bench::heap::{Buf, Pool};
 use gatun_bench::{callgrind, gateway};
-use gatun_engine::addr::{Be16, Be32, Family, LcoreId, Proto};
+use gatun_engine::addr::{Be16, Be32, Dir, Family, LcoreId, Proto};
 use gatun_engine::conn::state::State;
 use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
 use gatun_engine::frame::Buffer;
@@ -20,7 +20,7 @@ use gatun_engine::lcore::{Batch, EXPIRE_BUDGET, Lcore, Source};
 use gatun_engine::mem::Heap;
 use gatun_engine::snapshot::Snapshot;
 use gatun_engine::time::{HZ, Tick, Ticks};
-use gatun_engine::wire::tcp::{ACK, RST, SYN};
+use gatun_engine::wire::tcp::{ACK, FIN, RST, SYN};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -115,6 +115,7 @@ fn run(conns: usize) {
     tcp.turns_later();
     next_count("expire");
     assert_eq!(tcp.lcore.shard.stats.lcore.conns_closed.value(), PACKETS as u64);
+    tcp.whole_connections();
     tcp.check();
     drop(tcp);
 
@@ -191,6 +192,27 @@ impl Gateway {
             let mut batch: Batch<Buf> = (first..first + BURST).map(|i| self.filled(&template, &flow(i))).collect();
             counted_turn(&mut self.lcore, self.now, &mut self.pool, &mut batch);
         }
+    }
+
+    /// Counts the packets of connections that begin and end in order, but for those that are counted elsewhere.
+    fn whole_connections(&mut self) {
+        let clients = self.clients(PACKETS);
+        self.bursts(SYN, |i| Flow::of(&clients[i], SYN));
+        next_count(callgrind::SETUP);
+        let conns = &self.lcore.shard.conns;
+        let reply = |client| conns.find_tuple(client).map(|(id, _)| conns.tuple(id, Dir::Out)).expect("a connection");
+        let servers: Vec<Tuple> = clients.iter().map(reply).collect();
+        for (flags, from, name) in [
+            (SYN | ACK, &servers, "synack"),
+            (ACK, &clients, callgrind::SETUP),
+            (FIN | ACK, &clients, "fin"),
+            (FIN | ACK, &servers, "fin-back"),
+            (ACK, &clients, "last-ack"),
+        ] {
+            self.bursts(flags, |i| Flow::of(&from[i], flags));
+            next_count(name);
+        }
+        assert_eq!(self.lcore.shard.stats.lcore.state(State::TimeWait).value(), PACKETS as u64);
     }
 
     /// The same of either family; all of them hits.

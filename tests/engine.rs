@@ -18,5 +18,7 @@ mod properties;
 mod steering;
 #[path = "engine/table.rs"]
 mod table;
+#[path = "engine/ways.rs"]
+mod ways;
 #[path = "engine/wide.rs"]
 mod wide;

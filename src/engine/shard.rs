@@ -290,36 +290,26 @@ impl<M: Memory> Shard<M> {
 
     /// A packet brings a connection into a state, which may be the one it is in.
     #[inline(always)]
-    pub fn change(&mut self, shared: &Shared, now: Tick, id: ConnId, next: State) {
+    pub fn change(&mut self, timeouts: &Timeouts, now: Tick, id: ConnId, next: State) {
         let conn = self.conns.conn_mut(id);
+        let before = conn.state();
         conn.last_seen = now;
-        if conn.state() != next {
-            self.change_slow(shared, now, id, next);
+        if before == next {
+            return;
         }
-    }
-
-    fn change_slow(&mut self, shared: &Shared, now: Tick, id: ConnId, next: State) {
-        let conn = self.conns.conn_mut(id);
-        let (before, lease) = (conn.state(), conn.lease);
         conn.set_state(next);
-        self.count_state(lease, before, next);
-        let conn = self.conns.conn(id);
-        let real = self.stats.real(conn.real);
-        match (before.is_active(), next.is_active()) {
-            (true, false) => {
-                real.active.add(u64::MAX);
-                real.inactive.add(1);
-            }
-            (false, true) => {
-                real.inactive.add(u64::MAX);
-                real.active.add(1);
-            }
-            (true, true) | (false, false) => {}
+        self.stats.lcore.count_state(before, next);
+        self.pressed.count(conn.class, before, next);
+        if before.is_active() != next.is_active() {
+            self.stats.real(conn.real).count_change(next.is_active());
         }
         if next.is_over() {
             self.pressed.outdated();
         }
-        self.file(shared, now, id);
+        let deadline = now + timeouts.of(next);
+        if !conn.is_filed_by(deadline) {
+            self.file_at(id, deadline);
+        }
         self.event(EventKind::Changed, id);
     }
 
@@ -361,7 +351,8 @@ impl<M: Memory> Shard<M> {
         if conn.has(flags::EXT) {
             self.exts.give_back(conn.ext);
         }
-        self.count_state(conn.lease, state, State::None);
+        self.stats.lcore.count_state(state, State::None);
+        self.pressed.count(conn.class, state, State::None);
         self.ports.give_back(conn.lease, release, now);
         let real = self.stats.real(conn.real);
         if state.is_active() {
@@ -393,7 +384,7 @@ impl<M: Memory> Shard<M> {
         }
     }
 
-    #[inline(never)]
+    #[cold]
     fn tell(&mut self, kind: EventKind, id: ConnId) {
         if self.events.len() >= self.tap {
             self.stats.lcore.events_lost.add(1);

@@ -39,7 +39,7 @@ macro_rules! counters {
             $( #[doc = $help] pub $name: Counter, )*
             /// How full its tables are.
             pub tables: TableStats,
-            /// Connections now, by state; a packet of the short way changes none.
+            /// Connections now, by state; a hit changes none.
             pub states: [Counter; STATES],
             /// Frames thrown away, by reason.
             pub drops: [Counter; DropReason::COUNT],
@@ -171,6 +171,12 @@ impl LcoreStats {
     pub fn state(&self, state: State) -> &Counter {
         &self.states[state as usize]
     }
+    /// A connection goes from one state into another; none is [`State::None`].
+    #[inline(always)]
+    pub(crate) fn count_state(&self, before: State, next: State) {
+        self.state(before).add(u64::MAX);
+        self.state(next).add(1);
+    }
     /// The counter of a drop reason.
     #[inline(always)]
     pub fn drop(&self, reason: DropReason) -> &Counter {
@@ -216,6 +222,14 @@ pub struct RealStats {
 }
 
 impl RealStats {
+    /// A connection becomes active that was not, or the other way round.
+    #[inline(always)]
+    pub(crate) fn count_change(&self, active: bool) {
+        let (from, to) = if active { (&self.inactive, &self.active) } else { (&self.active, &self.inactive) };
+        from.add(u64::MAX);
+        to.add(1);
+    }
+
     /// Counts a packet of `len` bytes from its IP header on.
     #[inline(always)]
     pub fn packet(&self, dir: Dir, len: u16) {

@@ -1,6 +1,7 @@
 //! What holds for any packet, any bytes, any order.
 
 use super::bench::*;
+use super::ways::Pair;
 use gatun::replay::Options;
 use gatun::replay::servers::Servers;
 use gatun_engine::addr::{LcoreId, Mac, PortId};
@@ -229,9 +230,7 @@ proptest! {
     #[test]
     fn the_short_way_does_what_the_whole_way_does(conversation in conversation(), vlan: bool) {
         let toml = toml("").replace("80_000", "64");
-        let options = Options { seed: 3, ..Options::default() };
-        let (mut short, mut whole) = (Bench::new(&toml, &options), Bench::new(&toml, &options));
-        whole.gateway.lab.lcores_mut()[0].shard.whole_way = true;
+        let mut pair = Pair::new(&toml);
         let mut servers = Servers::default();
         let mut answers: Vec<(PortId, Vec<u8>)> = Vec::new();
         for (n, Turn { what, cut, flips, fix, later }) in conversation.into_iter().enumerate() {
@@ -239,7 +238,7 @@ proptest! {
                 Some(answer) => answer,
                 None => {
                     let (port, packet) = packet(what);
-                    let mac = short.gateway.mac(port);
+                    let mac = pair.short.gateway.mac(port);
                     let packet = packet.macs(mac_of(0.into_be()), mac);
                     (port, if vlan && later == 1 { packet.vlan(7).build() } else { packet.build() })
                 }
@@ -256,20 +255,12 @@ proptest! {
                 frame.truncate(usize::from(cut));
             }
             let meta = Meta { port, csum_unfinished: later == 3, ..Meta::default() };
-            let [a, b] = [&mut short, &mut whole].map(|b| {
-                b.gateway.lab.advance(b.gateway.lab.nanos() + u64::from(later) * 700_000_000);
-                b.gateway.lab.frame(Buf::new(&frame, meta))
-            });
-            prop_assert_eq!((a.verdict, &a.sent), (b.verdict, &b.sent), "{}", text::frame(&frame));
-            for sent in a.sent {
+            pair.later(u64::from(later) * 7);
+            for sent in pair.frame(&frame, meta)?.sent {
                 answers.extend(servers.answer(&sent.frame).map(|frame| (sent.port, frame)));
             }
         }
-        let counters = |b: &Bench| {
-            let lcore = &b.gateway.lab.lcores()[0];
-            format!("{:?}", lcore.shard.stats)
-        };
-        prop_assert_eq!(counters(&short), counters(&whole));
+        pair.end()?;
     }
 
     #[test]

@@ -223,7 +223,8 @@ fn establish(b: &mut Bench, client: Tuple) -> Result<Tuple, Step> {
     let now = b.gateway.lab.now();
     let lcore = &mut b.gateway.lab.lcores_mut()[last(&step).index()];
     let (id, _) = lcore.shard.conns.find_tuple(&client).unwrap();
-    lcore.shard.change(&lcore.shared, now, id, State::Established);
+    let timeouts = lcore.shared.timeouts(lcore.shard.conns.conn(id));
+    lcore.shard.change(timeouts, now, id, State::Established);
     Ok(reply)
 }
 

@@ -2,6 +2,7 @@
 
 use super::bench::*;
 use super::properties::{cases, conversation};
+use super::ways::Pair;
 use gatun::replay::Options;
 use gatun::replay::servers::Servers;
 use gatun_engine::addr::{Be32, PortId};
@@ -339,33 +340,26 @@ proptest! {
 
     #[test]
     fn the_short_way_does_what_the_whole_way_does_for_clients_of_ipv6(conversation in conversation(), vlan: bool) {
-        let options = Options { seed: 3, ..Options::default() };
-        let (mut short, mut whole) = (Bench::new(&both(""), &options), Bench::new(&both(""), &options));
-        whole.gateway.lab.lcores_mut()[0].shard.whole_way = true;
+        let mut pair = Pair::new(&both(""));
         let mut servers = Servers::default();
         let mut answers: Vec<(PortId, Vec<u8>)> = Vec::new();
         for (n, turn) in conversation.into_iter().enumerate() {
             let (port, mut frame) = match answers.pop().filter(|_| n % 2 == 1) {
                 Some(answer) => answer,
                 None => {
-                    let packet = packet(turn.what).macs(mac_of(Be32::new(0)), short.gateway.mac(WAN));
+                    let packet = packet(turn.what).macs(mac_of(Be32::new(0)), pair.short.gateway.mac(WAN));
                     (WAN, if vlan && turn.later == 1 { packet.vlan(7).build() } else { packet.build() })
                 }
             };
             turn.mutate(&mut frame);
             let meta = Meta { port, csum_unfinished: turn.later == 3, ..Meta::default() };
-            let [a, b] = [&mut short, &mut whole].map(|b| {
-                b.gateway.lab.advance(b.gateway.lab.nanos() + u64::from(turn.later) * 700_000_000);
-                b.gateway.lab.frame(Buf::new(&frame, meta))
-            });
-            prop_assert_eq!((a.verdict, &a.sent), (b.verdict, &b.sent), "{}", text::frame(&frame));
-            for sent in a.sent {
+            pair.later(u64::from(turn.later) * 7);
+            for sent in pair.frame(&frame, meta)?.sent {
                 answers.extend(servers.answer(&sent.frame).map(|frame| (sent.port, frame)));
             }
         }
-        prop_assert_eq!(short.drops(DropReason::Bug), 0);
-        let counters = |b: &Bench| format!("{:?}", b.gateway.lab.lcores()[0].shard.stats);
-        prop_assert_eq!(counters(&short), counters(&whole));
+        prop_assert_eq!(pair.short.drops(DropReason::Bug), 0);
+        pair.end()?;
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub mod reuse;
 pub mod state;
 pub mod tuple;
 
-use crate::addr::{Be16, Be128, ConnId, Dir, Family, NeighborId, RealId};
+use crate::addr::{Be16, Be128, Class, ConnId, Dir, Family, NeighborId, RealId};
 use crate::laddr::LeaseId;
 use crate::mem::{Memory, OutOfMemory, prefetch};
 use crate::time::Tick;
@@ -34,6 +34,8 @@ pub mod flags {
     pub const HIDE_TS: u8 = 16;
     /// Its client comes over IPv6: its addresses stand in its [`super::Wide`].
     pub const WIDE: u8 = 32;
+    /// The connections whose packets ask for more than new addresses, all of them or a SYN.
+    pub const SPECIAL: u8 = EXT | WIDE | CLAMP | HIDE_TS;
 }
 
 /// A connection: one cache line.
@@ -55,7 +57,8 @@ pub struct Conn {
     pub flags: u8,
     /// The seat of its timeouts.
     pub profile: u8,
-    spare: u8,
+    /// That of its local port.
+    pub class: Class,
     /// By direction of the packet: towards the server, towards the client.
     pub next_hops: [NeighborId; 2],
     /// Where the timer entry is filed that counts.
@@ -408,14 +411,17 @@ impl<M: Memory> Conns<M> {
         (*conn.key(dir) == *key && conn.has(flags::WIDE)).then_some((conn, wide, dir))
     }
 
+    /// As [`Conns::confirm`], and gives the seat.
+    #[inline(always)]
+    pub fn confirm_seat(&self, candidate: Candidate, key: &Key) -> Option<(ConnId, Dir)> {
+        let (seat, dir) = candidate.parts();
+        self.slab.get(seat.index()).filter(|conn| *conn.key(dir) == *key).map(|_| (seat, dir))
+    }
+
     /// The connection of a packet with this key, and the packet's direction: the candidate, if it is the one.
     #[inline(always)]
     pub fn find_from(&self, candidate: Candidate, hash: u64, key: &Key) -> Option<(ConnId, Dir)> {
-        let (seat, dir) = candidate.parts();
-        match self.slab.get(seat.index()) {
-            Some(conn) if *conn.key(dir) == *key => Some((seat, dir)),
-            Some(_) | None => self.find(hash, key),
-        }
+        self.confirm_seat(candidate, key).or_else(|| self.find(hash, key))
     }
 
     /// The connection of a packet with this key, and the packet's direction.

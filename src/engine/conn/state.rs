@@ -110,40 +110,28 @@ pub mod tcp_flags {
 /// them closes, as in IPVS.
 #[inline(always)]
 pub const fn tcp_next(state: State, dir: Dir, flags: u8) -> State {
-    let event = EVENTS[flags as usize & 31];
-    TCP[dir as usize][event as usize & 7][state as usize & 15]
+    TCP[dir as usize][flags as usize & 31][state as usize & 15]
 }
 
-/// By the low five flags: 0 SYN, 1 FIN, 2 ACK, 3 RST, 4 none of them.
-const EVENTS: [u8; 32] = {
+/// By the low five flags. IPVS's tables, filled up with CLOSE, so that no index is out of bounds.
+const TCP: [[[State; 16]; 32]; 2] = {
     use tcp_flags::*;
-    let mut events = [4; 32];
-    let mut flags = 0;
-    while flags < 32 {
-        let f = flags as u8;
-        events[flags] = if f & RST != 0 {
-            3
-        } else if f & SYN != 0 {
-            0
-        } else if f & FIN != 0 {
-            1
-        } else if f & ACK != 0 {
-            2
-        } else {
-            4
-        };
-        flags += 1;
-    }
-    events
-};
-
-/// IPVS's tables, filled up with CLOSE to powers of two, so that no index is out of bounds.
-const TCP: [[[State; 16]; 8]; 2] = {
-    let mut table = [[[State::Close; 16]; 8]; 2];
+    let mut table = [[[State::Close; 16]; 32]; 2];
     let mut i = 0;
-    while i < 2 * 4 * COLUMNS {
-        let (dir, event, column) = (i / (4 * COLUMNS), i / COLUMNS % 4, i % COLUMNS);
-        table[dir][event][column] = IPVS[dir][event][column];
+    while i < 2 * 32 * COLUMNS {
+        let (dir, flags, column) = (i / (32 * COLUMNS), i / COLUMNS % 32, i % COLUMNS);
+        let f = flags as u8;
+        table[dir][flags][column] = if f & RST != 0 {
+            IPVS[dir][3][column]
+        } else if f & SYN != 0 {
+            IPVS[dir][0][column]
+        } else if f & FIN != 0 {
+            IPVS[dir][1][column]
+        } else if f & ACK != 0 {
+            IPVS[dir][2][column]
+        } else {
+            State::Close
+        };
         i += 1;
     }
     table

@@ -5,6 +5,7 @@ use super::capture::Captures;
 use super::dropped::DropLog;
 use super::{Batch, HELD, HELD_FOR, HELD_PER_HOP, Io, Punt, Source};
 use crate::addr::{LcoreId, Mac, NeighborId, PortId};
+use crate::conn::Candidate;
 use crate::frame::{AllEmitted, Buffer, Emit, Frame, Meta};
 use crate::limit::{Bucket, Limits};
 use crate::mem::Memory;
@@ -92,10 +93,16 @@ impl<B: Buffer> Ways<B> {
         if let Some(exit) = path::refusal(shard, head) {
             return self.refuse(given, io, buf, head, exit);
         }
-        match path::expected(head, given.expected) {
-            Some(expected) => self.open(given, shard, io, buf, (head, expected)),
-            None => self.known(given, shard, io, buf, head),
+        if let Some(expected) = path::expected(head, given.expected) {
+            return self.open(given, shard, io, buf, (head, expected));
         }
+        if head.candidate == Candidate::NONE {
+            return self.serve(given, shard, io, buf, head);
+        }
+        if shard.conns.may_be_wide(head.candidate) {
+            return self.wide(given, shard, io, buf, head);
+        }
+        self.step(given, shard, io, buf, head);
     }
 
     /// A frame that may open a connection.
@@ -117,9 +124,9 @@ impl<B: Buffer> Ways<B> {
         }
     }
 
-    /// A frame of a connection with IPv6, or one that asks for more than the short ways do.
+    /// A frame of a connection that may be one with IPv6.
     #[inline(never)]
-    fn known<M: Memory, I: Io<Buf = B>>(
+    fn wide<M: Memory, I: Io<Buf = B>>(
         &mut self,
         given: &Given<'_>,
         shard: &mut Shard<M>,
@@ -127,10 +134,26 @@ impl<B: Buffer> Ways<B> {
         mut buf: B,
         head: &Head,
     ) {
-        if let Some(port) = path::hit_wide(&given.tables, &mut shard.conns, given.now, &mut buf, head) {
-            return self.queue(io, port, buf);
+        match path::hit_wide(&given.tables, &mut shard.conns, given.now, &mut buf, head) {
+            Some(port) => self.queue(io, port, buf),
+            None => self.step(given, shard, io, buf, head),
         }
-        self.serve(given, shard, io, buf, head);
+    }
+
+    /// A frame that takes its connection a step on, or asks for more than the short ways do.
+    #[inline(never)]
+    fn step<M: Memory, I: Io<Buf = B>>(
+        &mut self,
+        given: &Given<'_>,
+        shard: &mut Shard<M>,
+        io: &mut I,
+        mut buf: B,
+        head: &Head,
+    ) {
+        match path::step(given.shared, &given.tables, shard, given.now, &mut buf, head) {
+            Some(port) => self.queue(io, port, buf),
+            None => self.serve(given, shard, io, buf, head),
+        }
     }
 
     /// A frame that asks for more than the short ways do, and what that causes: frames of our own, before and after it.

@@ -22,6 +22,8 @@ use crate::wire::{FromBytes, ethernet, plain, tcp, udp};
 pub(super) const NONE: u8 = 0xFF;
 /// No state of a connection that is there: a plain SYN, which may take the way of [`opened`].
 pub(super) const OPENS: u8 = 0xFE;
+/// No state either: any other plain packet, which takes the way of [`super::step`] at best.
+const STEPS: u8 = 0xFD;
 
 /// The state of a connection that a plain TCP packet with these flags takes the short way in, because it does not change
 /// it; or [`NONE`].
@@ -31,13 +33,13 @@ pub(super) fn kept_by_tcp(flags: u8) -> u8 {
 }
 
 const KEPT: [u8; 32] = {
-    let mut kept = [NONE; 32];
+    let mut kept = [STEPS; 32];
     let mut flags = 0;
     while flags < 32 {
         kept[flags as usize] = match flags & (ACK | FIN | RST | SYN) {
             ACK => State::Established as u8,
             SYN => OPENS,
-            _ => NONE,
+            _ => STEPS,
         };
         flags += 1;
     }
@@ -84,9 +86,8 @@ pub(super) fn opened<M: Memory>(
     frame: &mut Frame<'_>,
     head: &Head,
 ) -> Option<PortId> {
-    const SPECIAL: u8 = flags::EXT | flags::WIDE | flags::CLAMP | flags::HIDE_TS;
     let conn = conns.conn(id);
-    if head.keeps == NONE || conn.has(SPECIAL) {
+    if head.keeps == NONE || conn.has(flags::SPECIAL) {
         return None;
     }
     let way = Way::of(tables, conn, Dir::In, head)?;

@@ -1,14 +1,14 @@
 //! The way of a packet.
 //!
 //! ```text
-//!   rx -> parse -> warm -> | hit, or: lookup -> (open) -> way out -> observe -> rewrite -> output | -> tx
+//!   rx -> parse -> warm -> | hit, or step, or: lookup -> (open) -> way out -> observe -> rewrite -> output | -> tx
 //! ```
 //!
 //! The first two stages are loops over the burst, so that its cache misses overlap: buckets first, then connections.
 //! The rest goes packet by packet, in the order of arrival, on lines that are in the cache by then: what one packet opens
 //! or ends is seen by the next one of the same burst, and a burst of 64 does the same as 64 bursts of one. [`hit`] is a
 //! short cut through all of it for the packets that ask for nothing special, which are nearly all; [`hit_wide`] is the one
-//! for connections whose client comes over IPv6.
+//! for connections whose client comes over IPv6. [`step()`] is the short cut for the packets of handshakes and closes.
 //!
 //! The families differ in two places: what a packet is ([`parse::v6`]), and which IP header it leaves with (`wide`). What is
 //! between them knows keys, connections and lengths.
@@ -25,6 +25,7 @@ mod output;
 mod reset;
 mod rewrite;
 mod run;
+mod step;
 mod wide;
 
 use crate::addr::{Dir, LcoreId};
@@ -39,6 +40,7 @@ pub use open::AllExpected;
 pub use opening::open;
 use parse::{Head, Kind};
 pub use run::{End, Run, ahead, run};
+pub use step::step;
 pub use wide::hit as hit_wide;
 
 /// What the frames of a burst are. It is only ever overwritten.
@@ -146,7 +148,7 @@ fn stages<M: Memory>(
     };
     let (leaves, hop) = (shard.conns.leaves(conn, dir), shard.conns.conn(conn).next_hops[dir as usize]);
     let way = output::way(shared, frame, head, leaves, hop)?;
-    observe::packet(shared, shard, now, conn, dir, frame, head);
+    observe::packet(shared, shard, now, (conn, dir), frame.bytes(), head);
     let head = rewrite::apply(shared, shard, conn, dir, frame, head)?;
     output::send(frame, &head, &way, emit)
 }

@@ -3,40 +3,59 @@
 use super::parse::Head;
 use crate::addr::{ConnId, Dir, Proto};
 use crate::conn::flags;
-use crate::conn::state::{State, tcp_next};
-use crate::frame::Frame;
+use crate::conn::state::{State, Timeouts, tcp_next};
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
 use crate::time::Tick;
 use crate::wire::tcp::{FIN, SYN};
 use crate::wire::{FromBytes, tcp};
 
-/// Notes a packet, before it is rewritten.
+/// Notes a packet, whose frame has these bytes, before it is rewritten.
 #[inline(always)]
 pub(super) fn packet<M: Memory>(
     shared: &Shared,
     shard: &mut Shard<M>,
     now: Tick,
-    id: ConnId,
-    dir: Dir,
-    frame: &Frame<'_>,
+    (id, dir): (ConnId, Dir),
+    bytes: &[u8],
     head: &Head,
 ) {
     let conn = shard.conns.conn(id);
-    let next = match head.key.proto() {
-        Proto::Tcp => tcp_next(conn.state(), dir, head.flags),
-        Proto::Udp => State::Udp,
-    };
+    let timeouts = shared.timeouts(conn);
     shard.stats.real(conn.real).packet(dir, head.ip_len);
-    if dir == Dir::In && head.flags & FIN != 0 {
-        fin(shard, id, frame, head);
+    match head.key.proto() {
+        Proto::Tcp => {
+            let l4 = bytes.get(head.l4()..).unwrap_or(&[]);
+            let tcp = tcp::Header::ref_from_prefix(l4).ok().map(|(tcp, _)| tcp);
+            segment(timeouts, shard, now, (id, dir), tcp, head);
+        }
+        Proto::Udp => shard.change(timeouts, now, id, State::Udp),
     }
-    shard.change(shared, now, id, next);
+}
+
+/// Notes what a packet of TCP does to its connection.
+#[inline(always)]
+pub(super) fn segment<M: Memory>(
+    timeouts: &Timeouts,
+    shard: &mut Shard<M>,
+    now: Tick,
+    (id, dir): (ConnId, Dir),
+    tcp: Option<&tcp::Header>,
+    head: &Head,
+) {
+    if dir == Dir::In
+        && head.flags & FIN != 0
+        && let Some(tcp) = tcp
+    {
+        fin(shard, id, tcp, head);
+    }
+    let next = tcp_next(shard.conns.conn(id).state(), dir, head.flags);
+    shard.change(timeouts, now, id, next);
 }
 
 /// The client's FIN: from now on the server expects just one sequence number.
-fn fin<M: Memory>(shard: &mut Shard<M>, id: ConnId, frame: &Frame<'_>, head: &Head) {
-    let Ok((tcp, _)) = tcp::Header::ref_from_prefix(frame.bytes().get(head.l4()..).unwrap_or(&[])) else { return };
+#[inline(always)]
+fn fin<M: Memory>(shard: &mut Shard<M>, id: ConnId, tcp: &tcp::Header, head: &Head) {
     let payload = usize::from(head.ip_len).saturating_sub(usize::from(head.ihl) + tcp.header_len()) as u32;
     let syn = u32::from(head.flags & SYN != 0);
     let next = tcp.seq.host().wrapping_add(payload).wrapping_add(syn + 1);

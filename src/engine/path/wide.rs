@@ -146,23 +146,8 @@ pub(super) fn sum_up(new: &Tuple, l4: &mut [u8]) -> bool {
 }
 
 /// The short way, as [`super::hit`] is for IPv4: forwards a packet and gives the port by which it leaves, or does nothing.
-#[inline(always)]
-pub fn hit<M: Memory, B: Buffer>(
-    tables: &Tables<'_>,
-    conns: &mut Conns<M>,
-    now: Tick,
-    buf: &mut B,
-    head: &Head,
-) -> Option<PortId> {
-    // What is of IPv4 alone leaves here.
-    if head.keeps == super::hit::NONE || !conns.may_be_wide(head.candidate) {
-        return None;
-    }
-    forward(tables, conns, now, buf, head)
-}
-
 #[inline(never)]
-fn forward<M: Memory, B: Buffer>(
+pub fn hit<M: Memory, B: Buffer>(
     tables: &Tables<'_>,
     conns: &mut Conns<M>,
     now: Tick,

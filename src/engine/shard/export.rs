@@ -124,7 +124,7 @@ impl<M: Memory> Shard<M> {
         // As if its last packet had come so long ago that just this much remains.
         let idle = shared.deadline(self.conns.conn(id)).since(now + r.remaining);
         self.conns.conn_mut(id).last_seen = now - idle;
-        self.file(shared, now, id);
+        self.file(shared, id);
         Ok(id)
     }
 }

@@ -1,7 +1,6 @@
 //! The beginning of a connection.
 
 use super::lease::Leased;
-use super::timer::nearest;
 use super::{Forget, Shard, Shared};
 use crate::addr::*;
 use crate::conn::index::Spot;
@@ -86,6 +85,7 @@ impl<'a> Expected<'a> {
         let mut conn = Conn::of(self.keys);
         [conn.ip_delta, conn.l4_delta] = self.deltas;
         conn.real = self.real;
+        conn.class = self.class;
         conn.profile = self.service.profile;
         conn.next_hops = self.next_hops;
         conn
@@ -172,15 +172,14 @@ impl<M: Memory> Shard<M> {
             conn.expect_next(seq);
         }
         let id = room.id();
-        if let Ok(at) = wheel.file(id, nearest(now, shared.deadline(&conn))) {
+        if let Ok(at) = wheel.file(id, shared.deadline(&conn)) {
             conn.filed = at;
             conn.flags |= flags::FILED;
             self.filed += 1;
         }
         conns.settle(room, [hash, e.hash], conn);
-        pressed.count(e.class, state, 1);
-        stats.lcore.state(State::None).add(u64::MAX);
-        stats.lcore.state(state).add(1);
+        pressed.count(e.class, State::None, state);
+        stats.lcore.count_state(State::None, state);
         stats.lcore.ports_unlisted.add(1);
         stats.lcore.conns_opened.add(1);
         let real = stats.real(real.id);
@@ -245,9 +244,9 @@ impl<M: Memory> Shard<M> {
         let conn = self.conns.conn_mut(id);
         conn.set_state(state);
         conn.last_seen = now;
-        let lease = conn.lease;
-        self.count_state(lease, State::None, state);
-        let conn = self.conns.conn(id);
+        conn.class = self.ports.class(conn.lease);
+        self.stats.lcore.count_state(State::None, state);
+        self.pressed.count(conn.class, State::None, state);
         let real = self.stats.real(conn.real);
         if state.is_active() {
             real.active.add(1)
@@ -255,7 +254,7 @@ impl<M: Memory> Shard<M> {
             real.inactive.add(1)
         }
         self.count_now();
-        if self.file(shared, now, id) {
+        if self.file(shared, id) {
             return true;
         }
         self.close(now, id);

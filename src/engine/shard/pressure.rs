@@ -13,7 +13,7 @@ use super::Shard;
 use super::lease::is_after;
 use crate::addr::{Class, ConnId, EndpointId, Family, Proto};
 use crate::conn::flags;
-use crate::conn::state::State;
+use crate::conn::state::{STATES, State};
 use crate::conn::tuple::Tuple;
 use crate::laddr::{LeaseId, Want};
 use crate::mem::Memory;
@@ -47,8 +47,8 @@ pub(super) struct Pressed {
     over: bool,
     /// The oldest last.
     oldest: ArrayVec<Candidate, KEPT>,
-    /// Connections that are over, and that are half-open, by the class of their port.
-    counts: [[u32; CLASSES]; 2],
+    /// Connections by their rank and the class of their port. There is no fourth rank: but so no index is out of bounds.
+    counts: [[u32; CLASSES]; 4],
     /// The class after the one that was looked through last.
     hand: u8,
     /// Whose seats can be taken, and when they were last seen; the oldest last.
@@ -57,13 +57,29 @@ pub(super) struct Pressed {
     seat_hand: usize,
 }
 
+/// The rank of a connection by its state: 0 for those that are over, pressed out first, 1 for those that are half-open, 2 for
+/// those that nobody presses out.
+const RANKS: [u8; STATES] = {
+    let mut ranks = [2; STATES];
+    let mut i = 0;
+    while i < STATES {
+        if State::ALL[i].is_over() {
+            ranks[i] = 0;
+        } else if State::ALL[i].is_half_open() {
+            ranks[i] = 1;
+        }
+        i += 1;
+    }
+    ranks
+};
+
 impl Default for Pressed {
     fn default() -> Self {
         Pressed {
             of: None,
             over: false,
             oldest: ArrayVec::new(),
-            counts: [[0; CLASSES]; 2],
+            counts: [[0; CLASSES]; 4],
             hand: 0,
             seats: ArrayVec::new(),
             seat_hand: 0,
@@ -79,18 +95,16 @@ impl Pressed {
         }
     }
 
-    /// A connection with a port of this class comes into a state, or leaves it (`by` is -1).
+    /// A connection with a port of this class goes from one state into another.
     #[inline(always)]
-    pub(super) fn count(&mut self, class: Class, state: State, by: i32) {
-        let which = if state.is_over() {
-            0
-        } else if state.is_half_open() {
-            1
-        } else {
-            return;
+    pub(super) fn count(&mut self, class: Class, before: State, next: State) {
+        let mut add = |state: State, n: u32| {
+            let rank = usize::from(RANKS[state as usize]) % self.counts.len();
+            let count = &mut self.counts[rank][class.index() % CLASSES];
+            *count = count.wrapping_add(n);
         };
-        let count = &mut self.counts[which][class.index() % CLASSES];
-        *count = count.wrapping_add_signed(by);
+        add(before, u32::MAX);
+        add(next, 1);
     }
 
     /// The classes with connections that are over, or half-open.
@@ -208,17 +222,6 @@ impl<M: Memory> Shard<M> {
             }
         }
         (self.pressed.of, self.pressed.over, self.pressed.oldest) = (Some(want.endpoint), over, oldest);
-    }
-
-    /// Keeps the counts of [`Pressed`], and those of the states.
-    #[inline(always)]
-    pub(super) fn count_state(&mut self, lease: LeaseId, before: State, next: State) {
-        let stats = &self.stats.lcore;
-        stats.state(before).add(u64::MAX);
-        stats.state(next).add(1);
-        let class = self.ports.class(lease);
-        self.pressed.count(class, before, -1);
-        self.pressed.count(class, next, 1);
     }
 }
 

@@ -3,11 +3,10 @@
 use super::{Shard, Shared};
 use crate::addr::{ConnId, Dir};
 use crate::conn::index::Spot;
-use crate::conn::state::State;
+use crate::conn::state::{STATES, State, Timeouts};
 use crate::conn::{Conn, flags};
 use crate::mem::Memory;
 use crate::time::{Tick, Ticks};
-use crate::tw::HORIZON;
 use arrayvec::ArrayVec;
 
 /// Quarantines of local ports that are looked at in a tick: a quarter of a million in a minute.
@@ -27,39 +26,55 @@ struct Due {
     spots: [Spot; 2],
 }
 
-/// Where the entry for a deadline is filed.
-#[inline(always)]
-pub(super) fn nearest(now: Tick, deadline: Tick) -> Tick {
-    let horizon = now + HORIZON;
-    if horizon.reached(deadline) { deadline } else { horizon }
-}
-
 impl Shared {
     /// When a connection is dead unless another packet comes.
     #[inline(always)]
     pub fn deadline(&self, conn: &Conn) -> Tick {
+        conn.last_seen + self.timeouts(conn).of(conn.state())
+    }
+
+    /// How long a connection stays in each state.
+    #[inline(always)]
+    pub fn timeouts(&self, conn: &Conn) -> &Timeouts {
         let profiles = &self.snapshot.profiles;
-        let profile = profiles.get(usize::from(conn.profile)).or(profiles.first());
-        conn.last_seen + profile.map_or(Ticks::from_secs(60), |p| p.of(conn.state()))
+        profiles.get(usize::from(conn.profile)).unwrap_or_else(|| general(profiles))
+    }
+}
+
+/// The timeouts of a service that has none of its own.
+#[cold]
+fn general(profiles: &[Timeouts]) -> &Timeouts {
+    const NONE: Timeouts = Timeouts([Ticks::from_secs(60); STATES]);
+    profiles.first().unwrap_or(&NONE)
+}
+
+impl Conn {
+    /// Whether it has a timer entry that fires no later than this.
+    #[inline(always)]
+    pub(super) fn is_filed_by(&self, deadline: Tick) -> bool {
+        self.has(flags::FILED) && deadline.reached(self.filed)
     }
 }
 
 impl<M: Memory> Shard<M> {
     /// Sees to it that the timer of a connection fires no later than its deadline. False when the wheel is full.
-    pub(super) fn file(&mut self, shared: &Shared, now: Tick, id: ConnId) -> bool {
-        let deadline = shared.deadline(self.conns.conn(id));
-        let filed = self.conns.conn(id).filed;
+    #[inline(always)]
+    pub(super) fn file(&mut self, shared: &Shared, id: ConnId) -> bool {
+        let conn = self.conns.conn(id);
+        let deadline = shared.deadline(conn);
+        conn.is_filed_by(deadline) || self.file_at(id, deadline)
+    }
+
+    /// Files an entry that fires no later than a deadline, when there is none.
+    pub(super) fn file_at(&mut self, id: ConnId, deadline: Tick) -> bool {
         let has_entry = self.conns.conn(id).has(flags::FILED);
-        if has_entry && deadline.reached(filed) {
-            return true;
-        }
         // Entries left behind by earlier deadlines must not take the room of those that count.
         let left_behind = self.wheel.pending().saturating_sub(self.filed);
         if has_entry && left_behind >= self.conns.capacity() {
             self.stats.lcore.timers_late.add(1);
             return true;
         }
-        let Ok(at) = self.wheel.file(id, nearest(now, deadline)) else { return has_entry };
+        let Ok(at) = self.wheel.file(id, deadline) else { return has_entry };
         let conn = self.conns.conn_mut(id);
         conn.filed = at;
         conn.flags |= flags::FILED;
@@ -125,7 +140,7 @@ impl<M: Memory> Shard<M> {
             self.close_at(now, id, reply, spots);
         } else {
             self.reroute(shared, id);
-            self.file(shared, now, id);
+            self.file(shared, id);
         }
     }
 
