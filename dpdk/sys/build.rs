@@ -21,7 +21,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_(lcore_id|lcore_cpuset|lcore_to_socket_id|get_main_lcore|get_next_lcore|thread_register|thread_unregister)",
     "rte_(zmalloc_socket|free|malloc_get_socket_stats)",
     "rte_(memseg_list_walk|mem_event_callback_register)",
-    "rte_mempool_(free|avail_count|in_use_count|lookup)",
+    "rte_mempool_(free|avail_count|in_use_count|lookup|put_bulk)",
     "rte_pktmbuf_(pool_create|alloc|alloc_bulk|free|free_bulk|reset|data_room_size)",
     "rte_ring_(create|free|enqueue_burst|dequeue_burst|count|get_capacity|lookup|set_prod_htd_max)",
     "rte_dev_(probe|remove|name)",

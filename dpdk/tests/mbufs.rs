@@ -26,6 +26,21 @@ fn an_exhausted_pool_gives_none_and_every_mbuf_comes_back() {
 }
 
 #[test]
+fn each_mbuf_of_a_freed_burst_goes_back_to_its_pool() {
+    let turn = eal();
+    let [a, b] =
+        ["one of two", "other of two"].map(|name| Mempool::new(&turn.eal, name, 63, 8, 512, None).expect(name));
+    for (of_a, of_b) in [(0, 0), (63, 0), (0, 33), (1, 1), (40, 23)] {
+        let mut burst = ArrayVec::<Mbuf, 64>::new();
+        a.alloc_bulk(&mut burst, of_a);
+        b.alloc_bulk(&mut burst, of_b);
+        assert_eq!((burst.len(), a.in_use(), b.in_use()), (of_a + of_b, of_a as u32, of_b as u32));
+        free_burst(&mut burst);
+        assert_eq!((burst.len(), a.in_use(), b.in_use()), (0, 0, 0));
+    }
+}
+
+#[test]
 fn bulk_allocation_is_all_or_nothing() {
     let turn = eal();
     let pool = Mempool::new(&turn.eal, "bulk", 31, 0, 512, None).expect("a small pool");

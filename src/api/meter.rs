@@ -12,7 +12,7 @@ use crate::master::Master;
 use crate::master::handle::{Handle, NoAnswer};
 use crate::worker::progress::Progress;
 use gatun_engine::addr::{Addr, Be16, RealId};
-use gatun_engine::snapshot::Snapshot;
+use gatun_engine::snapshot::{Snapshot, VipKey};
 use gatun_engine::stats::{Counter, RealStats, Stats};
 use gatun_engine::verdict::{DropReason, PuntReason};
 use std::collections::{HashMap, VecDeque};
@@ -131,10 +131,10 @@ impl Meter {
         let Inner { seen, owners, zero, .. } = &mut *inner;
         if seen.as_ref().is_none_or(|seen| seen.generation < snapshot.generation) {
             let before = seen.as_ref().map(|seen| &seen.services);
-            let same = |key, service| before.and_then(|b| b.get(key)).is_some_and(|b| Arc::ptr_eq(b, service));
-            for (key, service) in snapshot.services.iter().filter(|(key, service)| !same(*key, service)) {
+            let same = |key: &VipKey, service| before.and_then(|b| b.get(key)).is_some_and(|b| Arc::ptr_eq(b, service));
+            for (key, service) in snapshot.services.iter().filter(|(key, service)| !same(key, service)) {
                 for real in &service.reals {
-                    let owner = (*key, real.addr, real.port);
+                    let owner = (key, real.addr, real.port);
                     if owners.insert(real.id, owner).is_some_and(|before| before != owner) {
                         zero.insert(real.id, self.counted(real.id));
                     }

@@ -116,6 +116,13 @@ pub trait Buffer {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Throws away all frames of a batch.
+    fn discard(batch: &mut ArrayVec<Self, BURST>)
+    where
+        Self: Sized,
+    {
+        batch.clear();
+    }
 }
 
 /// A pool of empty frames.

@@ -10,12 +10,12 @@ use crate::sched::Scheduler;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::{BuildHasherDefault, Hasher};
-use hashbrown::HashMap;
 
 mod ours;
 mod routes;
+mod words;
 
-pub use ours::{LocalMap, VipKey};
+pub use ours::{LocalMap, ServiceMap, VipKey};
 pub use routes::Routes;
 
 /// An interface: a port, or a VLAN on a port.
@@ -224,22 +224,18 @@ impl Service {
     }
 }
 
-/// The services by protocol, VIP and port.
-pub type ServiceMap = HashMap<VipKey, Arc<Service>, Quick>;
-
 /// A hash of a few instructions, for tables that nobody but the configuration fills: what is looked up in them can not make
 /// them any longer to search.
 pub type Quick = BuildHasherDefault<Mixer>;
 
-/// The hasher of [`Quick`]: an IPv4 address, a port and a protocol fit into its word, which is multiplied once, at the end.
+/// The hasher of [`Quick`]: a multiplication for each word of eight bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mixer(u64);
 
 impl Hasher for Mixer {
     #[inline(always)]
     fn finish(&self) -> u64 {
-        let product = u128::from(self.0) * 0x9E37_79B9_7F4A_7C15;
-        product as u64 ^ (product >> 64) as u64
+        mixed(self.0)
     }
     #[inline(always)]
     fn write_u8(&mut self, n: u8) {
@@ -260,6 +256,12 @@ impl Hasher for Mixer {
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|byte| self.write_u8(*byte));
     }
+}
+
+#[inline(always)]
+fn mixed(word: u64) -> u64 {
+    let product = u128::from(word) * 0x9E37_79B9_7F4A_7C15;
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// The whole of it.

@@ -18,7 +18,7 @@ impl Master {
         let shards = Shards { generation: self.generation_running(), in_use: &in_use };
         self.compiler.continue_from(generation.saturating_sub(1));
         let snapshot = Arc::new(self.compiler.compile(&model, &shards)?);
-        let new_addresses = snapshot.locals.iter().any(|(addr, _)| self.snapshot.locals.get(addr).is_none());
+        let new_addresses = snapshot.locals.iter().any(|(addr, _)| self.snapshot.locals.get(&addr).is_none());
         let links = self.model.interfaces != model.interfaces;
         let before = std::mem::replace(&mut self.snapshot, snapshot);
         self.model = model;

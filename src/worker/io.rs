@@ -3,7 +3,7 @@
 
 use bytemuck::TransparentWrapper;
 use crossbeam_queue::ArrayQueue;
-use dpdk::mbuf::{Checksum, prefetch_burst};
+use dpdk::mbuf::{Checksum, free_burst, prefetch_burst};
 use dpdk::ring::{Consumer, SharedProducer};
 use dpdk::{Eal, HugeSlice, Mbuf, Mempool, RxQueue, TxQueue};
 use gatun_engine::addr::{LcoreId, NeighborId, PortId};
@@ -67,6 +67,10 @@ impl Buffer for Packet {
     #[inline(always)]
     fn len(&self) -> usize {
         self.0.pkt_len() as usize
+    }
+
+    fn discard(batch: &mut Batch<Packet>) {
+        free_burst(batch);
     }
 }
 

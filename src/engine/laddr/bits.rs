@@ -34,7 +34,7 @@ impl Bits {
     pub(super) fn count(&self) -> u16 {
         self.0.iter().map(|w| w.count_ones() as u16).sum()
     }
-    #[inline(always)]
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.words_other_than(0) == 0
     }

@@ -25,12 +25,11 @@ pub(super) struct Directory<M: Memory> {
     pub(super) finds: core::cell::Cell<u64>,
 }
 
-/// The hash of a key: the finalizer of MurmurHash3. Keys are made of our own ids, so nobody can choose collisions.
+/// The hash of a key: one multiplication, folded. Keys are made of our own ids, so nobody can choose collisions.
 #[inline(always)]
 pub(super) fn hash(key: u64) -> u32 {
-    let k = (key ^ key >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let k = (k ^ k >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    (k >> 32) as u32
+    let product = u128::from(key) * 0x9e37_79b9_7f4a_7c15;
+    ((product >> 64 ^ product) >> 32) as u32
 }
 
 impl<M: Memory> Directory<M> {

@@ -21,14 +21,29 @@ pub(super) struct Hunt<'a, F> {
     pub(super) no_memory: bool,
 }
 
+/// A port that was taken.
+#[derive(Clone, Copy)]
+pub(super) struct Pick<'a> {
+    /// Its chunk.
+    c: u32,
+    /// Its number in the class.
+    i: u16,
+    lip: &'a Lip,
+    /// Of the chunk.
+    class: Class,
+    lead: u16,
+    /// What it was before.
+    from: Origin,
+}
+
 impl<M: Memory> Ports<M> {
     /// A free port of a class: of the LIPs that are open, then of one that is opened for it.
     #[inline(always)]
-    pub(super) fn free_in<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+    pub(super) fn free_in<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
-        hunt: &mut Hunt<'_, F>,
+        hunt: &mut Hunt<'a, F>,
         class: Class,
-    ) -> Option<Lease> {
+    ) -> Option<Pick<'a>> {
         let group = self.store.group(hunt.want.endpoint, class);
         if let Some(group) = group
             && let Some(lease) = self.free_at_once(hunt, group)
@@ -40,11 +55,11 @@ impl<M: Memory> Ports<M> {
 
     /// A free port of the chunk that a search begins with: nearly always it has one.
     #[inline(always)]
-    fn free_at_once<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+    fn free_at_once<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
-        hunt: &mut Hunt<'_, F>,
+        hunt: &mut Hunt<'a, F>,
         group: u32,
-    ) -> Option<Lease> {
+    ) -> Option<Pick<'a>> {
         let c = self.store.groups[group].open;
         if c == NONE {
             return None;
@@ -56,12 +71,12 @@ impl<M: Memory> Ports<M> {
     }
 
     #[inline(never)]
-    fn free_at_length<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+    fn free_at_length<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
-        hunt: &mut Hunt<'_, F>,
+        hunt: &mut Hunt<'a, F>,
         class: Class,
         group: Option<u32>,
-    ) -> Option<Lease> {
+    ) -> Option<Pick<'a>> {
         if let Some(group) = group
             && let Some(lease) = self.around(hunt, group, Ring::Open, Origin::Free)
         {
@@ -81,12 +96,12 @@ impl<M: Memory> Ports<M> {
     }
 
     /// A free port of a LIP that has no chunk yet.
-    fn open_lip<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+    fn open_lip<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
-        hunt: &mut Hunt<'_, F>,
+        hunt: &mut Hunt<'a, F>,
         class: Class,
         group: Option<u32>,
-    ) -> Option<Lease> {
+    ) -> Option<Pick<'a>> {
         let want = hunt.want;
         let print = want.pool.print();
         // The group may be gone with its last chunk, when that was found to be empty.
@@ -147,11 +162,11 @@ impl<M: Memory> Ports<M> {
     }
 
     /// A port in quarantine of a class, the one that rests longest first; or one whose time turns out to be up.
-    pub(super) fn resting_in<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+    pub(super) fn resting_in<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
-        hunt: &mut Hunt<'_, F>,
+        hunt: &mut Hunt<'a, F>,
         class: Class,
-    ) -> Option<Lease> {
+    ) -> Option<Pick<'a>> {
         let endpoint = hunt.want.endpoint;
         for ring in [Ring::Resting, Ring::Open] {
             let Some(group) = self.store.group(endpoint, class) else { break };
@@ -170,13 +185,13 @@ impl<M: Memory> Ports<M> {
     }
 
     /// Tries the chunks of one ring of a group, and leaves the ring to begin with the one that had a port.
-    fn around<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+    fn around<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
-        hunt: &mut Hunt<'_, F>,
+        hunt: &mut Hunt<'a, F>,
         group: u32,
         ring: Ring,
         from: Origin,
-    ) -> Option<Lease> {
+    ) -> Option<Pick<'a>> {
         let first = *self.store.groups[group].head(ring)?;
         let mut c = first;
         for _ in 0..self.store.groups[group].chunks {
@@ -207,49 +222,46 @@ impl<M: Memory> Ports<M> {
 
     /// Takes a port of one chunk, if the pool has its LIP and the caller likes it.
     #[inline(never)]
-    fn pick<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+    fn pick<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
-        hunt: &mut Hunt<'_, F>,
+        hunt: &mut Hunt<'a, F>,
         c: u32,
         from: Origin,
-    ) -> Option<Lease> {
+    ) -> Option<Pick<'a>> {
         self.pick_here(hunt, c, from)
     }
     #[inline(always)]
-    fn pick_here<F: FnMut(LeaseId, Lip, Be16) -> Word>(
+    fn pick_here<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
-        hunt: &mut Hunt<'_, F>,
+        hunt: &mut Hunt<'a, F>,
         c: u32,
         from: Origin,
-    ) -> Option<Lease> {
+    ) -> Option<Pick<'a>> {
         let chunk = &mut self.store.chunks[c];
-        let (used, resting, class) = (chunk.used, chunk.resting, Class(chunk.class));
-        if match from {
-            Origin::Free => used + resting == USABLE,
-            Origin::Quarantine => resting == 0,
-        } {
+        if from == Origin::Quarantine && chunk.resting == 0 {
             return None;
         }
         let lips = hunt.want.pool.lips();
         let here = |lip: &Lip| lip.id.0 == chunk.lip;
-        let pos = match lips.get(usize::from(chunk.pos)) {
-            Some(lip) if here(lip) => usize::from(chunk.pos),
-            _ => lips.iter().position(here)?,
+        let (pos, lip) = match lips.get(usize::from(chunk.pos)) {
+            Some(lip) if here(lip) => (chunk.pos, lip),
+            _ => lips.iter().position(here).and_then(|pos| Some((pos as u16, lips.get(pos)?)))?,
         };
-        chunk.pos = pos as u16;
-        let lip = lips.get(pos).copied().filter(|lip| lip.addr != hunt.want.rip)?;
+        chunk.pos = pos;
+        if lip.addr == hunt.want.rip {
+            return None;
+        }
 
-        let lead = self.store.chunks[c].lead;
+        let (class, lead) = (Class(chunk.class), chunk.lead);
         let start = RESERVED + (hunt.want.start.wrapping_mul(0x9e37_79b1) >> 16) as u16 % USABLE;
-        let (steer, family, word) = (hunt.steer, lip.addr.family(), &mut hunt.word);
-        let lport = |i| Be16::new(steer.lport_of(family, lead, i));
+        let (steer, word) = (hunt.steer, &mut hunt.word);
         // Those that turn out to be taken as unlisted ones.
-        let mut others = Bits::NONE;
-        let mut good = |i| match word(lease_id(c, i), lip, lport(i)) {
+        let mut others = None;
+        let mut good = |i| match word(lease_id(c, i), *lip, Be16::new(steer.lport_of(lip.addr.family(), lead, i))) {
             Word::Good => true,
             Word::Refused => false,
             Word::Listed => {
-                others.set(i);
+                others.get_or_insert(Bits::NONE).set(i);
                 false
             }
         };
@@ -260,20 +272,23 @@ impl<M: Memory> Ports<M> {
                 old.pick(start, &mut good).or_else(|| young.pick(start, good))
             }
         };
-        self.list(c, &others);
+        if let Some(others) = &others {
+            self.list(c, others);
+        }
         let i = picked?;
-        self.store.claim(c, i);
-        Some(Lease { id: lease_id(c, i), lip, lport: lport(i), from, other_class: class != hunt.want.class })
+        match from {
+            Origin::Free => self.store.claim_free(c, i),
+            Origin::Quarantine => self.store.claim(c, i),
+        }
+        Some(Pick { c, i, lip, class, lead, from })
     }
 
     /// Lists ports of a chunk that were taken when it did not list them.
-    #[inline(always)]
+    #[cold]
     fn list(&mut self, c: u32, ports: &Bits) {
-        if !ports.is_empty() {
-            for i in (RESERVED..PORTS).filter(|i| ports.has(*i)) {
-                self.store.claim(c, i);
-                self.unlisted = self.unlisted.saturating_sub(1);
-            }
+        for i in (RESERVED..PORTS).filter(|i| ports.has(*i)) {
+            self.store.claim(c, i);
+            self.unlisted = self.unlisted.saturating_sub(1);
         }
     }
 
@@ -290,6 +305,16 @@ impl<M: Memory> Ports<M> {
         )?;
         self.store.groups[group].hand = pos as u16;
         Some((c, lip))
+    }
+}
+
+impl Pick<'_> {
+    /// What the caller gets for it.
+    #[inline(always)]
+    pub(super) fn leased(&self, steer: &Steer, want: &Want<'_>) -> Lease {
+        let Pick { c, i, lip, class, lead, from } = *self;
+        let lport = Be16::new(steer.lport_of(lip.addr.family(), lead, i));
+        Lease { id: lease_id(c, i), lip: *lip, lport, from, other_class: class != want.class }
     }
 }
 

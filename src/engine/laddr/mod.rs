@@ -100,8 +100,8 @@ impl<M: Memory> Ports<M> {
         {
             return Ok(lease);
         }
-        if at_home && let Some(lease) = self.free_in(&mut hunt, want.class) {
-            return Ok(lease);
+        if at_home && let Some(pick) = self.free_in(&mut hunt, want.class) {
+            return Ok(pick.leased(steer, want));
         }
         self.elsewhere(&mut hunt, at_home)
     }
@@ -150,15 +150,15 @@ impl<M: Memory> Ports<M> {
         }
         let others = self.classes & !bit(want.class);
         let may = self.store.spent.may_have_free(want.endpoint, want.pool.print());
-        if let Some(lease) = from(others & may, want.class).find_map(|class| self.free_in(hunt, class)) {
-            return Ok(lease);
+        if let Some(pick) = from(others & may, want.class).find_map(|class| self.free_in(hunt, class)) {
+            return Ok(pick.leased(steer, want));
         }
-        if at_home && let Some(lease) = self.resting_in(hunt, want.class) {
-            return Ok(lease);
+        if at_home && let Some(pick) = self.resting_in(hunt, want.class) {
+            return Ok(pick.leased(steer, want));
         }
         let may = self.store.spent.may_have_resting(want.endpoint);
-        if let Some(lease) = from(others & may, want.class).find_map(|class| self.resting_in(hunt, class)) {
-            return Ok(lease);
+        if let Some(pick) = from(others & may, want.class).find_map(|class| self.resting_in(hunt, class)) {
+            return Ok(pick.leased(steer, want));
         }
         Err(if hunt.no_memory { NoPort::NoMemory } else { NoPort::Exhausted })
     }

@@ -165,7 +165,10 @@ impl<M: Memory> Store<M> {
         })
     }
     pub(super) fn group(&self, endpoint: EndpointId, class: Class) -> Option<u32> {
-        self.by_group.find(hash(group_key(endpoint.0, class.0)), |g| self.is_group(g, endpoint, class))
+        self.by_group.find(hash(group_key(endpoint.0, class.0)), |g| {
+            let group = &self.groups[g];
+            group.endpoint == endpoint.0 && group.class == class.0
+        })
     }
     /// Is this seat the group of these?
     pub(super) fn is_group(&self, g: u32, endpoint: EndpointId, class: Class) -> bool {
@@ -243,6 +246,16 @@ impl<M: Memory> Store<M> {
             self.wake(c, i);
         }
         self.bits[c as usize].set(i);
+        self.chunks[c].used += 1;
+        self.in_use += 1;
+    }
+
+    /// Puts a free port to use.
+    #[inline(always)]
+    pub(super) fn claim_free(&mut self, c: u32, i: u16) {
+        let bits = &mut self.bits[c as usize];
+        debug_assert!(!bits.has(i));
+        bits.set(i);
         self.chunks[c].used += 1;
         self.in_use += 1;
     }

@@ -221,15 +221,7 @@ impl Captures {
         }
     }
 
-    /// Throws a frame away. It is taken by value: one whose address is given away would have to lie in memory for all who
-    /// throw one away, with a capture or without.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn drop<B: Buffer>(&mut self, reason: DropReason, buf: B) {
-        self.dropped(reason, core::slice::from_ref(&buf));
-    }
-
-    /// These frames are about to be thrown away.
+    /// These frames are thrown away.
     #[cold]
     #[inline(never)]
     pub(super) fn dropped<B: Buffer>(&mut self, reason: DropReason, frames: &[B]) {

@@ -41,7 +41,21 @@ impl Dropped {
 struct Last {
     /// How many were ever kept.
     count: u32,
+    /// When the newest was.
+    newest: Tick,
     frames: [Dropped; KEPT],
+}
+
+impl Last {
+    #[inline(never)]
+    fn keep<B: Buffer>(&mut self, now: Tick, buf: &B) {
+        let bytes = buf.bytes();
+        let kept = bytes.len().min(HEAD);
+        let seat = &mut self.frames[self.count as usize % KEPT];
+        (seat.at, seat.port, seat.len, seat.kept) = (now, buf.port(), buf.len() as u32, kept as u8);
+        seat.head[..kept].copy_from_slice(&bytes[..kept]);
+        (self.count, self.newest) = (self.count.wrapping_add(1), now);
+    }
 }
 
 /// See the module.
@@ -53,25 +67,20 @@ pub struct DropLog {
 
 impl Default for DropLog {
     fn default() -> Self {
-        let none = Last { count: 0, frames: [Dropped::NONE; KEPT] };
+        let none = Last { count: 0, newest: Tick(0), frames: [Dropped::NONE; KEPT] };
         DropLog { last: vec![none; DropReason::COUNT].into_boxed_slice() }
     }
 }
 
 impl DropLog {
-    /// Notes a frame that is about to be thrown away.
+    /// Notes a frame that is thrown away.
+    #[inline(always)]
     pub fn note<B: Buffer>(&mut self, reason: DropReason, now: Tick, buf: &B) {
-        let Some(last) = self.last.get_mut(reason as usize) else { return };
-        let newest = last.frames[last.count.wrapping_sub(1) as usize % KEPT].at;
-        if last.count > 0 && newest == now {
-            return;
+        if let Some(last) = self.last.get_mut(reason as usize)
+            && (last.newest != now || last.count == 0)
+        {
+            last.keep(now, buf);
         }
-        let bytes = buf.bytes();
-        let kept = bytes.len().min(HEAD);
-        let seat = &mut last.frames[last.count as usize % KEPT];
-        (seat.at, seat.port, seat.len, seat.kept) = (now, buf.port(), buf.len() as u32, kept as u8);
-        seat.head[..kept].copy_from_slice(&bytes[..kept]);
-        last.count = last.count.wrapping_add(1);
     }
 
     /// Takes over what another has.

@@ -48,6 +48,8 @@ pub(super) struct Ways<B> {
     redirects: Vec<Batch<B>>,
     held: Vec<Held<B>>,
     spares: Batch<B>,
+    /// What was dropped in this turn, to be freed together.
+    discards: Batch<B>,
     pub(super) dropped: DropLog,
     pub(super) captures: Captures,
     now: Tick,
@@ -64,6 +66,7 @@ impl<B: Buffer> Ways<B> {
             redirects: (0..lcores).map(|_| Batch::new()).collect(),
             held: Vec::with_capacity(HELD),
             spares: Batch::new(),
+            discards: Batch::new(),
             dropped: DropLog::default(),
             captures: Captures::default(),
             now,
@@ -91,7 +94,7 @@ impl<B: Buffer> Ways<B> {
         head: &Head,
     ) {
         if let Some(exit) = path::refusal(shard, head) {
-            return self.refuse(given, io, buf, head, exit);
+            return self.refuse(given, exit, io, buf, head);
         }
         if let Some(expected) = path::expected(head, given.expected) {
             return self.open(given, shard, io, buf, (head, expected));
@@ -196,13 +199,27 @@ impl<B: Buffer> Ways<B> {
 
     /// A frame of no connection, which is not looked at any further.
     #[inline(never)]
-    fn refuse<I: Io<Buf = B>>(&mut self, given: &Given<'_>, io: &mut I, mut buf: B, head: &Head, exit: Exit) {
+    fn refuse<I: Io<Buf = B>>(&mut self, given: &Given<'_>, exit: Exit, io: &mut I, buf: B, head: &Head) {
         self.now = given.now;
-        if let Exit::Drop(reason) = exit {
-            return self.drop(reason, buf);
+        match exit {
+            Exit::Drop(reason) => self.drop(reason, buf),
+            Exit::Punt(reason) if !self.may_punt(reason, buf.port(), given.now) => self.drop(reason.over_limit(), buf),
+            Exit::Punt(reason) => self.punt_refused(given, reason, io, buf, head),
+            Exit::Redirect(to) => self.hand_over(io, to, buf),
         }
+    }
+
+    #[inline(never)]
+    fn punt_refused<I: Io<Buf = B>>(
+        &mut self,
+        given: &Given<'_>,
+        reason: PuntReason,
+        io: &mut I,
+        mut buf: B,
+        head: &Head,
+    ) {
         let meta = Meta { iface: head.iface, ..received(&mut buf, given.source).meta };
-        self.carry_out(given.now, io, buf, exit.into(), &meta);
+        self.punt(io, Punt { reason, meta }, buf);
     }
 
     #[cold]
@@ -235,16 +252,8 @@ impl<B: Buffer> Ways<B> {
             Verdict::Tx(port) => self.queue(io, port, buf),
             Verdict::Drop(reason) => self.drop(reason, buf),
             Verdict::Redirect(to) => self.hand_over(io, to, buf),
-            Verdict::Punt(reason) => {
-                let bucket = self.buckets.get_mut(meta.port.index()).map(|of_port| &mut of_port[reason as usize]);
-                if !bucket.is_some_and(|b| b.take(now)) {
-                    return self.drop(reason.over_limit(), buf);
-                }
-                match io.punt(Punt { reason, meta: *meta }, buf) {
-                    Ok(()) => self.stats.lcore.punt(reason).add(1),
-                    Err(buf) => self.drop(DropReason::PuntRingFull, buf),
-                }
-            }
+            Verdict::Punt(reason) if !self.may_punt(reason, meta.port, now) => self.drop(reason.over_limit(), buf),
+            Verdict::Punt(reason) => self.punt(io, Punt { reason, meta: *meta }, buf),
             Verdict::Hold(hop) => {
                 io.wanted(hop);
                 let waiting = self.held.iter().filter(|h| h.hop == hop).count();
@@ -257,13 +266,36 @@ impl<B: Buffer> Ways<B> {
         }
     }
 
+    /// Whether one more punt is within its limit.
+    #[inline(always)]
+    fn may_punt(&mut self, reason: PuntReason, port: PortId, now: Tick) -> bool {
+        self.buckets.get_mut(port.index()).is_some_and(|of_port| of_port[reason as usize].take(now))
+    }
+
+    fn punt<I: Io<Buf = B>>(&mut self, io: &mut I, punt: Punt, buf: B) {
+        match io.punt(punt, buf) {
+            Ok(()) => self.stats.lcore.punt(punt.reason).add(1),
+            Err(buf) => self.drop(DropReason::PuntRingFull, buf),
+        }
+    }
+
+    /// Throws a frame away. Buffers are freed together.
     fn drop(&mut self, reason: DropReason, buf: B) {
         self.stats.lcore.drop(reason).add(1);
         self.dropped.note(reason, self.now, &buf);
-        if !self.captures.is_empty() {
-            return self.captures.drop(reason, buf);
+        self.discards.push(buf);
+        if self.discards.is_full() || !self.captures.is_empty() {
+            self.discard(reason);
         }
-        drop(buf);
+    }
+
+    /// Frees what was dropped; of these frames the captures have not yet seen the last one.
+    #[inline(never)]
+    fn discard(&mut self, reason: DropReason) {
+        if let Some(last) = self.discards.last() {
+            self.captures.dropped(reason, core::slice::from_ref(last));
+        }
+        B::discard(&mut self.discards);
     }
 
     #[inline(always)]
@@ -312,6 +344,9 @@ impl<B: Buffer> Ways<B> {
                 self.flush_redirect(io, LcoreId(to as u8));
             }
         }
+        if !self.discards.is_empty() {
+            B::discard(&mut self.discards);
+        }
     }
 
     fn flush_port<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId) {
@@ -336,7 +371,7 @@ impl<B: Buffer> Ways<B> {
         stats.tx_sent.add((frames - batch.len()) as u64);
         stats.tx_bytes.add(bytes - batch.iter().map(|b| b.len() as u64).sum::<u64>());
         stats.drop(DropReason::TxFull).add(batch.len() as u64);
-        batch.clear();
+        B::discard(batch);
     }
 
     fn flush_redirect<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId) {
@@ -350,7 +385,7 @@ impl<B: Buffer> Ways<B> {
         let stats = &self.stats.lcore;
         stats.to_ring.add((frames - batch.len()) as u64);
         stats.drop(DropReason::RedirectRingFull).add(batch.len() as u64);
-        batch.clear();
+        B::discard(batch);
     }
 
     /// Sends what waited for a MAC address that is known now, and drops what waited too long.
@@ -392,6 +427,7 @@ impl<B: Buffer> Ways<B> {
         while let Some(held) = self.held.pop() {
             self.drop(DropReason::NeighborPending, held.buf);
         }
+        B::discard(&mut self.discards);
         self.stats.lcore.held_now.set(0);
     }
 }

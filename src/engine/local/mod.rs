@@ -143,8 +143,8 @@ impl Local {
         self.mld.begin(now, snapshot, &self.dad, out);
         out.append(&mut probes);
         let probed = |addr: Addr, kind: LocalKind| addr.family() == Family::V6 && kind == LocalKind::Own;
-        let ours = snapshot.locals.iter().filter(|(addr, local)| is_meant(**addr) && !probed(**addr, local.kind));
-        let mut addrs: Vec<_> = ours.filter_map(|(a, l)| l.iface.map(|i| (i, *a))).collect();
+        let ours = snapshot.locals.iter().filter(|(addr, local)| is_meant(*addr) && !probed(*addr, local.kind));
+        let mut addrs: Vec<_> = ours.filter_map(|(a, l)| l.iface.map(|i| (i, a))).collect();
         addrs.sort_unstable();
         self.unsaid.extend(addrs);
         self.say(snapshot, out);

@@ -32,8 +32,10 @@ pub(super) fn expect<'a, M: Memory>(
     if shard.whole_way {
         return;
     }
+    let alone = shared.steer.lcores() == 1;
     for head in heads.iter_mut().filter(|head| head.candidate == Candidate::NONE) {
-        if head.kind == Kind::Flow && head.key.family() == Family::V4 {
+        if head.kind == Kind::Flow && head.key.family() == Family::V4 && (alone || is_at_home(shared, shard, &head.key))
+        {
             head.kind = fate(shared, shard, head, all).unwrap_or_else(Kind::Stranger);
         }
     }
@@ -55,7 +57,12 @@ fn foresee<M: Memory>(shared: &Shared, shard: &mut Shard<M>, all: &mut AllExpect
     }
 }
 
-/// What becomes of a packet of IPv4 that has no connection.
+#[inline(never)]
+fn is_at_home<M: Memory>(shared: &Shared, shard: &Shard<M>, key: &Key) -> bool {
+    shared.steer.owner(shared.class_of(&key.tuple4())) == shard.id
+}
+
+/// What becomes of a packet of IPv4 that has no connection, and is at home.
 #[inline(always)]
 fn fate<'a, M: Memory>(
     shared: &'a Shared,
@@ -64,9 +71,6 @@ fn fate<'a, M: Memory>(
     all: &mut AllExpected<'a>,
 ) -> Result<Kind, Exit> {
     let key = &head.key;
-    if shared.steer.lcores() > 1 && shared.steer.owner(shared.class_of(&key.tuple4())) != shard.id {
-        return Ok(Kind::Flow);
-    }
     parse::judge(head, &[])?;
     let service = asked(shared, (key.src().into(), key.dst().into()), VipKey::of_packet4(key), head.flags)?;
     Ok(expect_one(shared, key, service, all))
@@ -98,7 +102,7 @@ fn asked(shared: &Shared, (from, to): (Addr, Addr), vip: VipKey, flags: u8) -> R
     let Some(service) = service else {
         return Err(PuntReason::NoService.into());
     };
-    if service.proto == Proto::Tcp && !lookup::opens(flags) {
+    if vip.proto() == Proto::Tcp && !lookup::opens(flags) {
         return Err(DropReason::TcpNoConnection.into());
     }
     Ok(service)

@@ -397,6 +397,16 @@ fn quoted(quote: &[u8]) -> Option<Key> {
 /// the limited broadcast.
 #[inline(always)]
 pub fn is_martian(addr: Be32) -> bool {
-    let first = addr.bytes()[0];
-    first.wrapping_sub(1) >= 223 || first == 127
+    MARTIAN[usize::from(addr.bytes()[0])]
 }
+
+/// By the first byte of an address.
+static MARTIAN: [bool; 256] = {
+    let mut martian = [false; 256];
+    let mut first = 0;
+    while first < 256 {
+        martian[first] = matches!(first, 0 | 127 | 224..);
+        first += 1;
+    }
+    martian
+};

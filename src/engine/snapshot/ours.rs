@@ -1,8 +1,10 @@
 //! What is asked for every packet that has no connection: whether its addresses are ours, and for which service it is.
 
-use super::{Local, Quick};
+use super::words::Words;
+use super::{Local, Quick, Service};
 use crate::addr::{Addr, Be16, Be32, Family, Proto};
 use crate::conn::key::Key;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
@@ -14,7 +16,8 @@ const BITS: usize = 1 << 16;
 /// The addresses of ours. IPv4 addresses pass a filter first: one bit each, by a hash.
 #[derive(Clone, Debug, Default)]
 pub struct LocalMap {
-    all: HashMap<Addr, Local, Quick>,
+    v4: Words<Local>,
+    v6: HashMap<Addr, Local, Quick>,
     /// Empty until there is an address.
     filter: Vec<u64>,
     /// Addresses that were taken out since the filter was made; it still lets them pass.
@@ -23,32 +26,40 @@ pub struct LocalMap {
 
 impl PartialEq for LocalMap {
     fn eq(&self, other: &LocalMap) -> bool {
-        self.all == other.all
+        self.v4.len() == other.v4.len()
+            && self.v4.iter().all(|(word, local)| other.v4.get(word) == Some(local))
+            && self.v6 == other.v6
     }
 }
 
 impl LocalMap {
     /// Adds an address.
     pub fn insert(&mut self, addr: Addr, local: Local) {
-        self.all.insert(addr, local);
-        if self.filter.is_empty() || self.left > self.all.len() {
-            self.left = 0;
-            self.filter = vec![0; BITS / 64];
-            self.all.keys().for_each(|addr| mark(&mut self.filter, *addr));
-        } else {
-            mark(&mut self.filter, addr);
+        match addr {
+            Addr::V4(v4) => {
+                self.v4.insert(u64::from(v4.raw()), local);
+                self.mark(v4);
+            }
+            Addr::V6(_) => _ = self.v6.insert(addr, local),
         }
     }
 
     /// Takes an address out.
     pub fn remove(&mut self, addr: &Addr) {
-        self.left += usize::from(self.all.remove(addr).is_some());
+        match addr {
+            Addr::V4(v4) => self.left += usize::from(self.v4.remove(u64::from(v4.raw())).is_some()),
+            Addr::V6(_) => _ = self.v6.remove(addr),
+        }
     }
 
     /// What an address of ours is for; `None` for any other.
     #[inline(always)]
     pub fn get(&self, addr: &Addr) -> Option<&Local> {
-        if self.may_have(*addr) { self.all.get(addr) } else { None }
+        match addr {
+            Addr::V4(v4) if self.may_have(*addr) => self.v4.get(u64::from(v4.raw())),
+            Addr::V4(_) => None,
+            Addr::V6(_) => self.v6.get(addr),
+        }
     }
 
     /// False for an address that is not ours: a quick look, which some other addresses pass too.
@@ -60,8 +71,22 @@ impl LocalMap {
     }
 
     /// All of them, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Addr, &Local)> {
-        self.all.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (Addr, &Local)> {
+        let v4 = self.v4.iter().map(|(word, local)| (Addr::V4(Be32::from_raw(word as u32)), local));
+        v4.chain(self.v6.iter().map(|(addr, local)| (*addr, local)))
+    }
+
+    /// Lets an address pass the filter, which is made anew when it lets pass more that left than are there.
+    fn mark(&mut self, addr: Be32) {
+        let anew = self.filter.is_empty() || self.left > self.v4.len();
+        if anew {
+            self.left = 0;
+            self.filter = vec![0; BITS / 64];
+        }
+        let all = self.v4.iter().filter(|_| anew).map(|(word, _)| Be32::from_raw(word as u32));
+        for (word, bit) in all.chain([addr]).map(place) {
+            self.filter[word] |= bit;
+        }
     }
 }
 
@@ -73,13 +98,6 @@ impl FromIterator<(Addr, Local)> for LocalMap {
     }
 }
 
-fn mark(filter: &mut [u64], addr: Addr) {
-    if let Addr::V4(addr) = addr {
-        let (word, bit) = place(addr);
-        filter[word] |= bit;
-    }
-}
-
 /// The bit of an address: in which word, and which.
 #[inline(always)]
 fn place(addr: Be32) -> (usize, u64) {
@@ -87,7 +105,67 @@ fn place(addr: Be32) -> (usize, u64) {
     (hash as usize / 64 % (BITS / 64), 1 << (hash % 64))
 }
 
-/// Protocol, VIP and port of a service, in words: one comparison each, and for IPv4 one word to hash.
+/// The services by protocol, VIP and port.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceMap {
+    v4: Words<Arc<Service>>,
+    v6: HashMap<VipKey, Arc<Service>, Quick>,
+}
+
+impl ServiceMap {
+    /// Adds a service, and gives the one that was there.
+    pub fn insert(&mut self, key: VipKey, service: Arc<Service>) -> Option<Arc<Service>> {
+        match key.word4() {
+            Some(word) => self.v4.insert(word, service),
+            None => self.v6.insert(key, service),
+        }
+    }
+
+    /// Takes a service out, and gives it.
+    pub fn remove(&mut self, key: &VipKey) -> Option<Arc<Service>> {
+        match key.word4() {
+            Some(word) => self.v4.remove(word),
+            None => self.v6.remove(key),
+        }
+    }
+
+    /// The service of a key. Reads nothing of the service itself.
+    #[inline(always)]
+    pub fn get(&self, key: &VipKey) -> Option<&Arc<Service>> {
+        match key.word4() {
+            Some(word) => self.v4.get(word),
+            None => self.v6.get(key),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (VipKey, &Arc<Service>)> {
+        let v4 = self.v4.iter().map(|(word, service)| (VipKey::of_word4(word), service));
+        v4.chain(self.v6.iter().map(|(key, service)| (*key, service)))
+    }
+
+    /// All services, in no order.
+    pub fn values(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.iter().map(|(_, service)| service)
+    }
+
+    /// All services, in no order.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Arc<Service>> {
+        self.v4.values_mut().chain(self.v6.values_mut())
+    }
+}
+
+/// Protocol, VIP and port of a service, in words: for IPv4 all of it is one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct VipKey {
     addr: [u64; 2],
@@ -105,22 +183,30 @@ impl VipKey {
         };
         VipKey { addr, rest: (vip.family() as u64) << 24 | (proto as u64) << 16 | u64::from(vport.raw()) }
     }
-}
-
-impl VipKey {
     /// Of what a packet of IPv4 goes to.
     #[inline(always)]
     pub fn of_packet4(key: &Key) -> VipKey {
         VipKey { addr: [u64::from(key.dst().raw()), 0], rest: key.destination4() }
     }
+    /// The protocol.
+    #[inline(always)]
+    pub fn proto(&self) -> Proto {
+        if (self.rest >> 16) as u8 == Proto::Tcp as u8 { Proto::Tcp } else { Proto::Udp }
+    }
+    /// All that an IPv4 key says.
+    #[inline(always)]
+    fn word4(&self) -> Option<u64> {
+        (self.rest >> 24 == Family::V4 as u64).then_some(self.addr[0] << 24 | self.rest)
+    }
+    fn of_word4(word: u64) -> VipKey {
+        VipKey { addr: [word >> 24, 0], rest: word & 0xFF_FFFF }
+    }
 }
 
 impl Hash for VipKey {
-    #[inline(always)]
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        if self.rest >> 24 == Family::V6 as u64 {
-            state.write_u64(self.addr[1]);
-        }
+        state.write_u64(self.addr[1]);
         state.write_u64(self.addr[0] ^ self.rest << 32);
     }
 }
@@ -160,7 +246,9 @@ mod tests {
         let (vip, vport) = (Be32::new(0xC612_0164), Be16::new(443));
         for proto in [Proto::Tcp, Proto::Udp] {
             let packet = Key::v4(Be32::new(0x6440_0001), vip, Be16::new(40_000), vport, proto);
-            assert_eq!(VipKey::of_packet4(&packet), VipKey::new(proto, vip.into(), vport));
+            let key = VipKey::of_packet4(&packet);
+            assert_eq!(key, VipKey::new(proto, vip.into(), vport));
+            assert_eq!((key.proto(), key.word4().map(VipKey::of_word4)), (proto, Some(key)));
             assert_ne!(VipKey::of_packet4(&packet.reversed()), VipKey::new(proto, vip.into(), vport));
         }
     }
