@@ -318,8 +318,8 @@ impl<M: Memory> Shard<M> {
     #[inline(always)]
     fn close_at(&mut self, now: Tick, id: ConnId, reply: u64, spots: &[Spot; 2]) {
         self.event(EventKind::Closed, id);
-        let conn = *self.conns.conn(id);
-        let state = conn.state();
+        let conn = self.conns.conn(id);
+        let (state, real, lease, ext) = (conn.state(), conn.real, conn.lease, conn.ext);
         let release = match state {
             State::None | State::Close | State::Udp => Release::Free,
             State::Established
@@ -334,20 +334,20 @@ impl<M: Memory> Shard<M> {
         };
         if state.is_closing() && release == Release::Quarantine {
             let expected = if conn.has(flags::EXT) {
-                self.exts.ext(conn.ext).filter(|e| e.fin != 0).map(|e| e.next_seq)
+                self.exts.ext(ext).filter(|e| e.fin != 0).map(|e| e.next_seq)
             } else {
-                conn.has(flags::NEXT_SEQ).then_some(conn.ext)
+                conn.has(flags::NEXT_SEQ).then_some(ext)
             };
             if let Some(next_seq) = expected {
                 self.recent.remember(reply, next_seq, conn.last_seen, now);
             }
         }
         if conn.has(flags::EXT) {
-            self.exts.give_back(conn.ext);
+            self.exts.give_back(ext);
         }
-        self.count_state(conn.lease, state, State::None);
-        self.ports.give_back(conn.lease, release, now);
-        let real = self.stats.real(conn.real);
+        self.count_state(lease, state, State::None);
+        self.ports.give_back(lease, release, now);
+        let real = self.stats.real(real);
         if state.is_active() {
             real.active.add(u64::MAX)
         } else {

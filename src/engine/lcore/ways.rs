@@ -90,11 +90,11 @@ impl<B: Buffer> Ways<B> {
         head: &Head,
     ) {
         if let Some(exit) = path::refusal(shard, head) {
-            return self.refuse(given, io, buf, head, exit);
-        }
-        match path::expected(head, given.expected) {
-            Some(expected) => self.open(given, shard, io, buf, (head, expected)),
-            None => self.known(given, shard, io, buf, head),
+            self.refuse(given, io, buf, head, exit);
+        } else if let Some(expected) = path::expected(head, given.expected) {
+            self.open(given, shard, io, buf, (head, expected));
+        } else {
+            self.known(given, shard, io, buf, head);
         }
     }
 

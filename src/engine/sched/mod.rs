@@ -39,6 +39,7 @@ impl Scheduler {
 
 /// What a scheduler remembers of one service.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 pub struct SchedState {
     /// The [`Service::version`] that it was made for, plus 1; 0 for none.
     version: u64,
@@ -46,6 +47,8 @@ pub struct SchedState {
     /// As it will be when all packets have opened their connections that were foreseen in a look ahead, and that look.
     ahead: (u32, Turn),
 }
+
+const _: () = assert!(size_of::<SchedState>() == 64);
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, Default)]
