@@ -5,7 +5,6 @@
 //! (`&mut`): there are no locks.
 
 use crate::addr::*;
-use crate::conn::index::Spot;
 use crate::conn::key::{Key, Secret, SplitMix};
 use crate::conn::record::{Event, EventKind};
 use crate::conn::reuse::{Exts, Recent};
@@ -35,6 +34,7 @@ mod timer;
 
 pub use open::{Expected, Opening};
 use pressure::Pressed;
+use timer::Due;
 
 /// How large a shard is.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +104,7 @@ impl Shared {
         Steer::class(self.steer.hash(tuple))
     }
 
-    /// The same of the tuple of an IPv4 packet.
+    /// The same, of IPv4.
     #[inline(always)]
     pub fn class_of4(&self, key: &Key) -> Class {
         Steer::class(self.steer.hash4(key.src(), key.dst(), key.sport(), key.dport()))
@@ -309,14 +309,13 @@ impl<M: Memory> Shard<M> {
 
     /// Ends a connection: its port goes into quarantine after an orderly close, and is free at once after a RST.
     pub fn close(&mut self, now: Tick, id: ConnId) {
-        let hashes = self.conns.conn(id).keys.map(|key| self.conns.hash(&key));
-        let spots = self.conns.prefetch_removal(hashes);
-        self.close_at(now, id, hashes[1], &spots);
+        let due = self.due(id);
+        self.close_at(now, &due);
     }
 
-    /// The same by the hash of its reply's key, and where the entries of both keys may stand.
+    /// The same once it is known what that needs.
     #[inline(always)]
-    fn close_at(&mut self, now: Tick, id: ConnId, reply: u64, spots: &[Spot; 2]) {
+    fn close_at(&mut self, now: Tick, &Due { id, reply, ref spots, .. }: &Due) {
         self.event(EventKind::Closed, id);
         let conn = self.conns.conn(id);
         let (state, real, lease, ext) = (conn.state(), conn.real, conn.lease, conn.ext);

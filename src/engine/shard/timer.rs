@@ -19,13 +19,13 @@ const COUNTED: u32 = 32;
 const GROUP: usize = 32;
 
 /// A connection that ends.
-struct Due {
-    id: ConnId,
+pub(super) struct Due {
+    pub(super) id: ConnId,
     lease: LeaseId,
     /// The hash of the key of its replies.
-    reply: u64,
+    pub(super) reply: u64,
     /// Where the entries of both keys may stand.
-    spots: [Spot; 2],
+    pub(super) spots: [Spot; 2],
 }
 
 /// Where the entry for a deadline is filed.
@@ -105,7 +105,7 @@ impl<M: Memory> Shard<M> {
                 self.ports.prefetch_around(due.lease);
             }
             for due in &group {
-                self.close_at(now, due.id, due.reply, &due.spots);
+                self.close_at(now, due);
             }
         }
         done
@@ -134,7 +134,7 @@ impl<M: Memory> Shard<M> {
 
     /// What the end of a connection needs, which is loaded.
     #[inline(always)]
-    fn due(&self, id: ConnId) -> Due {
+    pub(super) fn due(&self, id: ConnId) -> Due {
         let conn = self.conns.conn(id);
         let hashes = [self.conns.hash(&conn.keys[0]), self.conns.hash(&conn.keys[1])];
         let spots = self.conns.prefetch_removal(hashes);
