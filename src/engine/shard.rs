@@ -5,7 +5,6 @@
 //! (`&mut`): there are no locks.
 
 use crate::addr::*;
-use crate::conn::index::Spot;
 use crate::conn::key::{Key, Secret, SplitMix};
 use crate::conn::record::{Event, EventKind};
 use crate::conn::reuse::{Exts, Recent};
@@ -35,6 +34,7 @@ mod timer;
 
 pub use open::{Expected, Opening};
 use pressure::Pressed;
+use timer::Due;
 
 /// How large a shard is.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +107,7 @@ impl Shared {
         Steer::class(self.steer.hash(tuple))
     }
 
-    /// The same of the tuple of an IPv4 packet.
+    /// The same, of IPv4.
     #[inline(always)]
     pub fn class_of4(&self, key: &Key) -> Class {
         Steer::class(self.steer.hash4(key.src(), key.dst(), key.sport(), key.dport()))
@@ -315,17 +315,16 @@ impl<M: Memory> Shard<M> {
 
     /// Ends a connection: its port goes into quarantine after an orderly close, and is free at once after a RST.
     pub fn close(&mut self, now: Tick, id: ConnId) {
-        let hashes = self.conns.conn(id).keys.map(|key| self.conns.hash(&key));
-        let spots = self.conns.prefetch_removal(hashes);
-        self.close_at(now, id, hashes[1], &spots);
+        let due = self.due(id);
+        self.close_at(now, &due);
     }
 
-    /// The same by the hash of its reply's key, and where the entries of both keys may stand.
+    /// The same once it is known what that needs.
     #[inline(always)]
-    fn close_at(&mut self, now: Tick, id: ConnId, reply: u64, spots: &[Spot; 2]) {
+    fn close_at(&mut self, now: Tick, &Due { id, reply, ref spots, .. }: &Due) {
         self.event(EventKind::Closed, id);
-        let conn = *self.conns.conn(id);
-        let state = conn.state();
+        let conn = self.conns.conn(id);
+        let (state, real, lease, ext) = (conn.state(), conn.real, conn.lease, conn.ext);
         let release = match state {
             State::None | State::Close | State::Udp => Release::Free,
             State::Established
@@ -340,21 +339,22 @@ impl<M: Memory> Shard<M> {
         };
         if state.is_closing() && release == Release::Quarantine {
             let expected = if conn.has(flags::EXT) {
-                self.exts.ext(conn.ext).filter(|e| e.fin != 0).map(|e| e.next_seq)
+                self.exts.ext(ext).filter(|e| e.fin != 0).map(|e| e.next_seq)
             } else {
-                conn.has(flags::NEXT_SEQ).then_some(conn.ext)
+                conn.has(flags::NEXT_SEQ).then_some(ext)
             };
             if let Some(next_seq) = expected {
                 self.recent.remember(reply, next_seq, conn.last_seen, now);
             }
         }
         if conn.has(flags::EXT) {
-            self.exts.give_back(conn.ext);
+            self.exts.give_back(ext);
         }
+        let class = conn.class;
         self.stats.lcore.count_state(state, State::None);
-        self.pressed.count(conn.class, state, State::None);
-        self.ports.give_back(conn.lease, release, now);
-        let real = self.stats.real(conn.real);
+        self.pressed.count(class, state, State::None);
+        self.ports.give_back(lease, release, now);
+        let real = self.stats.real(real);
         if state.is_active() {
             real.active.add(u64::MAX)
         } else {

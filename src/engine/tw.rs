@@ -107,6 +107,13 @@ impl<M: Memory> Wheel<M> {
     /// before it is empty, and however long the gap since the last call none is passed over. The caller may file
     /// between two calls: what it files comes after `now`. It calls until `None` or until its budget is used up.
     pub fn pop(&mut self, now: Tick) -> Option<(ConnId, Tick)> {
+        self.pop_some(now, 1).and_then(|(ids, at)| Some((ConnId(*ids.last()?), at)))
+    }
+
+    /// As many calls of [`Wheel::pop`] as can be made at once, at least one and at most `most`: their entries, the first one
+    /// last, and their tick.
+    #[inline(always)]
+    pub fn pop_some(&mut self, now: Tick, most: usize) -> Option<(&[u32], Tick)> {
         if now.reached(self.now) {
             self.now = now;
         }
@@ -122,19 +129,20 @@ impl<M: Memory> Wheel<M> {
                 self.done = at;
                 continue;
             }
-            let block = &mut self.blocks[slot.first as usize];
-            slot.fill = slot.fill.saturating_sub(1);
-            let id = ConnId(block.entries[slot.fill as usize % BLOCK]);
-            if slot.fill == 0 {
-                let empty = slot.first;
+            let first = slot.first as usize;
+            let fill = (slot.fill as usize).min(BLOCK);
+            let left = fill.saturating_sub(most.max(1));
+            slot.fill = left as u32;
+            self.pending -= fill - left;
+            if left == 0 {
+                let block = &mut self.blocks[first];
                 *slot = Slot { first: block.next, fill: BLOCK as u32 };
                 block.next = self.free;
-                self.free = empty;
+                self.free = first as u32;
                 let next = self.blocks.get(slot.first as usize).map_or(0, |block| block.next);
                 prefetch(&self.blocks, next as usize);
             }
-            self.pending -= 1;
-            return Some((id, at));
+            return Some((&self.blocks[first].entries[left..fill], at));
         }
     }
 

@@ -202,11 +202,17 @@ impl<M: Memory> Ports<M> {
     }
 
     /// Gives a port back. One that is not taken is ignored and counted: it is a bug of the caller.
+    #[inline(always)]
     pub fn give_back(&mut self, id: LeaseId, how: Release, now: Tick) {
         if id.is_unlisted() && self.unlisted > 0 {
             self.unlisted -= 1;
-            return;
+        } else {
+            self.give_back_listed(id, how, now);
         }
+    }
+
+    #[inline(never)]
+    fn give_back_listed(&mut self, id: LeaseId, how: Release, now: Tick) {
         let (c, i) = (id.0 / u32::from(PORTS), (id.0 % u32::from(PORTS)) as u16);
         let taken =
             self.store.chunks.get(c).is_some_and(|chunk| chunk.ring != Ring::Nowhere) && self.store.in_use(c).has(i);

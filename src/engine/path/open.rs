@@ -73,11 +73,18 @@ fn fate<'a, M: Memory>(
     let key = &head.key;
     parse::judge(head, &[])?;
     let service = asked(shared, (key.src().into(), key.dst().into()), VipKey::of_packet4(key), head.flags)?;
-    Ok(expect_one(shared, key, service, all))
+    Ok(expect_one(shared, shard, key, service, all))
 }
 
 #[inline(always)]
-fn expect_one<'a>(shared: &Shared, key: &Key, service: &'a Service, all: &mut AllExpected<'a>) -> Kind {
+fn expect_one<'a, M: Memory>(
+    shared: &Shared,
+    shard: &Shard<M>,
+    key: &Key,
+    service: &'a Service,
+    all: &mut AllExpected<'a>,
+) -> Kind {
+    shard.prefetch_server(service);
     match all.try_push(Expected::new(key, shared.class_of4(key), service)) {
         Ok(()) => Kind::Opens(all.len() as u8 - 1),
         Err(_) => Kind::Flow,

@@ -39,6 +39,7 @@ impl Scheduler {
 
 /// What a scheduler remembers of one service.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 pub struct SchedState {
     /// The [`Service::version`] that it was made for, plus 1; 0 for none.
     version: u64,
@@ -46,6 +47,8 @@ pub struct SchedState {
     /// As it will be when all packets have opened their connections that were foreseen in a look ahead, and that look.
     ahead: (u32, Turn),
 }
+
+const _: () = assert!(size_of::<SchedState>() == 64);
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,12 +91,15 @@ impl SchedState {
     /// True when [`SchedState::pick`] will choose the server at `index`.
     #[inline(always)]
     pub fn is_next<'s>(&self, index: usize, service: &Service, load: impl Fn(RealId) -> &'s RealStats) -> bool {
-        let picked = || match service.scheduler {
+        if self.version != version(service) {
+            return false;
+        }
+        let picked = match service.scheduler {
             Scheduler::Rr => { self.now.rr }.pick(&service.reals),
             Scheduler::Wrr => { self.now.wrr }.pick(&service.reals),
             Scheduler::Wlc => wlc::pick(&service.reals, load),
         };
-        self.version == version(service) && picked() == Some(index)
+        picked == Some(index)
     }
 
     /// What [`SchedState::pick`] does besides, when that was true.
@@ -143,6 +149,43 @@ pub(crate) mod tests {
             weight: *w,
         };
         weights.iter().enumerate().map(real).rev().collect()
+    }
+
+    #[test]
+    fn servers_that_are_foreseen_are_those_that_are_picked() {
+        let stats: Vec<RealStats> = (0..5).map(|_| RealStats::default()).collect();
+        let load = |id: RealId| &stats[id.index()];
+        let mut service = Service {
+            id: crate::addr::ServiceId(0),
+            proto: crate::addr::Proto::Tcp,
+            vip: Be32::new(1).into(),
+            vport: Be16::new(80),
+            scheduler: Scheduler::Rr,
+            version: 7,
+            reals: reals(&[3, 0, 1, 2]),
+            pools: Default::default(),
+            profile: 0,
+            mss_clamp: None,
+            on_removed: Default::default(),
+        };
+        for scheduler in [Scheduler::Rr, Scheduler::Wrr, Scheduler::Wlc] {
+            service.scheduler = scheduler;
+            let (mut state, mut alone) = (SchedState::default(), SchedState::default());
+            assert_eq!(state.foresee(1, &service, load), None, "nothing is known of a service that changed");
+            assert_eq!(state.pick(&service, load), alone.pick(&service, load));
+            for look in 2..20 {
+                let foreseen: Vec<usize> = (0..7).map(|_| state.foresee(look, &service, load).unwrap()).collect();
+                // Not all that is foreseen comes true.
+                for index in foreseen.into_iter().take(look as usize % 8) {
+                    assert!(state.is_next(index, &service, load));
+                    assert!((0..4).all(|other| other == index || !state.is_next(other, &service, load)));
+                    state.go_on(index, &service);
+                    assert_eq!(alone.pick(&service, load), Some(index));
+                }
+            }
+            service.version += 1;
+            assert!(!(0..4).any(|index| state.is_next(index, &service, load)));
+        }
     }
 
     #[test]

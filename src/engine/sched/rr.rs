@@ -4,26 +4,29 @@ use super::has_weight;
 use crate::addr::RealId;
 use crate::snapshot::Real;
 
-/// The server that was used last: its id, and where it stood.
+/// The server that was used last.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rr {
-    last: Option<(RealId, usize)>,
+    id: RealId,
+    /// The place after its own; 0 for no server yet.
+    next: u32,
 }
 
 impl Rr {
     /// The servers changed: keep the place, or that of the predecessor when the server is gone.
     pub fn changed(&mut self, reals: &[Real]) {
-        let Some((id, at)) = self.last else { return };
-        self.last = match reals.iter().position(|r| r.id == id) {
-            Some(at) => Some((id, at)),
-            None => at.checked_sub(1).and_then(|at| reals.get(at).map(|r| (r.id, at))),
-        };
+        let Some(at) = (self.next as usize).checked_sub(1) else { return };
+        let at = reals.iter().position(|r| r.id == self.id).or(at.checked_sub(1)).filter(|at| *at < reals.len());
+        match at {
+            Some(at) => self.used(reals, at),
+            None => *self = Rr::default(),
+        }
     }
 
     /// The next one with a weight.
     #[inline(always)]
     pub fn pick(&mut self, reals: &[Real]) -> Option<usize> {
-        let start = self.last.map_or(0, |(_, at)| at + 1);
+        let start = self.next as usize;
         let start = if start < reals.len() { start } else { 0 };
         let at = if has_weight(reals.get(start)?) { start } else { further(reals, start)? };
         self.used(reals, at);
@@ -33,7 +36,7 @@ impl Rr {
     /// The server there was used.
     #[inline(always)]
     pub fn used(&mut self, reals: &[Real], at: usize) {
-        self.last = reals.get(at).map(|real| (real.id, at));
+        *self = reals.get(at).map_or(Rr::default(), |real| Rr { id: real.id, next: at as u32 + 1 });
     }
 }
 

@@ -7,13 +7,13 @@ use crate::snapshot::Real;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wrr {
     /// The next index to look at.
-    next: usize,
+    next: u32,
     /// cw, the current weight.
-    current: i64,
+    current: i32,
     /// mw, where it starts.
-    max: i64,
+    max: i32,
     /// di, how it falls.
-    step: i64,
+    step: i32,
 }
 
 impl Wrr {
@@ -30,7 +30,7 @@ impl Wrr {
     }
 
     fn adjust(&mut self, reals: &[Real]) {
-        let weights = || reals.iter().map(|r| i64::from(r.weight)).filter(|w| *w > 0);
+        let weights = || reals.iter().map(weight).filter(|w| *w > 0);
         let gcd = weights().fold(0, |a, b| {
             let (mut a, mut b) = (a, b);
             while b != 0 {
@@ -53,10 +53,10 @@ impl Wrr {
             return None;
         }
         loop {
-            let from = self.next.min(reals.len());
-            let found = reals[from..].iter().position(|r| i64::from(r.weight) >= self.current && r.weight > 0);
+            let from = (self.next as usize).min(reals.len());
+            let found = reals[from..].iter().position(|r| weight(r) >= self.current && r.weight > 0);
             if let Some(i) = found {
-                self.next = from + i + 1;
+                self.next = (from + i + 1) as u32;
                 return Some(from + i);
             }
             self.next = 0;
@@ -66,6 +66,10 @@ impl Wrr {
             }
         }
     }
+}
+
+fn weight(real: &Real) -> i32 {
+    real.weight.min(i32::MAX as u32) as i32
 }
 
 #[cfg(test)]

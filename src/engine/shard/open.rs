@@ -101,6 +101,12 @@ impl<M: Memory> Shard<M> {
         self.looks = self.looks.wrapping_add(1);
     }
 
+    /// Loads what [`Shard::foresee_server`] needs.
+    #[inline(always)]
+    pub fn prefetch_server(&self, service: &Service) {
+        prefetch(&self.sched, service.id.index());
+    }
+
     /// Foresees the server that serves the next packet of this look, and loads what is known of it.
     #[inline(always)]
     pub fn foresee_server(&mut self, e: &mut Expected<'_>) {

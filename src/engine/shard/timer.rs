@@ -5,6 +5,7 @@ use crate::addr::{ConnId, Dir};
 use crate::conn::index::Spot;
 use crate::conn::state::{STATES, State, Timeouts};
 use crate::conn::{Conn, flags};
+use crate::laddr::LeaseId;
 use crate::mem::Memory;
 use crate::time::{Tick, Ticks};
 use arrayvec::ArrayVec;
@@ -16,14 +17,14 @@ const COUNTED: u32 = 32;
 /// Timer entries that are worked on together.
 const GROUP: usize = 32;
 
-/// A timer entry that fires.
-struct Due {
-    id: ConnId,
-    at: Tick,
-    /// Of the key of its connection's replies.
-    reply: u64,
+/// A connection that ends.
+pub(super) struct Due {
+    pub(super) id: ConnId,
+    lease: LeaseId,
+    /// The hash of the key of its replies.
+    pub(super) reply: u64,
     /// Where the entries of both keys may stand.
-    spots: [Spot; 2],
+    pub(super) spots: [Spot; 2],
 }
 
 impl Shared {
@@ -94,54 +95,70 @@ impl<M: Memory> Shard<M> {
         }
         let mut done = 0;
         while done < budget {
-            let mut group: ArrayVec<Due, GROUP> = ArrayVec::new();
-            for _ in done..budget.min(done + GROUP) {
-                let Some((id, at)) = self.wheel.pop(now) else { break };
-                self.conns.prefetch(id);
-                group.push(Due { id, at, reply: 0, spots: Default::default() });
+            let mut popped: ArrayVec<(ConnId, Tick), GROUP> = ArrayVec::new();
+            let most = GROUP.min(budget - done);
+            while popped.len() < most
+                && let Some((ids, at)) = self.wheel.pop_some(now, most - popped.len())
+            {
+                for id in ids.iter().rev().map(|id| ConnId(*id)) {
+                    self.conns.prefetch(id);
+                    popped.push((id, at));
+                }
             }
-            if group.is_empty() {
+            if popped.is_empty() {
                 break;
             }
-            done += group.len();
-            for due in &mut group {
-                let conn = self.conns.conn(due.id);
-                let hashes = [self.conns.hash(&conn.keys[0]), self.conns.hash(&conn.keys[1])];
-                (due.reply, due.spots) = (hashes[1], self.conns.prefetch_removal(hashes));
-                self.ports.prefetch_lease(conn.lease);
-                self.stats.prefetch(conn.real);
-                if conn.state().is_closing() {
-                    self.recent.prefetch(due.reply);
+            done += popped.len();
+            let mut group: ArrayVec<Due, GROUP> = ArrayVec::new();
+            for (id, at) in &popped {
+                if self.fires(shared, now, *id, *at) {
+                    group.push(self.due(*id));
                 }
             }
             for due in &group {
                 self.conns.prefetch_rest(&due.spots);
-                self.ports.prefetch_around(self.conns.conn(due.id).lease);
+                self.ports.prefetch_around(due.lease);
             }
             for due in &group {
-                self.fire(shared, now, due);
+                self.close_at(now, due);
             }
         }
         done
     }
 
-    /// What a timer entry brings about.
-    fn fire(&mut self, shared: &Shared, now: Tick, &Due { id, at, reply, ref spots }: &Due) {
+    /// A timer entry fires: true for one that ends its connection. Any other is left behind by an earlier deadline, or of a free
+    /// seat, or its connection goes on.
+    #[inline(always)]
+    fn fires(&mut self, shared: &Shared, now: Tick, id: ConnId, at: Tick) -> bool {
         let conn = self.conns.conn_mut(id);
         if !conn.has(flags::FILED) || conn.filed != at {
-            return;
+            return false;
         }
         conn.flags &= !flags::FILED;
         self.filed -= 1;
         if conn.state() == State::None {
-            return;
+            return false;
         }
-        if now.reached(shared.deadline(self.conns.conn(id))) {
-            self.close_at(now, id, reply, spots);
-        } else {
+        let ends = now.reached(shared.deadline(conn));
+        if !ends {
             self.reroute(shared, id);
             self.file(shared, id);
         }
+        ends
+    }
+
+    /// What the end of a connection needs, which is loaded.
+    #[inline(always)]
+    pub(super) fn due(&self, id: ConnId) -> Due {
+        let conn = self.conns.conn(id);
+        let hashes = [self.conns.hash(&conn.keys[0]), self.conns.hash(&conn.keys[1])];
+        let spots = self.conns.prefetch_removal(hashes);
+        self.ports.prefetch_lease(conn.lease);
+        self.stats.prefetch(conn.real);
+        if conn.state().is_closing() {
+            self.recent.prefetch(hashes[1]);
+        }
+        Due { id, lease: conn.lease, reply: hashes[1], spots }
     }
 
     /// Follows a change of routes; called whenever a timer entry of a live connection fires.
