@@ -105,7 +105,7 @@ impl<M: Memory> Ports<M> {
         let want = hunt.want;
         let print = want.pool.print();
         // The group may be gone with its last chunk, when that was found to be empty.
-        let group = group.filter(|g| self.store.is_group(*g, want.endpoint, class));
+        let mut group = group.filter(|g| self.store.is_group(*g, want.endpoint, class));
         if group.is_some_and(|g| self.store.groups[g].print == print) {
             return None;
         }
@@ -130,6 +130,8 @@ impl<M: Memory> Ports<M> {
             if lease.is_some() {
                 return lease;
             }
+            // A chunk without a port for us stays all the same when it lists some that were taken before.
+            group = group.or_else(|| self.store.group(want.endpoint, class));
         }
         if all_opened && let Some(group) = self.store.group(want.endpoint, class) {
             self.store.groups[group].print = print;

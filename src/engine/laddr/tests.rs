@@ -566,6 +566,44 @@ fn every_port_is_taken_once_also_of_those_that_were_not_listed_and_a_full_endpoi
 }
 
 #[test]
+fn a_search_that_lists_ports_of_two_lips_and_takes_none_leaves_every_other_port_to_be_found() {
+    // With 128 lcores there is no other class to look in.
+    let (steer, pool, class) = (steer(128), pool(2), Class(0));
+    let mut ports = ports(16, 4, 0);
+    let mut caller = Caller::default();
+    for start in 0..4 {
+        caller.take(&mut ports, &steer, &want(&pool, class, start * 0x1000_0001), NOW).unwrap();
+    }
+    let lips: HashSet<LipId> = caller.0.keys().map(|(lip, _)| *lip).collect();
+    assert_eq!((lips.len(), ports.stats().unlisted), (2, 4), "each has ports that are not listed");
+    let nothing = |caller: &mut Caller, ports: &mut Ports<Heap>| {
+        ports.take(&steer, &want(&pool, class, 9), NOW, |id, lip, lport| {
+            match caller.0.get_mut(&(lip.id, lport.host())) {
+                Some(other) if other.is_unlisted() && !id.is_unlisted() => {
+                    *other = id;
+                    Word::Listed
+                }
+                Some(_) | None => Word::Refused,
+            }
+        })
+    };
+    for _ in 0..2 {
+        assert_eq!(nothing(&mut caller, &mut ports), Err(NoPort::Exhausted));
+    }
+    assert_eq!((ports.stats().unlisted, ports.stats().chunks, ports.store.groups.used()), (0, 2, 1));
+    for lip in lips {
+        caller.0.retain(|(other, _), id| {
+            if *other == lip {
+                ports.give_back(*id, Release::Free, NOW);
+            }
+            *other != lip
+        });
+        let of_lip = ports.take(&steer, &want(&pool, class, 9), NOW, |_, l, _| word(l.id == lip)).unwrap();
+        assert_eq!(of_lip.lip.id, lip);
+    }
+}
+
+#[test]
 fn lone_connections_of_640000_servers_and_lcores_fit_in_100_mb_and_take_no_chunks() {
     let memory = crate::testkit::Counted::default();
     // 10,000 servers on each of 64 lcores.
