@@ -112,6 +112,12 @@ pub struct ServiceMap {
     v6: HashMap<VipKey, Arc<Service>, Quick>,
 }
 
+impl PartialEq for ServiceMap {
+    fn eq(&self, other: &ServiceMap) -> bool {
+        self.len() == other.len() && self.iter().all(|(key, service)| other.get(&key) == Some(service))
+    }
+}
+
 impl ServiceMap {
     /// Adds a service, and gives the one that was there.
     pub fn insert(&mut self, key: VipKey, service: Arc<Service>) -> Option<Arc<Service>> {

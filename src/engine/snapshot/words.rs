@@ -12,7 +12,7 @@ const GROUP: usize = 2;
 const EMPTY: u64 = u64::MAX;
 
 /// A word stands in the first free seat from the beginning of its group on, and moves back when one before it goes. At most
-/// half of the seats are taken.
+/// a quarter of the seats are taken.
 #[derive(Clone, Debug)]
 pub(super) struct Words<V> {
     /// None, or a power of two of them.
