@@ -128,15 +128,14 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         if run.end == End::Burst {
             return ways.queue_all(io, &run, input);
         }
-        let mut frames = input.drain(..).zip(heads).enumerate();
-        frames.by_ref().take(run.frames).for_each(|(_, (buf, _))| ways.queue(io, run.port, buf));
+        let mut frames = input.drain(..).zip(heads);
+        frames.by_ref().take(run.frames).for_each(|(buf, _)| ways.queue(io, run.port, buf));
         if let End::Turns(port) = run.end
-            && let Some((_, (buf, _))) = frames.next()
+            && let Some((buf, _)) = frames.next()
         {
             ways.queue(io, port, buf);
         }
-        for (i, (mut buf, head)) in frames {
-            path::ahead(&given.tables, &shard.conns.table(), heads, i);
+        for (mut buf, head) in frames {
             match path::hit(&given.tables, &mut shard.conns.table(), now, &mut buf, head) {
                 Some(port) => ways.queue(io, port, buf),
                 None => ways.other(&given, shard, io, buf, head),

@@ -120,7 +120,6 @@ impl<B: Buffer> Ways<B> {
     ) {
         match path::open(given.shared, &given.tables, shard, given.now, &mut buf, (head, expected)) {
             Some(port) => {
-                self.now = given.now;
                 self.queue(io, port, buf);
             }
             None => self.serve(given, shard, io, buf, head),
@@ -175,7 +174,6 @@ impl<B: Buffer> Ways<B> {
         {
             return self.carry_out(now, io, buf, Verdict::Redirect(owner), &Meta::default());
         }
-        self.now = now;
         while !self.spares.is_full() {
             let Some(spare) = io.spare() else { break };
             self.spares.push(spare);
@@ -200,7 +198,6 @@ impl<B: Buffer> Ways<B> {
     /// A frame of no connection, which is not looked at any further.
     #[inline(never)]
     fn refuse<I: Io<Buf = B>>(&mut self, given: &Given<'_>, exit: Exit, io: &mut I, buf: B, head: &Head) {
-        self.now = given.now;
         match exit {
             Exit::Drop(reason) => self.drop(reason, buf),
             Exit::Punt(reason) if !self.may_punt(reason, buf.port(), given.now) => self.drop(reason.over_limit(), buf),
@@ -309,7 +306,10 @@ impl<B: Buffer> Ways<B> {
     #[inline(always)]
     pub(super) fn queue_all<I: Io<Buf = B>>(&mut self, io: &mut I, run: &Run, batch: &mut Batch<B>) {
         match self.outs.get(run.port.index()) {
-            Some(out) if out.batch.is_empty() => self.transmit(io, run.port, batch, run.bytes),
+            Some(out) if out.batch.is_empty() => {
+                let Ways { stats, dropped, captures, now, .. } = self;
+                Books { stats, dropped, captures, now: *now }.transmit(io, run.port, batch, run.bytes);
+            }
             Some(_) | None => batch.drain(..).for_each(|buf| self.queue(io, run.port, buf)),
         }
     }
@@ -350,28 +350,9 @@ impl<B: Buffer> Ways<B> {
     }
 
     fn flush_port<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId) {
-        let out = &mut self.outs[port.index()];
-        let (mut batch, bytes) = (core::mem::take(&mut out.batch), core::mem::take(&mut out.bytes));
-        self.transmit(io, port, &mut batch, bytes);
-    }
-
-    /// Gives frames to a port, which are so many bytes, and counts them.
-    fn transmit<I: Io<Buf = B>>(&mut self, io: &mut I, port: PortId, batch: &mut Batch<B>, bytes: u64) {
-        let frames = batch.len();
-        if self.captures.is_empty() {
-            io.send(port, batch);
-        } else {
-            self.captures.send(io, port, batch);
-        }
-        if let Some(first) = batch.first() {
-            self.dropped.note(DropReason::TxFull, self.now, first);
-            self.captures.dropped(DropReason::TxFull, batch);
-        }
-        let stats = &self.stats.lcore;
-        stats.tx_sent.add((frames - batch.len()) as u64);
-        stats.tx_bytes.add(bytes - batch.iter().map(|b| b.len() as u64).sum::<u64>());
-        stats.drop(DropReason::TxFull).add(batch.len() as u64);
-        B::discard(batch);
+        let Ways { stats, outs, dropped, captures, now, .. } = self;
+        let Out { batch, bytes } = &mut outs[port.index()];
+        Books { stats, dropped, captures, now: *now }.transmit(io, port, batch, core::mem::take(bytes));
     }
 
     fn flush_redirect<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId) {
@@ -390,10 +371,10 @@ impl<B: Buffer> Ways<B> {
 
     /// Sends what waited for a MAC address that is known now, and drops what waited too long.
     pub(super) fn release<I: Io<Buf = B>>(&mut self, shared: &Shared, now: Tick, io: &mut I) {
+        self.now = now;
         if self.held.is_empty() {
             return;
         }
-        self.now = now;
         let mut i = 0;
         while let Some(held) = self.held.get(i) {
             let cell = shared.neighbors.cell(held.hop);
@@ -429,6 +410,35 @@ impl<B: Buffer> Ways<B> {
         }
         B::discard(&mut self.discards);
         self.stats.lcore.held_now.set(0);
+    }
+}
+
+/// Where it is written down what became of frames.
+struct Books<'a> {
+    stats: &'a Stats,
+    dropped: &'a mut DropLog,
+    captures: &'a mut Captures,
+    now: Tick,
+}
+
+impl Books<'_> {
+    /// Gives frames to a port, which are so many bytes, and counts them.
+    fn transmit<I: Io>(&mut self, io: &mut I, port: PortId, batch: &mut Batch<I::Buf>, bytes: u64) {
+        let frames = batch.len();
+        if self.captures.is_empty() {
+            io.send(port, batch);
+        } else {
+            self.captures.send(io, port, batch);
+        }
+        if let Some(first) = batch.first() {
+            self.dropped.note(DropReason::TxFull, self.now, first);
+            self.captures.dropped(DropReason::TxFull, batch);
+        }
+        let stats = &self.stats.lcore;
+        stats.tx_sent.add((frames - batch.len()) as u64);
+        stats.tx_bytes.add(bytes - batch.iter().map(|b| b.len() as u64).sum::<u64>());
+        stats.drop(DropReason::TxFull).add(batch.len() as u64);
+        I::Buf::discard(batch);
     }
 }
 

@@ -39,7 +39,7 @@ pub use hit::hit;
 pub use open::AllExpected;
 pub use opening::open;
 use parse::{Head, Kind};
-pub use run::{End, Run, ahead, run};
+pub use run::{End, Run, run};
 pub use step::step;
 pub use wide::hit as hit_wide;
 

@@ -37,7 +37,8 @@ pub enum End {
     Other,
 }
 
-/// Forwards frames from the front of a burst, whose connections should be in the cache.
+/// Forwards frames from the front of a burst, whose connections should be in the cache, and loads the counters of the servers
+/// of all.
 ///
 /// Never inlined: the loop needs all registers for itself.
 #[inline(never)]
@@ -49,22 +50,23 @@ pub fn run<B: Buffer>(tables: Tables<'_>, mut conns: Table<'_>, now: Tick, burst
     let port = heads.first().and_then(|head| leaves(&tables, &conns, head)).unwrap_or_default();
     let mut bytes = 0;
     for (i, (buf, head)) in burst.iter_mut().zip(heads).enumerate() {
-        ahead(&tables, &conns, heads, i);
-        match hit(&tables, &mut conns, now, buf, head) {
-            Some(way) if way == port => bytes += frame_len(head),
-            Some(way) => return Run { port, frames: i, bytes, end: End::Turns(way) },
-            None => return Run { port, frames: i, bytes, end: End::Other },
+        if let Some(head) = heads.get(i + AHEAD) {
+            warm(&tables, &conns, head);
         }
+        let end = match hit(&tables, &mut conns, now, buf, head) {
+            Some(way) if way == port => {
+                bytes += frame_len(head);
+                continue;
+            }
+            Some(way) => End::Turns(way),
+            None => End::Other,
+        };
+        for head in heads.iter().skip(i + AHEAD + 1) {
+            warm(&tables, &conns, head);
+        }
+        return Run { port, frames: i, bytes, end };
     }
     Run { port, frames: heads.len(), bytes, end: End::Burst }
-}
-
-/// Before the turn of the `i`-th packet: loads the counters of the server of one that comes soon.
-#[inline(always)]
-pub fn ahead(tables: &Tables<'_>, conns: &Table<'_>, heads: &[Head], i: usize) {
-    if let Some(head) = heads.get(i + AHEAD) {
-        warm(tables, conns, head);
-    }
 }
 
 #[inline(always)]
