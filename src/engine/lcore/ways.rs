@@ -119,9 +119,7 @@ impl<B: Buffer> Ways<B> {
         (head, expected): (&Head, &Expected<'_>),
     ) {
         match path::open(given.shared, &given.tables, shard, given.now, &mut buf, (head, expected)) {
-            Some(port) => {
-                self.queue(io, port, buf);
-            }
+            Some(port) => self.queue(io, port, buf),
             None => self.serve(given, shard, io, buf, head),
         }
     }
