@@ -566,12 +566,12 @@ impl<M: Memory> Conns<M> {
         self.slab[seat as usize] = conn;
     }
 
-    /// Room for a connection of IPv4, as long as no other key looks like that of the reply and the seat has no timer entry. The
-    /// caller knows that there is no connection with the client's key, whose hash this is.
+    /// Room for a connection of IPv4, as long as no other key looks like that of the reply. The caller knows that there is no
+    /// connection with the client's key, whose hash this is.
     #[inline(always)]
     pub fn room(&mut self, client: u64, reply: &Spot) -> Option<Room> {
         let seat = self.seat(Family::V4)?;
-        if self.index.may_have(reply) || self.slab.get(seat.0 as usize)?.has(flags::FILED) {
+        if self.index.may_have(reply) {
             return None;
         }
         let client = self.index.spot(client);

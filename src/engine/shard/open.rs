@@ -165,20 +165,26 @@ impl<M: Memory> Shard<M> {
         if !sched.is_next(index, service, |id| stats.real(id)) {
             return None;
         }
-        // From here on it opens.
-        let lease = ports.take_guessed(&want(real, service, e.class, 0))?;
-        sched.go_on(index, service);
-        random.next();
-        let state = if tcp { State::SynRecv } else { State::Udp };
+        let (id, state) = (room.id(), if tcp { State::SynRecv } else { State::Udp });
         let mut conn = e.conn();
         conn.set_state(state);
         conn.last_seen = now;
-        conn.lease = lease;
         if tcp {
             conn.expect_next(seq);
         }
-        let id = room.id();
-        if let Ok(at) = wheel.file(id, shared.deadline(&conn)) {
+        // The seat may still have a timer entry of before: it serves, unless it comes too late.
+        let (old, deadline) = (*conns.conn(id), shared.deadline(&conn));
+        if old.has(flags::FILED) && !old.is_filed_by(deadline) {
+            return None;
+        }
+        // From here on it opens.
+        conn.lease = ports.take_guessed(&want(real, service, e.class, 0))?;
+        sched.go_on(index, service);
+        random.next();
+        if old.has(flags::FILED) {
+            conn.filed = old.filed;
+            conn.flags |= flags::FILED;
+        } else if let Ok(at) = wheel.file(id, deadline) {
             conn.filed = at;
             conn.flags |= flags::FILED;
             self.filed += 1;
