@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::lab::{Lab, V4, WAYS, Way, at};
 use crate::load::{Load, Outcome};
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The ports of one local address towards one server.
@@ -24,7 +25,11 @@ struct Pressed {
     syns_sent_again: u64,
 }
 
+/// One at a time: each keeps both CPUs of a small machine busy, and what one has no time for, another has to send again.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn press(way: &Way, tcp: &str, timestamps: u8) -> Pressed {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (lab, gateway) = Lab::with(&Config::on(way, "tcp", 80).add(&format!("[tcp]\n{tcp}\n\n[timeouts]\nfin = 1\n")));
     lab.run("client", &format!("sysctl -qw net.ipv4.tcp_timestamps={timestamps}"));
     let net = way.client.strip_suffix('1').expect("the first host of its network");
