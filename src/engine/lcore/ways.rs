@@ -200,6 +200,7 @@ impl<B: Buffer> Ways<B> {
             Exit::Drop(reason) => self.drop(reason, buf),
             Exit::Punt(reason) if !self.may_punt(reason, buf.port(), given.now) => self.drop(reason.over_limit(), buf),
             Exit::Punt(reason) => self.punt_refused(given, reason, io, buf, head),
+            Exit::Redirect(_) if given.source == Source::Ring => self.drop(DropReason::NotHome, buf),
             Exit::Redirect(to) => self.hand_over(io, to, buf),
         }
     }

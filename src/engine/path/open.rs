@@ -34,9 +34,9 @@ pub(super) fn expect<'a, M: Memory>(
     }
     let alone = shared.steer.lcores() == 1;
     for head in heads.iter_mut().filter(|head| head.candidate == Candidate::NONE) {
-        if head.kind == Kind::Flow && head.key.family() == Family::V4 && (alone || is_at_home(shared, shard, &head.key))
-        {
-            head.kind = fate(shared, shard, head, all).unwrap_or_else(Kind::Stranger);
+        if head.kind == Kind::Flow && head.key.family() == Family::V4 {
+            let at_home = if alone { Ok(()) } else { stays(shared, shard, head) };
+            head.kind = at_home.and_then(|()| fate(shared, shard, head, all)).unwrap_or_else(Kind::Stranger);
         }
     }
     if !all.is_empty() {
@@ -57,9 +57,13 @@ fn foresee<M: Memory>(shared: &Shared, shard: &mut Shard<M>, all: &mut AllExpect
     }
 }
 
+/// A packet that may have a connection on another lcore goes there.
 #[inline(never)]
-fn is_at_home<M: Memory>(shared: &Shared, shard: &Shard<M>, key: &Key) -> bool {
-    shared.steer.owner(shared.class_of(&key.tuple4())) == shard.id
+fn stays<M: Memory>(shared: &Shared, shard: &Shard<M>, head: &Head) -> Result<(), Exit> {
+    match shared.steer.owner(shared.class_of4(&head.key)) {
+        owner if owner == shard.id => Ok(()),
+        owner => parse::judge(head, &[]).map_err(Exit::from).and(Err(Exit::Redirect(owner))),
+    }
 }
 
 /// What becomes of a packet of IPv4 that has no connection, and is at home.
