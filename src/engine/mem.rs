@@ -46,8 +46,8 @@ impl Memory for Heap {
 
 /// Asks the core to load the line of `slice[index]`; an index out of bounds does no harm.
 ///
-/// Into the second level of its cache. A burst asks for more lines at once than the first level can wait for (24 on Zen 4): what
-/// comes on top is lost there, and waited for when it is used. With a million connections a hit took 145 ticks of the
+/// Into the second level of its cache. A burst asks for more lines at once than the first level can wait for (24 on Zen 4), and
+/// what comes on top seems to be lost there, and waited for when it is used. With a million connections a hit took 145 ticks of the
 /// time-stamp counter when connections were asked for into the first level, and 98 into the second.
 #[inline(always)]
 #[allow(unsafe_code)]
