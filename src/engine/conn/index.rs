@@ -2,7 +2,9 @@
 //!
 //! Cuckoo hashing with buckets of one cache line, eight entries each, and a 16-bit tag an entry (Fan et al.: MemC3,
 //! NSDI 2013). The second bucket follows from the first and the tag alone, so that an entry is moved without a look at
-//! its connection. It knows neither keys nor families: the caller says whether a candidate is the one.
+//! its connection. A bucket knows by a filter which tags left it for their second one (Le Scouarnec: Cuckoo++, ANCS 2018): a
+//! packet of no connection, an insert and a removal mostly look at one bucket. It knows neither keys nor families: the
+//! caller says whether a candidate is the one.
 
 use crate::mem::{Memory, OutOfMemory, prefetch};
 use wide::{u8x16, u16x8};
@@ -14,13 +16,38 @@ const SEARCH: usize = 256;
 #[derive(Clone, Copy, zerocopy::FromZeros)]
 #[repr(C, align(64))]
 struct Bucket {
-    /// 0: the entry is free.
+    /// 0: the place is free. See [`tag`].
     tags: [u16; WAYS],
     entries: [u32; WAYS],
-    spare: [u32; 4],
+    /// The entries that would be here if there had been room, and stand in their second bucket: bits by tag, of these and
+    /// perhaps of others since there was last none.
+    away: u64,
+    /// How many they are.
+    missing: u32,
 }
 
 impl Bucket {
+    /// True when an entry with this tag, whose first bucket this is, may stand in its second.
+    #[inline(always)]
+    fn may_be_away(&self, tag: u16) -> bool {
+        self.away & away_bit(tag) != 0
+    }
+
+    #[inline(always)]
+    fn leaves(&mut self, tag: u16) {
+        self.away |= away_bit(tag);
+        self.missing += 1;
+    }
+
+    /// One that was away comes back, or is no more.
+    #[inline(always)]
+    fn is_accounted_for(&mut self) {
+        self.missing -= 1;
+        if self.missing == 0 {
+            self.away = 0;
+        }
+    }
+
     /// The first entry with this tag.
     #[inline(always)]
     fn first(&self, tag: u16) -> Option<u32> {
@@ -54,6 +81,7 @@ pub struct Spot {
     /// Its buckets.
     first: u32,
     second: u32,
+    /// In the first.
     tag: u16,
 }
 
@@ -90,9 +118,27 @@ fn rest(marks: u32) -> u32 {
     once & once.wrapping_sub(1)
 }
 
+/// The tag of an entry in its first bucket.
 #[inline(always)]
 fn tag(hash: u64) -> u16 {
-    (hash >> 48) as u16 | 1
+    (hash >> 48) as u16 | NOT_FREE | HOME
+}
+
+/// Of a tag: the entry stands in its first bucket.
+const HOME: u16 = 1;
+/// Of a tag: it is one, whether at home or not.
+const NOT_FREE: u16 = 2;
+
+/// The tag of the same entry in its other bucket.
+#[inline(always)]
+fn moved(tag: u16) -> u16 {
+    tag ^ HOME
+}
+
+#[inline(always)]
+fn away_bit(tag: u16) -> u64 {
+    // The two lowest bits say nothing of the hash.
+    1 << ((tag >> 2) % 64)
 }
 
 #[inline(always)]
@@ -131,7 +177,7 @@ impl<M: Memory> Index<M> {
     #[inline(always)]
     fn other(&self, bucket: usize, tag: u16) -> usize {
         let n = self.buckets.len();
-        let at = scale(u32::from(tag).wrapping_mul(0x9E37_79B1), n);
+        let at = scale(u32::from(tag | HOME).wrapping_mul(0x9E37_79B1), n);
         if at >= bucket { at - bucket } else { at + n - bucket }
     }
 
@@ -147,14 +193,13 @@ impl<M: Memory> Index<M> {
         &self.buckets[at as usize]
     }
 
-    /// Loads both buckets of a spot.
+    /// Loads the first bucket of a spot.
     #[inline(always)]
     pub fn prefetch_spot(&self, spot: &Spot) {
         prefetch(&self.buckets, spot.first as usize);
-        prefetch(&self.buckets, spot.second as usize);
     }
 
-    /// Loads the second bucket of a spot, unless an entry with its tag stands in the first, which should be in the cache.
+    /// Loads the second bucket of a spot where a removal needs it. The first should be in the cache, as below.
     #[inline(always)]
     pub fn prefetch_rest(&self, spot: &Spot) {
         if self.bucket(spot.first).marks(spot.tag) == 0 {
@@ -162,20 +207,39 @@ impl<M: Memory> Index<M> {
         }
     }
 
+    /// Loads the second bucket of a spot where an insert needs it.
+    #[inline(always)]
+    pub fn prefetch_room(&self, spot: &Spot) {
+        let first = self.bucket(spot.first);
+        if first.marks(0) == 0 || first.may_be_away(spot.tag) {
+            prefetch(&self.buckets, spot.second as usize);
+        }
+    }
+
+    /// The same for a hash that has no entry.
+    #[inline(always)]
+    pub fn prefetch_room_of(&self, hash: u64) {
+        if self.buckets[self.first(hash)].marks(0) == 0 {
+            self.prefetch_other(hash);
+        }
+    }
+
     /// False when there is no entry of this spot's hash. True seldom without one.
     #[inline(always)]
     pub fn may_have(&self, spot: &Spot) -> bool {
-        self.bucket(spot.first).marks(spot.tag) | self.bucket(spot.second).marks(spot.tag) != 0
+        let first = self.bucket(spot.first);
+        first.marks(spot.tag) != 0
+            || first.may_be_away(spot.tag) && self.bucket(spot.second).marks(moved(spot.tag)) != 0
     }
 
     /// A free place for an entry of this spot, if it has one: that which [`Index::insert`] would give it.
     #[inline(always)]
     pub fn free(&self, spot: &Spot) -> Option<Place> {
-        let (mut bucket, mut free) = (spot.first, self.bucket(spot.first).marks(0));
+        let (mut bucket, mut free, mut tag) = (spot.first, self.bucket(spot.first).marks(0), spot.tag);
         if free == 0 {
-            (bucket, free) = (spot.second, self.bucket(spot.second).marks(0));
+            (bucket, free, tag) = (spot.second, self.bucket(spot.second).marks(0), moved(spot.tag));
         }
-        (free != 0).then(|| Place { bucket, way: way(free) as u8, tag: spot.tag })
+        (free != 0).then(|| Place { bucket, way: way(free) as u8, tag })
     }
 
     /// Moves other entries so that there is a free place for one of this spot. False when that can not be.
@@ -186,10 +250,14 @@ impl<M: Memory> Index<M> {
 
     /// Puts an entry in a free place.
     #[inline(always)]
-    pub fn fill(&mut self, place: Place, entry: u32) {
-        let bucket = &mut self.buckets[place.bucket as usize];
-        let way = usize::from(place.way) % WAYS;
-        (bucket.tags[way], bucket.entries[way]) = (place.tag, entry);
+    pub fn fill(&mut self, Place { bucket, way, tag }: Place, entry: u32) {
+        let b = &mut self.buckets[bucket as usize];
+        let way = usize::from(way) % WAYS;
+        (b.tags[way], b.entries[way]) = (tag, entry);
+        if tag & HOME == 0 {
+            let first = self.other(bucket as usize, tag);
+            self.buckets[first].leaves(tag);
+        }
         self.len += 1;
     }
 
@@ -205,6 +273,12 @@ impl<M: Memory> Index<M> {
         prefetch(&self.buckets, self.other(self.first(hash), tag(hash)));
     }
 
+    /// False when no entry of this hash is in its second bucket. The first should be in the cache.
+    #[inline(always)]
+    pub fn may_be_away(&self, hash: u64) -> bool {
+        self.buckets[self.first(hash)].may_be_away(tag(hash))
+    }
+
     /// The first entry with this tag in the first bucket: most likely the one.
     #[inline(always)]
     pub fn likely(&self, hash: u64) -> Option<u32> {
@@ -214,7 +288,7 @@ impl<M: Memory> Index<M> {
     /// The first entry with this tag in the second bucket.
     #[inline(always)]
     pub fn likely_other(&self, hash: u64) -> Option<u32> {
-        self.likely_in(self.other(self.first(hash), tag(hash)), tag(hash))
+        self.likely_in(self.other(self.first(hash), tag(hash)), moved(tag(hash)))
     }
 
     #[inline(always)]
@@ -227,7 +301,10 @@ impl<M: Memory> Index<M> {
     pub fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
         let tag = tag(hash);
         let first = self.first(hash);
-        self.find_in(first, tag, &is).or_else(|| self.find_in(self.other(first, tag), tag, &is))
+        self.find_in(first, tag, &is).or_else(|| {
+            let away = self.buckets[first].may_be_away(tag);
+            if away { self.find_in(self.other(first, tag), moved(tag), &is) } else { None }
+        })
     }
 
     #[inline(always)]
@@ -255,16 +332,24 @@ impl<M: Memory> Index<M> {
         Ok(())
     }
 
+    /// Moves an entry to its other bucket, if that has room.
     #[inline(always)]
-    fn put(&mut self, bucket: usize, tag: u16, entry: u32) -> bool {
-        let b = &mut self.buckets[bucket];
-        let free = b.marks(0);
+    fn shift(&mut self, bucket: usize, at: usize, target: usize) -> bool {
+        let free = self.buckets[target].marks(0);
         if free == 0 {
             return false;
         }
-        let i = way(free);
-        b.tags[i] = tag;
-        b.entries[i] = entry;
+        let from = &mut self.buckets[bucket];
+        let (tag, entry) = (from.tags[at], from.entries[at]);
+        from.tags[at] = 0;
+        if tag & HOME != 0 {
+            from.leaves(tag);
+        }
+        let to = &mut self.buckets[target];
+        (to.tags[way(free)], to.entries[way(free)]) = (moved(tag), entry);
+        if tag & HOME == 0 {
+            to.is_accounted_for();
+        }
         true
     }
 
@@ -273,12 +358,10 @@ impl<M: Memory> Index<M> {
     #[cold]
     fn make_room(&mut self, first: usize, second: usize) -> Option<usize> {
         for bucket in [first, second] {
-            let tags = self.buckets[bucket].tags;
-            let targets = tags.map(|tag| self.other(bucket, tag));
+            let targets = self.buckets[bucket].tags.map(|tag| self.other(bucket, tag));
             targets.iter().for_each(|target| prefetch(&self.buckets, *target));
-            for (way, (target, tag)) in targets.into_iter().zip(tags).enumerate() {
-                if self.put(target, tag, self.buckets[bucket].entries[way]) {
-                    self.buckets[bucket].tags[way] = 0;
+            for (way, target) in targets.into_iter().enumerate() {
+                if self.shift(bucket, way, target) {
                     return Some(bucket);
                 }
             }
@@ -304,7 +387,7 @@ impl<M: Memory> Index<M> {
                 }
                 nodes[found] = (target, next as u16, way as u8);
                 if self.buckets[target].marks(0) != 0 {
-                    return self.shift(&nodes, found);
+                    return self.shift_all(&nodes, found);
                 }
                 if nodes[..found].iter().all(|n| n.0 != target) {
                     found += 1;
@@ -316,7 +399,7 @@ impl<M: Memory> Index<M> {
     }
 
     /// Moves each entry on the way one bucket on, last first; gives the bucket at the start of the way.
-    fn shift(&mut self, nodes: &[(usize, u16, u8); SEARCH], last: usize) -> Option<usize> {
+    fn shift_all(&mut self, nodes: &[(usize, u16, u8); SEARCH], last: usize) -> Option<usize> {
         let mut at = last;
         loop {
             let (target, from, way) = nodes[at];
@@ -324,12 +407,9 @@ impl<M: Memory> Index<M> {
                 return Some(target);
             }
             let source = nodes[usize::from(from)].0;
-            let way = usize::from(way);
-            let (tag, entry) = (self.buckets[source].tags[way], self.buckets[source].entries[way]);
-            if !self.put(target, tag, entry) {
+            if !self.shift(source, usize::from(way), target) {
                 return None;
             }
-            self.buckets[source].tags[way] = 0;
             at = usize::from(from);
         }
     }
@@ -342,7 +422,13 @@ impl<M: Memory> Index<M> {
     /// The same for a caller who knows where it may stand.
     #[inline(always)]
     pub fn remove_at(&mut self, spot: &Spot, entry: u32) -> bool {
-        let removed = self.remove_from(spot.first, spot.tag, entry) || self.remove_from(spot.second, spot.tag, entry);
+        let mut removed = self.remove_from(spot.first, spot.tag, entry);
+        if !removed {
+            removed = self.remove_from(spot.second, moved(spot.tag), entry);
+            if removed {
+                self.buckets[spot.first as usize].is_accounted_for();
+            }
+        }
         self.len -= usize::from(removed);
         removed
     }
@@ -401,6 +487,53 @@ mod tests {
             assert!(second < index.buckets.len());
             assert_eq!(index.other(second, tag(h)), first);
         }
+    }
+
+    /// Buckets whose entries in other buckets are not the ones that they know of.
+    fn mistaken(index: &Index<Heap>) -> usize {
+        let mut guests = alloc::vec![(0u32, 0u64); index.buckets.len()];
+        for (at, bucket) in index.buckets.iter().enumerate() {
+            for tag in bucket.tags.into_iter().filter(|tag| *tag != 0 && tag & HOME == 0) {
+                let (missing, away) = &mut guests[index.other(at, tag)];
+                *missing += 1;
+                *away |= away_bit(tag);
+            }
+        }
+        let right = |(b, (missing, away)): (&Bucket, (u32, u64))| {
+            b.missing == missing && b.away & away == away && (missing > 0 || b.away == 0)
+        };
+        index.buckets.iter().zip(guests).filter(|both| !right((both.0, both.1))).count()
+    }
+
+    #[test]
+    fn a_bucket_knows_of_its_entries_that_are_away_however_they_are_moved_about() {
+        let hash = |i: u32| SplitMix(u64::from(i) ^ 99).next();
+        let mut index = Index::<Heap>::new(&Heap, 10_000).unwrap();
+        let most = index.places() as u32 * 92 / 100;
+        let mut held: alloc::collections::VecDeque<u32> =
+            (0..most).filter(|i| index.insert(hash(*i), *i).is_ok()).collect();
+        for i in most..3 * most {
+            if i % 1_000 == 0 {
+                assert_eq!(mistaken(&index), 0, "after {i}");
+            }
+            let old = held.pop_front().unwrap();
+            assert!(index.remove(hash(old), old));
+            if index.insert(hash(i), i).is_ok() {
+                held.push_back(i);
+            }
+        }
+        assert!(held.iter().all(|i| index.find(hash(*i), |e| e == *i).is_some()));
+        held.iter().for_each(|i| assert!(index.remove(hash(*i), *i)));
+        assert_eq!((mistaken(&index), index.len()), (0, 0));
+    }
+
+    #[test]
+    fn at_the_load_it_is_made_for_few_strangers_are_looked_for_in_a_second_bucket() {
+        let mut index = Index::<Heap>::new(&Heap, 100_000).unwrap();
+        let hash = |i: u32| SplitMix(u64::from(i) ^ 7).next();
+        (0..100_000).for_each(|i| index.insert(hash(i), i).unwrap());
+        let away = (100_000..200_000).filter(|i| index.may_be_away(hash(*i))).count();
+        assert!(away < 2_000, "{away} of 100,000");
     }
 
     #[test]

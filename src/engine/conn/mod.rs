@@ -170,8 +170,10 @@ fn mark(hash: u64) -> (usize, u64) {
 pub struct Candidate(u32);
 
 impl Candidate {
-    /// No guess.
+    /// There is no connection.
     pub const NONE: Candidate = Candidate(u32::MAX);
+    /// No guess yet: if there is a connection, its entry stands in its second bucket.
+    pub const AWAY: Candidate = Candidate(u32::MAX - 1);
 
     #[inline(always)]
     fn parts(self) -> (ConnId, Dir) {
@@ -260,7 +262,8 @@ pub enum NoSeat {
 impl<M: Memory> Conns<M> {
     /// Seats for `capacity` connections, `wide` of which may have an IPv6 client.
     pub fn new(memory: &M, capacity: usize, wide: usize, secret: Secret) -> Result<Self, OutOfMemory> {
-        let capacity = capacity.clamp(1, DIR_BIT as usize - 1);
+        // No seat looks like `Candidate::AWAY`.
+        let capacity = capacity.clamp(1, DIR_BIT as usize - 2);
         let wide = wide.min(capacity);
         let seats =
             |from: usize, end: usize| Seats { first: from as u32, fresh: from as u32, end: end as u32, given: 0 };
@@ -370,19 +373,38 @@ impl<M: Memory> Conns<M> {
         spot
     }
 
-    /// Looks in the first bucket for the connection that is most likely the one, and loads it, or else the second bucket.
-    /// The first bucket should be in the cache.
+    /// Loads the second bucket of a hash when a connection with a key of it, which is not there, will need it. The first one
+    /// should be in the cache.
+    #[inline(always)]
+    pub fn prefetch_room(&self, hash: u64) {
+        self.index.prefetch_room_of(hash);
+    }
+
+    /// The same by the spot of the hash.
+    #[inline(always)]
+    pub fn prefetch_room_at(&self, spot: &Spot) {
+        self.index.prefetch_room(spot);
+    }
+
+    /// Looks in the first bucket for the connection that is most likely the one, and loads it; or the second bucket where
+    /// it may be there. The first bucket should be in the cache.
     #[inline(always)]
     pub fn candidate(&self, hash: u64) -> Candidate {
-        let Some(e) = self.index.likely(hash) else {
-            self.index.prefetch_other(hash);
-            return Candidate::NONE;
-        };
+        let Some(e) = self.index.likely(hash) else { return self.no_candidate(hash) };
         self.prefetch(Candidate(e).parts().0);
         Candidate(e)
     }
 
-    /// Looks in the second bucket, which should be in the cache, and loads the connection.
+    #[inline(always)]
+    fn no_candidate(&self, hash: u64) -> Candidate {
+        if !self.index.may_be_away(hash) {
+            return Candidate::NONE;
+        }
+        self.index.prefetch_other(hash);
+        Candidate::AWAY
+    }
+
+    /// For [`Candidate::AWAY`]: looks in the second bucket, which should be in the cache, and loads the connection.
     #[inline(always)]
     pub fn second_candidate(&self, hash: u64) -> Candidate {
         let Some(e) = self.index.likely_other(hash) else { return Candidate::NONE };

@@ -21,27 +21,32 @@ pub(super) fn warm<'a, M: Memory>(
     heads: &mut [Head],
     expected: &mut AllExpected<'a>,
 ) {
-    // A bit for each that is not in its first bucket.
-    let mut left = 0u64;
+    // A bit for each that may be in its second bucket.
+    let (mut away, mut strangers) = (0u64, false);
     for (i, head) in heads.iter_mut().enumerate() {
         head.candidate = shard.conns.candidate(head.hash);
-        if head.candidate == Candidate::NONE {
-            left |= 1 << (i % BURST);
+        match head.candidate {
+            Candidate::NONE => strangers = true,
+            Candidate::AWAY => away |= 1 << (i % BURST),
+            _ => {}
         }
     }
-    if left != 0 && second_buckets(shard, heads, left) {
+    if away != 0 {
+        strangers |= second_buckets(shard, heads, away);
+    }
+    if strangers {
         open::expect(shared, shard, heads, expected);
     }
 }
 
 /// Looks for the packets of these bits in their second buckets. True when there is one that has no connection.
 #[inline(never)]
-fn second_buckets<M: Memory>(shard: &Shard<M>, heads: &mut [Head], mut left: u64) -> bool {
+fn second_buckets<M: Memory>(shard: &Shard<M>, heads: &mut [Head], mut away: u64) -> bool {
     let mut strangers = false;
-    while let Some(head) = heads.get_mut(left.trailing_zeros() as usize) {
+    while let Some(head) = heads.get_mut(away.trailing_zeros() as usize) {
         head.candidate = shard.conns.second_candidate(head.hash);
         strangers |= head.candidate == Candidate::NONE;
-        left &= left - 1;
+        away &= away - 1;
     }
     strangers
 }

@@ -6,7 +6,6 @@ use super::parse::{self, Head, Kind};
 use super::reset;
 use crate::addr::{Addr, Be32, Class, ConnId, Dir, Family, LcoreId, Proto};
 use crate::conn::Candidate;
-use crate::conn::key::Key;
 use crate::conn::tuple::Tuple;
 use crate::frame::{BURST, Emit, Frame};
 use crate::mem::Memory;
@@ -45,7 +44,7 @@ pub(super) fn expect<'a, M: Memory>(
 }
 
 /// Looks ahead to the connections that these packets may open: first their servers, then, when these are on their way, the
-/// rest.
+/// rest, and at last where both of their entries find room.
 #[inline(never)]
 fn foresee<M: Memory>(shared: &Shared, shard: &mut Shard<M>, all: &mut AllExpected<'_>) {
     shard.look_ahead();
@@ -54,6 +53,9 @@ fn foresee<M: Memory>(shared: &Shared, shard: &mut Shard<M>, all: &mut AllExpect
     }
     for (n, expected) in all.iter_mut().enumerate() {
         shard.foresee(shared, n, expected);
+    }
+    for expected in all.iter() {
+        shard.foresee_room(expected);
     }
 }
 
@@ -77,18 +79,19 @@ fn fate<'a, M: Memory>(
     let key = &head.key;
     parse::judge(head, &[])?;
     let service = asked(shared, (key.src().into(), key.dst().into()), VipKey::of_packet4(key), head.flags)?;
-    Ok(expect_one(shared, shard, key, service, all))
+    Ok(expect_one(shared, shard, head, service, all))
 }
 
 #[inline(always)]
 fn expect_one<'a, M: Memory>(
     shared: &Shared,
     shard: &Shard<M>,
-    key: &Key,
+    Head { key, hash, .. }: &Head,
     service: &'a Service,
     all: &mut AllExpected<'a>,
 ) -> Kind {
     shard.prefetch_server(service);
+    shard.conns.prefetch_room(*hash);
     match all.try_push(Expected::new(key, shared.class_of4(key), service)) {
         Ok(()) => Kind::Opens(all.len() as u8 - 1),
         Err(_) => Kind::Flow,

@@ -143,6 +143,12 @@ impl<M: Memory> Shard<M> {
         e.whole = rip != lip && !strip && e.service.mss_clamp.is_none();
     }
 
+    /// Loads the second bucket for the reply of a foreseen connection, if the first one, which should be in the cache, is full.
+    #[inline(always)]
+    pub fn foresee_room(&self, e: &Expected<'_>) {
+        self.conns.prefetch_room_at(&e.spot);
+    }
+
     /// Opens a connection that is as it was foreseen, for a packet whose key has this hash; or does nothing. The caller knows
     /// that there is none with that key. `seq` is the sequence number of a SYN, 0 for UDP.
     #[inline(always)]
