@@ -27,8 +27,8 @@ impl Entry {
         let units = next_seq.wrapping_add((1 << UNIT) - 1) >> UNIT;
         Entry((units << UNIT) | (tag.high << 11) | second(at))
     }
-    fn next_seq(self) -> u32 {
-        (self.0 >> UNIT) << UNIT
+    fn next_seq(self) -> NextSeq {
+        NextSeq((self.0 >> UNIT) << UNIT)
     }
     /// Seconds since it was made.
     fn age(self, now: Tick) -> u32 {
@@ -37,6 +37,23 @@ impl Entry {
     /// Free ones first, then the oldest.
     fn worth(self, now: Tick) -> u32 {
         if self.0 == 0 { 0 } else { SECONDS + 1 - self.age(now) }
+    }
+}
+
+/// What a server expects next from the client of an old connection, rounded up to [`UNIT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextSeq(u32);
+
+impl NextSeq {
+    /// Does the server take this sequence number for new (RFC 9293, 3.4), whichever it expects of those that are rounded up to
+    /// this one?
+    pub fn is_before(self, seq: u32) -> bool {
+        (1..(1 << 31) - (1 << UNIT)).contains(&seq.wrapping_sub(self.0))
+    }
+
+    /// The least sequence number that the server surely takes for new.
+    pub fn successor(self) -> u32 {
+        self.0.wrapping_add(1)
     }
 }
 
@@ -118,10 +135,9 @@ impl<M: Memory> Recent<M> {
         crate::mem::prefetch(&self.sets, self.place(hash).0);
     }
 
-    /// A sequence number that the server of the last connection of this tuple takes for new, if it may still remember that
-    /// connection: what it expects next, rounded up.
+    /// What the server of the last connection of this tuple expects next, if it may still remember that connection.
     #[inline(always)]
-    pub fn recall(&self, hash: u64, now: Tick) -> Option<u32> {
+    pub fn recall(&self, hash: u64, now: Tick) -> Option<NextSeq> {
         let (set, tag) = self.place(hash);
         let set = self.sets.get(set)?;
         let entry = set.entries[set.find(tag)?];
@@ -212,14 +228,36 @@ mod tests {
         let mut r = Recent::<Heap>::new(&Heap, 6).unwrap();
         let at = |s: u32| Tick(s * 64);
         r.remember(tuple(9), 7, at(100), at(130));
-        assert_eq!(r.recall(tuple(9), at(130)), Some(1 << 21), "rounded up");
-        assert_eq!(r.recall(tuple(9), at(163)), Some(1 << 21));
+        assert_eq!(r.recall(tuple(9), at(130)), Some(NextSeq(1 << 21)), "rounded up");
+        assert_eq!(r.recall(tuple(9), at(163)), Some(NextSeq(1 << 21)));
         assert_eq!(r.recall(tuple(9), at(164)), None);
         assert_eq!(r.recall(tuple(10), at(130)), None);
         r.remember(tuple(9), u32::MAX, at(131), at(131));
-        assert_eq!(r.recall(tuple(9), at(131)), Some(0), "across the wrap");
+        assert_eq!(r.recall(tuple(9), at(131)), Some(NextSeq(0)), "across the wrap");
         r.remember(tuple(8), 1, at(100), at(164));
         assert_eq!(r.recall(tuple(8), at(164)), None, "too old when it came");
+    }
+
+    #[test]
+    fn a_sequence_number_passes_for_new_only_where_it_is_new_for_all_that_are_rounded_alike() {
+        // As Linux compares: `after` in include/net/tcp.h.
+        let after = |seq: u32, expected: u32| expected.wrapping_sub(seq).cast_signed() < 0;
+        let mut chance = SplitMix(3);
+        let mut passed = 0;
+        for n in 0..200_000 {
+            let expected = chance.next() as u32;
+            // Half of them near the two edges.
+            let seq = match n % 4 {
+                0 => expected.wrapping_add((1 << 31) - (1 << 21) + (chance.next() as u32 >> 10)),
+                1 => expected.wrapping_sub(1 << 21).wrapping_add(chance.next() as u32 >> 10),
+                _ => chance.next() as u32,
+            };
+            let known = Entry::new(expected, Tag { high: 1, low: 1 }, Tick(0)).next_seq();
+            assert!(!known.is_before(seq) || after(seq, expected), "{seq} for {expected}");
+            assert!(known.is_before(known.successor()) && after(known.successor(), expected));
+            passed += u32::from(known.is_before(seq));
+        }
+        assert!(passed > 50_000, "{passed}");
     }
 
     #[test]
@@ -228,13 +266,15 @@ mod tests {
         for i in 0..64_512 {
             r.remember(tuple(i), i, Tick(0), Tick(0));
         }
-        let kept = (0..64_512).filter(|i| r.recall(tuple(*i), Tick(0)) == Some(i.wrapping_add(0x1F_FFFF) >> 21 << 21));
+        let kept = (0..64_512)
+            .filter(|i| r.recall(tuple(*i), Tick(0)) == Some(NextSeq(i.wrapping_add(0x1F_FFFF) >> 21 << 21)));
         let kept = kept.count();
         assert!(kept > 62_500, "{kept}");
         for i in 100_000..400_000 {
             r.remember(tuple(i), 5, Tick(64 * 20), Tick(64 * 20));
         }
-        let old = (0..64_512).filter(|i| r.recall(tuple(*i), Tick(64 * 20)).is_some_and(|s| s != 1 << 21)).count();
+        let old =
+            (0..64_512).filter(|i| r.recall(tuple(*i), Tick(64 * 20)).is_some_and(|s| s != NextSeq(1 << 21))).count();
         assert_eq!(old, 0);
         assert!(r.recall(tuple(399_999), Tick(64 * 20)).is_some());
     }

@@ -7,6 +7,7 @@ use super::open::want;
 use super::{Forget, Opening, Shard, Shared};
 use crate::addr::{Addr, ConnId, Dir, Family, Proto};
 use crate::conn::key::Key;
+use crate::conn::reuse::NextSeq;
 use crate::conn::tuple::Tuple;
 use crate::conn::{Conns, flags};
 use crate::laddr::{Lease, LeaseId, NoPort, Origin, Want, Word};
@@ -27,7 +28,7 @@ pub(super) struct Leased {
     pub(super) key: Key,
     pub(super) hash: u64,
     /// What the server may still expect from an older connection of this tuple.
-    pub(super) expected: Option<u32>,
+    pub(super) expected: Option<NextSeq>,
 }
 
 impl<M: Memory> Shard<M> {
@@ -78,7 +79,7 @@ impl<M: Memory> Shard<M> {
                 hash = conns.hash(&key);
                 expected = if tcp { recent.recall(hash, now) } else { None };
                 // An unlisted port had no quarantine: one that is remembered at all rests.
-                let hot = |expected| id.is_unlisted() || !is_after(what.seq, expected);
+                let hot = |expected: NextSeq| id.is_unlisted() || !expected.is_before(what.seq);
                 if passed_over < choosy && expected.is_some_and(hot) {
                     passed_over += 1;
                     return Word::Refused;
@@ -143,7 +144,7 @@ impl<M: Memory> Shard<M> {
 
     /// Makes the server take a SYN although it may hold an older connection of the same tuple in TIME_WAIT.
     #[inline(always)]
-    pub(super) fn warm(&mut self, settings: &Settings, id: ConnId, seq: u32, known: Option<u32>) {
+    pub(super) fn warm(&mut self, settings: &Settings, id: ConnId, seq: u32, known: Option<NextSeq>) {
         let hide = match settings.syn_timestamps {
             SynTimestamps::Keep => false,
             SynTimestamps::Hot => known.is_some(),
@@ -153,10 +154,10 @@ impl<M: Memory> Shard<M> {
             self.conns.conn_mut(id).flags |= flags::HIDE_TS;
         }
         let Some(expected) = known.filter(|_| settings.raise_sequence) else { return };
-        if is_after(seq, expected) {
+        if expected.is_before(seq) {
             return;
         }
-        if let Some(seat) = self.exts.take(expected.wrapping_add(1).wrapping_sub(seq)) {
+        if let Some(seat) = self.exts.take(expected.successor().wrapping_sub(seq)) {
             let conn = self.conns.conn_mut(id);
             conn.ext = seat;
             conn.flags = conn.flags & !flags::NEXT_SEQ | flags::EXT;
@@ -175,9 +176,4 @@ fn unused<M: Memory>(conns: &mut Conns<M>, offered: LeaseId, hash: u64, reply: &
     }
     other.lease = offered;
     Word::Listed
-}
-
-/// Does a server that expects `expected` take `seq` for new (RFC 9293, 3.4)?
-pub(super) fn is_after(seq: u32, expected: u32) -> bool {
-    seq.wrapping_sub(expected) as i32 > 0
 }

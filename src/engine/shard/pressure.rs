@@ -10,7 +10,6 @@
 //! the oldest of each group are kept, so that a flood of SYNs presses out its own and not the handshake of a moment ago.
 
 use super::Shard;
-use super::lease::is_after;
 use crate::addr::{Class, ConnId, EndpointId, Family, Proto};
 use crate::conn::flags;
 use crate::conn::state::{STATES, State};
@@ -243,4 +242,9 @@ fn keep<T, const N: usize>(list: &mut ArrayVec<T, N>, c: T, last_seen: impl Fn(&
     } else {
         list.insert(at, c);
     }
+}
+
+/// Does a server that expects `expected` take `seq` for new (RFC 9293, 3.4)?
+fn is_after(seq: u32, expected: u32) -> bool {
+    seq.wrapping_sub(expected) as i32 > 0
 }
