@@ -173,7 +173,7 @@ impl<M: Memory> Shard<M> {
             conn.expect_next(seq);
         }
         // The seat may still have a timer entry of before: it serves, unless it comes too late.
-        let (old, deadline) = (*conns.conn(id), shared.deadline(&conn));
+        let (old, deadline) = (*conns.conn(id), shared.first_deadline(&conn));
         if old.has(flags::FILED) && !old.is_filed_by(deadline) {
             return None;
         }
@@ -266,7 +266,8 @@ impl<M: Memory> Shard<M> {
             real.inactive.add(1)
         }
         self.count_now();
-        if self.file(shared, id) {
+        let first = shared.first_deadline(self.conns.conn(id));
+        if self.file_by(id, first) {
             return true;
         }
         self.close(now, id);
