@@ -164,14 +164,13 @@ const IPVS: [[[State; COLUMNS]; 4]; 2] = {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timeouts {
     each: [Ticks; STATES],
-    /// The shortest of those that a connection of TCP meets when it ends in order.
-    shortest: Ticks,
+    first: [Ticks; STATES],
 }
 
 impl Timeouts {
     /// The same for every state.
     pub const fn all(ticks: Ticks) -> Timeouts {
-        Timeouts { each: [ticks; STATES], shortest: ticks }
+        Timeouts { each: [ticks; STATES], first: [ticks; STATES] }
     }
     /// Of one state.
     #[inline(always)]
@@ -182,11 +181,8 @@ impl Timeouts {
     /// without an earlier entry, which would leave that one behind for the rest of its time. A RST may still do so: CLOSE is
     /// short, and every connection would pay for it.
     #[inline(always)]
-    pub fn first(&self, state: State) -> Ticks {
-        match state {
-            State::Udp => self.of(state),
-            _ => self.of(state).min(self.shortest),
-        }
+    pub const fn first(&self, state: State) -> Ticks {
+        self.first[state as usize]
     }
     /// Sets one state's, in seconds.
     pub fn set(&mut self, state: State, secs: u32) {
@@ -197,7 +193,10 @@ impl Timeouts {
         use State::*;
         self.each[state as usize] = ticks;
         let met = [SynSent, SynRecv, Established, FinWait, CloseWait, LastAck, TimeWait];
-        self.shortest = met.into_iter().fold(self.of(SynRecv), |least, state| least.min(self.of(state)));
+        let shortest = met.into_iter().fold(self.of(SynRecv), |least, state| least.min(self.of(state)));
+        self.first = self.each.map(|ticks| ticks.min(shortest));
+        // Of this one there is no other state.
+        self.first[Udp as usize] = self.of(Udp);
     }
 }
 
