@@ -179,7 +179,9 @@ impl<M: Memory> Store<M> {
     /// Loads what a search for the ports of an endpoint and class begins with.
     pub(super) fn prefetch_group(&self, endpoint: EndpointId, class: Class) {
         self.heat.prefetch(endpoint, class);
-        self.by_group.prefetch(hash(group_key(endpoint.0, class.0)));
+        if self.groups.used() > 0 {
+            self.by_group.prefetch(hash(group_key(endpoint.0, class.0)));
+        }
     }
     /// Loads a chunk.
     pub(super) fn prefetch_chunk(&self, c: u32) {

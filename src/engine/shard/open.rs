@@ -197,7 +197,6 @@ impl<M: Memory> Shard<M> {
         let real = stats.real(real.id);
         if tcp { &real.active } else { &real.inactive }.add(1);
         real.conns.add(1);
-        self.count_now();
         self.event(EventKind::Established, id);
         Some(id)
     }

@@ -134,6 +134,7 @@ impl<M: Memory> Shard<M> {
                 self.close_at(now, due);
             }
         }
+        self.count_now();
         done
     }
 
