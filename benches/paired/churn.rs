@@ -28,7 +28,7 @@ pub(crate) fn run<F: Wire>(g: &mut Gateway<F>, r: &mut Results, id: &str) {
         shard.close(now, conn);
     }
     let mut snapshot = Snapshot::clone(g.worker.lcore.shared.snapshot());
-    snapshot.profiles[0].0[State::SynRecv as usize] = LIFE;
+    snapshot.profiles[0].set_ticks(State::SynRecv, LIFE);
     g.worker.lcore.shared.replace(Arc::new(snapshot));
     let first = g.conns() as u32 + SEATS as u32;
     let mut syns = Feed::new(ring::clients(first, CLIENTS, g.proto).map(|key| F::of_client(&key, SYN)).collect());

@@ -205,7 +205,7 @@ impl Compiler {
         rule("services", model.services.len(), self.room, remedy)?;
         let mut profiles: Vec<_> = come.iter().map(|s| timeouts(&s.timeouts)).collect();
         profiles.push(timeouts(&model.timeouts));
-        profiles.sort_by_key(|t| t.0.map(|t| t.0));
+        profiles.sort_unstable();
         profiles.dedup();
         profiles.retain(|p| !self.profiles.contains(p));
         let remedy = "give services the same timeouts, or restart gatun if many were tried one after the other";

@@ -282,6 +282,7 @@ impl<M: Memory> Shard<M> {
         stats.port_lists_now.set(u64::from(ports.chunks));
     }
 
+    /// How many connections and ports there are. The short ways leave it to [`Shard::expire`], which ends every turn.
     #[inline(always)]
     fn count_now(&self) {
         self.stats.lcore.conns_now.set(self.conns.len() as u64);
@@ -317,9 +318,10 @@ impl<M: Memory> Shard<M> {
     pub fn close(&mut self, now: Tick, id: ConnId) {
         let due = self.due(id);
         self.close_at(now, &due);
+        self.count_now();
     }
 
-    /// The same once it is known what that needs.
+    /// The same once it is known what that needs. The caller sees to [`Shard::count_now`].
     #[inline(always)]
     fn close_at(&mut self, now: Tick, &Due { id, reply, ref spots, .. }: &Due) {
         self.event(EventKind::Closed, id);
@@ -362,7 +364,6 @@ impl<M: Memory> Shard<M> {
         }
         self.conns.remove_from(id, spots);
         self.stats.lcore.conns_closed.add(1);
-        self.count_now();
     }
 
     /// Keeps up to `capacity` events from now on for [`Shard::next_event`]; 0 keeps none. Loses, counted, what comes

@@ -99,3 +99,21 @@ fn a_million_connections_of_one_tick_end_a_few_a_turn_while_others_go_on() {
     b.at(250);
     assert_eq!(b.say(&other, false, ACK).verdict, Verdict::Tx(WAN));
 }
+
+#[test]
+fn short_connections_that_are_forgotten_soon_leave_no_timer_entries_behind() {
+    const A_SECOND: u32 = 1_000;
+    let toml = toml("[timeouts]\nfin = 1\n").replace("80_000", "2_048");
+    let mut b = Bench::new(&toml, &Options::default());
+    for n in 0..30 * A_SECOND {
+        let conn = b.open(n);
+        b.close(&conn);
+        b.gateway.lab.advance(u64::from(n + 1) * 1_000_000_000 / u64::from(A_SECOND));
+        let live = b.counter(|s| s.conns_now.value());
+        let timers = b.counter(|s| s.tables.timers_now.value());
+        assert!(live <= 2 * u64::from(A_SECOND) && timers <= live + 100, "{timers} entries of {live} connections");
+    }
+    assert_eq!(b.counter(|s| s.timers_late.value()), 0);
+    b.at(32);
+    assert_eq!(b.counter(|s| s.conns_now.value()), 0);
+}

@@ -161,18 +161,42 @@ const IPVS: [[[State; COLUMNS]; 4]; 2] = {
 };
 
 /// How long a connection stays in each state without a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts(pub [Ticks; STATES]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timeouts {
+    each: [Ticks; STATES],
+    first: [Ticks; STATES],
+}
 
 impl Timeouts {
+    /// The same for every state.
+    pub const fn all(ticks: Ticks) -> Timeouts {
+        Timeouts { each: [ticks; STATES], first: [ticks; STATES] }
+    }
     /// Of one state.
     #[inline(always)]
     pub const fn of(&self, state: State) -> Ticks {
-        self.0[state as usize]
+        self.each[state as usize]
+    }
+    /// When the timer of a connection that begins in a state fires first: so soon that the connection can end in order
+    /// without an earlier entry, which would leave that one behind for the rest of its time. A RST may still do so: CLOSE is
+    /// short, and every connection would pay for it.
+    #[inline(always)]
+    pub const fn first(&self, state: State) -> Ticks {
+        self.first[state as usize]
     }
     /// Sets one state's, in seconds.
     pub fn set(&mut self, state: State, secs: u32) {
-        self.0[state as usize] = Ticks::from_secs(secs);
+        self.set_ticks(state, Ticks::from_secs(secs));
+    }
+    /// Sets one state's.
+    pub fn set_ticks(&mut self, state: State, ticks: Ticks) {
+        use State::*;
+        self.each[state as usize] = ticks;
+        let met = [SynSent, SynRecv, Established, FinWait, CloseWait, LastAck, TimeWait];
+        let shortest = met.into_iter().fold(self.of(SynRecv), |least, state| least.min(self.of(state)));
+        self.first = self.each.map(|ticks| ticks.min(shortest));
+        // Of this one there is no other state.
+        self.first[Udp as usize] = self.of(Udp);
     }
 }
 
@@ -181,11 +205,10 @@ impl Default for Timeouts {
     ///
     /// IPVS has 120 s for SYN_SENT, SYNACK, FIN_WAIT, TIME_WAIT and LISTEN, and 30 s for LAST_ACK.
     fn default() -> Self {
-        let mut t = Timeouts([Ticks::from_secs(60); STATES]);
-        t.set(State::None, 2);
-        t.set(State::Established, 900);
-        t.set(State::Close, 10);
-        t.set(State::Udp, 300);
+        let mut t = Timeouts::all(Ticks::from_secs(60));
+        for (state, secs) in [(State::None, 2), (State::Established, 900), (State::Close, 10), (State::Udp, 300)] {
+            t.set(state, secs);
+        }
         t
     }
 }
@@ -235,5 +258,18 @@ mod tests {
                 assert_eq!(tcp_next(s, dir, FIN | ACK | PSH), tcp_next(s, dir, FIN));
             }
         }
+    }
+
+    #[test]
+    fn a_first_timer_fires_no_later_than_what_an_end_in_order_files() {
+        let mut t = Timeouts::default();
+        let firsts = |t: &Timeouts| [SynRecv, Established, Close, Udp].map(|s| t.first(s).as_secs());
+        assert_eq!(firsts(&t), [60, 60, 10, 300]);
+        t.set(TimeWait, 1);
+        assert_eq!(firsts(&t), [1, 1, 1, 300]);
+        t.set(TimeWait, 120);
+        t.set(Close, 5);
+        t.set(Udp, 30);
+        assert_eq!(firsts(&t), [60, 60, 5, 30]);
     }
 }

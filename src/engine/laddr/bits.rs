@@ -49,13 +49,13 @@ impl Bits {
     /// and in it with the first member from the place of `start` on and around.
     #[inline(always)]
     pub(super) fn pick(&self, start: u16, mut good: impl FnMut(u16) -> bool) -> Option<u16> {
-        let i = nearest(self.words_other_than(0), start, |w| self.0[w])?;
+        let i = nearest(start, |w| self.0[w], || self.words_other_than(0))?;
         if good(i) { Some(i) } else { further(*self, i, good) }
     }
     /// As [`Bits::pick`], of those that are no members.
     #[inline(always)]
     pub(super) fn pick_other(&self, start: u16, mut good: impl FnMut(u16) -> bool) -> Option<u16> {
-        let i = nearest(self.words_other_than(u32::MAX), start, |w| !self.0[w])?;
+        let i = nearest(start, |w| !self.0[w], || self.words_other_than(u32::MAX))?;
         if good(i) { Some(i) } else { further(self.others(), i, good) }
     }
 
@@ -75,23 +75,28 @@ fn further(mut left: Bits, refused: u16, mut good: impl FnMut(u16) -> bool) -> O
     let mut i = refused;
     loop {
         left.clear(i);
-        i = nearest(left.words_other_than(0), i, |w| left.0[w])?;
+        i = nearest(i, |w| left.0[w], || left.words_other_than(0))?;
         if good(i) {
             return Some(i);
         }
     }
 }
 
-/// The member to begin with, where `words` are those with a member. No branch depends on the members.
+/// The member to begin with, where `words` are those with a member. They are looked at together, and only when the word of
+/// `start` has none: it nearly always has, unless hardly any port is left.
 #[inline(always)]
-fn nearest(words: u32, start: u16, word: impl Fn(usize) -> u32) -> Option<u16> {
-    if words == 0 {
-        return None;
+fn nearest(start: u16, word: impl Fn(usize) -> u32, words: impl FnOnce() -> u32) -> Option<u16> {
+    let (mut w, by) = (usize::from(start / 32) % WORDS, u32::from(start % 32));
+    if word(w) == 0 {
+        let words = words();
+        let turned = (words | words << WORDS) >> w;
+        w = (w + turned.trailing_zeros() as usize) % WORDS;
+        if words == 0 {
+            return None;
+        }
     }
-    let (from, by) = (u32::from(start / 32) % WORDS as u32, u32::from(start % 32));
-    let w = (((words | words << WORDS) >> from).trailing_zeros() + from) % WORDS as u32;
-    let turned = word(w as usize).rotate_right(by);
-    Some((w * 32 + (turned.trailing_zeros() + by) % 32) as u16)
+    let turned = word(w).rotate_right(by);
+    Some(w as u16 * 32 + ((turned.trailing_zeros() + by) % 32) as u16)
 }
 
 #[cfg(test)]

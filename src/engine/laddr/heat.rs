@@ -44,6 +44,23 @@ impl<M: Memory> Heat<M> {
         Some(self.halves[half].0[at]).filter(|takes| *takes != LISTED)
     }
 
+    /// Whether a port was taken less often than so, within the last minute, of a pair without chunks.
+    #[inline(always)]
+    pub(super) fn is_below(&self, endpoint: EndpointId, class: Class, most: u8) -> bool {
+        let (half, at) = self.place(endpoint, class);
+        self.halves[half].0[at] < most
+    }
+
+    /// The same, and if so one more is taken.
+    #[inline(always)]
+    pub(super) fn count_below(&mut self, endpoint: EndpointId, class: Class, most: u8) -> bool {
+        let (half, at) = self.place(endpoint, class);
+        let takes = &mut self.halves[half].0[at];
+        let is_below = *takes < most;
+        *takes += u8::from(is_below && *takes < LISTED - 1);
+        is_below
+    }
+
     /// A port was taken, of a pair without chunks.
     #[inline(always)]
     pub(super) fn count(&mut self, endpoint: EndpointId, class: Class) {

@@ -53,7 +53,7 @@ impl<M: Memory> Ports<M> {
         self.free_at_length(hunt, class, group)
     }
 
-    /// A free port of the chunk that a search begins with: nearly always it has one.
+    /// A free port of the chunk that a search begins with: nearly always it has one, and no quarantine that is over.
     #[inline(always)]
     fn free_at_once<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
@@ -61,13 +61,12 @@ impl<M: Memory> Ports<M> {
         group: u32,
     ) -> Option<Pick<'a>> {
         let c = self.store.groups[group].open;
-        if c == NONE {
+        if !self.store.is_rotated(c, hunt.now) {
             return None;
         }
-        self.store.rotate(c, hunt.now);
-        let lease = self.pick_here(hunt, c, Origin::Free)?;
-        self.store.settle_taken(c);
-        Some(lease)
+        let pick = self.choose(hunt, c, Origin::Free)?;
+        self.store.claim_free(c, pick.i);
+        Some(pick)
     }
 
     #[inline(never)]
@@ -212,7 +211,7 @@ impl<M: Memory> Ports<M> {
                 {
                     *head = c;
                 }
-                self.store.settle_taken(c);
+                self.store.settle(c);
                 return lease;
             }
             self.store.settle(c);
@@ -230,10 +229,14 @@ impl<M: Memory> Ports<M> {
         c: u32,
         from: Origin,
     ) -> Option<Pick<'a>> {
-        self.pick_here(hunt, c, from)
+        let pick = self.choose(hunt, c, from)?;
+        self.store.claim(c, pick.i);
+        Some(pick)
     }
+
+    /// A port of one chunk that may be taken, if the pool has its LIP and the caller likes it.
     #[inline(always)]
-    fn pick_here<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
+    fn choose<'a, F: FnMut(LeaseId, Lip, Be16) -> Word>(
         &mut self,
         hunt: &mut Hunt<'a, F>,
         c: u32,
@@ -277,12 +280,7 @@ impl<M: Memory> Ports<M> {
         if let Some(others) = &others {
             self.list(c, others);
         }
-        let i = picked?;
-        match from {
-            Origin::Free => self.store.claim_free(c, i),
-            Origin::Quarantine => self.store.claim(c, i),
-        }
-        Some(Pick { c, i, lip, class, lead, from })
+        Some(Pick { c, i: picked?, lip, class, lead, from })
     }
 
     /// Lists ports of a chunk that were taken when it did not list them.

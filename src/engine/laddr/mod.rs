@@ -110,25 +110,27 @@ impl<M: Memory> Ports<M> {
     /// says that the class is at home here.
     #[inline(always)]
     pub fn take_guessed(&mut self, want: &Want<'_>) -> Option<LeaseId> {
-        if !self.may_be_unlisted(want) {
+        let most = self.most_unlisted(want);
+        if !self.store.heat.count_below(want.endpoint, want.class, most) {
             return None;
         }
-        let id = LeaseId::unlisted(self.store.heat.row(want.endpoint), want.class);
-        self.store.heat.count(want.endpoint, want.class);
         self.unlisted += 1;
-        Some(id)
+        Some(LeaseId::unlisted(self.store.heat.row(want.endpoint), want.class))
     }
 
     /// Are so few ports of this (endpoint, class) taken that a port at random will do? There is one for many that its pool
     /// has, and none in a chunk.
     #[inline(always)]
     fn may_be_unlisted(&self, want: &Want<'_>) -> bool {
+        let most = self.most_unlisted(want);
+        most > 0 && self.store.heat.is_below(want.endpoint, want.class, most)
+    }
+
+    /// As many ports may be taken within a minute before they are listed: any number when there is no chunk left.
+    #[inline(always)]
+    fn most_unlisted(&self, want: &Want<'_>) -> u8 {
         let room = want.pool.lips().len().saturating_sub(1) * SPARSE;
-        if room == 0 && !self.store.chunks.is_full() {
-            return false;
-        }
-        let takes = self.store.heat.takes(want.endpoint, want.class);
-        takes.is_some_and(|takes| usize::from(takes) < room || self.store.chunks.is_full())
+        if self.store.chunks.is_full() { u8::MAX } else { room.min(usize::from(u8::MAX)) as u8 }
     }
 
     /// What [`Ports::take`] does when the wanted class has no free port.

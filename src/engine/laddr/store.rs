@@ -179,7 +179,9 @@ impl<M: Memory> Store<M> {
     /// Loads what a search for the ports of an endpoint and class begins with.
     pub(super) fn prefetch_group(&self, endpoint: EndpointId, class: Class) {
         self.heat.prefetch(endpoint, class);
-        self.by_group.prefetch(hash(group_key(endpoint.0, class.0)));
+        if self.groups.used() > 0 {
+            self.by_group.prefetch(hash(group_key(endpoint.0, class.0)));
+        }
     }
     /// Loads a chunk.
     pub(super) fn prefetch_chunk(&self, c: u32) {
@@ -250,14 +252,18 @@ impl<M: Memory> Store<M> {
         self.in_use += 1;
     }
 
-    /// Puts a free port to use.
+    /// Puts a free port of a chunk in the open ring to use, and the chunk where it then belongs: most often it stays.
     #[inline(always)]
     pub(super) fn claim_free(&mut self, c: u32, i: u16) {
-        let bits = &mut self.bits[c as usize];
-        debug_assert!(!bits.has(i));
+        let (bits, chunk) = (&mut self.bits[c as usize], &mut self.chunks[c]);
+        debug_assert!(!bits.has(i) && chunk.ring == Ring::Open);
         bits.set(i);
-        self.chunks[c].used += 1;
+        chunk.used += 1;
+        let is_full = chunk.used + chunk.resting == USABLE;
         self.in_use += 1;
+        if is_full {
+            self.settle(c);
+        }
     }
 
     /// Ends the use of a port.
@@ -304,6 +310,14 @@ impl<M: Memory> Store<M> {
             self.chunks[c].rest = 0;
             self.rests.give(r, Rest { since: Tick(0), chunk: 0, link: 0 });
         }
+    }
+
+    /// True for a chunk that [`Store::rotate`] would leave as it is.
+    #[inline(always)]
+    pub(super) fn is_rotated(&self, c: u32, now: Tick) -> bool {
+        let Some(chunk) = self.chunks.get(c) else { return false };
+        let Some(r) = chunk.rest.checked_sub(1) else { return true };
+        now.since(self.rests[r].since) < PERIOD
     }
 
     /// Frees the ports of a chunk whose quarantine is over.
@@ -362,15 +376,6 @@ impl<M: Memory> Store<M> {
             if right == Ring::Open {
                 self.spent.freed(EndpointId(endpoint), Class(class));
             }
-        }
-    }
-
-    /// As [`Store::settle`], after a port was taken: most often there is nothing to do.
-    #[inline(always)]
-    pub(super) fn settle_taken(&mut self, c: u32) {
-        let chunk = &self.chunks[c];
-        if chunk.ring != Ring::Open || chunk.used + chunk.resting == USABLE {
-            self.settle(c);
         }
     }
 

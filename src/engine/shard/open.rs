@@ -179,7 +179,7 @@ impl<M: Memory> Shard<M> {
             conn.expect_next(seq);
         }
         // The seat may still have a timer entry of before: it serves, unless it comes too late.
-        let (old, deadline) = (*conns.conn(id), shared.deadline(&conn));
+        let (old, deadline) = (*conns.conn(id), shared.first_deadline(&conn));
         if old.has(flags::FILED) && !old.is_filed_by(deadline) {
             return None;
         }
@@ -203,7 +203,6 @@ impl<M: Memory> Shard<M> {
         let real = stats.real(real.id);
         if tcp { &real.active } else { &real.inactive }.add(1);
         real.conns.add(1);
-        self.count_now();
         self.event(EventKind::Established, id);
         Some(id)
     }
@@ -272,7 +271,8 @@ impl<M: Memory> Shard<M> {
             real.inactive.add(1)
         }
         self.count_now();
-        if self.file(shared, id) {
+        let first = shared.first_deadline(self.conns.conn(id));
+        if self.file_by(id, first) {
             return true;
         }
         self.close(now, id);

@@ -3,7 +3,7 @@
 use super::{Shard, Shared};
 use crate::addr::{ConnId, Dir};
 use crate::conn::index::Spot;
-use crate::conn::state::{STATES, State, Timeouts};
+use crate::conn::state::{State, Timeouts};
 use crate::conn::{Conn, flags};
 use crate::laddr::LeaseId;
 use crate::mem::Memory;
@@ -34,6 +34,12 @@ impl Shared {
         conn.last_seen + self.timeouts(conn).of(conn.state())
     }
 
+    /// When the timer of a connection that begins fires first: no later than its deadline.
+    #[inline(always)]
+    pub(super) fn first_deadline(&self, conn: &Conn) -> Tick {
+        conn.last_seen + self.timeouts(conn).first(conn.state())
+    }
+
     /// How long a connection stays in each state.
     #[inline(always)]
     pub fn timeouts(&self, conn: &Conn) -> &Timeouts {
@@ -45,7 +51,7 @@ impl Shared {
 /// The timeouts of a service that has none of its own.
 #[cold]
 fn general(profiles: &[Timeouts]) -> &Timeouts {
-    const NONE: Timeouts = Timeouts([Ticks::from_secs(60); STATES]);
+    const NONE: Timeouts = Timeouts::all(Ticks::from_secs(60));
     profiles.first().unwrap_or(&NONE)
 }
 
@@ -61,9 +67,14 @@ impl<M: Memory> Shard<M> {
     /// Sees to it that the timer of a connection fires no later than its deadline. False when the wheel is full.
     #[inline(always)]
     pub(super) fn file(&mut self, shared: &Shared, id: ConnId) -> bool {
-        let conn = self.conns.conn(id);
-        let deadline = shared.deadline(conn);
-        conn.is_filed_by(deadline) || self.file_at(id, deadline)
+        let deadline = shared.deadline(self.conns.conn(id));
+        self.file_by(id, deadline)
+    }
+
+    /// Sees to it that the timer of a connection fires no later than a time. False when the wheel is full.
+    #[inline(always)]
+    pub(super) fn file_by(&mut self, id: ConnId, deadline: Tick) -> bool {
+        self.conns.conn(id).is_filed_by(deadline) || self.file_at(id, deadline)
     }
 
     /// Files an entry that fires no later than a deadline, when there is none.
@@ -123,6 +134,7 @@ impl<M: Memory> Shard<M> {
                 self.close_at(now, due);
             }
         }
+        self.count_now();
         done
     }
 
