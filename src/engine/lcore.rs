@@ -135,12 +135,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         {
             ways.queue(io, port, buf);
         }
-        for (mut buf, head) in frames {
-            match path::hit(&given.tables, &mut shard.conns.table(), now, &mut buf, head) {
-                Some(port) => ways.queue(io, port, buf),
-                None => ways.other(&given, shard, io, buf, head),
-            }
-        }
+        frames.for_each(|(buf, head)| ways.one(&given, shard, io, buf, head));
     }
 
     /// Queues frames of the master, complete as they are.

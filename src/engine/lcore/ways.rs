@@ -83,9 +83,30 @@ impl<B: Buffer> Ways<B> {
         }
     }
 
+    /// A frame, by the shortest way that it may take.
+    #[inline(always)]
+    pub(super) fn one<M: Memory, I: Io<Buf = B>>(
+        &mut self,
+        given: &Given<'_>,
+        shard: &mut Shard<M>,
+        io: &mut I,
+        mut buf: B,
+        head: &Head,
+    ) {
+        if let Some(exit) = path::refusal(shard, head) {
+            return self.refuse(given, exit, io, buf, head);
+        }
+        if path::may_hit(head)
+            && let Some(port) = path::hit(&given.tables, &mut shard.conns.table(), given.now, &mut buf, head)
+        {
+            return self.queue(io, port, buf);
+        }
+        self.other(given, shard, io, buf, head);
+    }
+
     /// A frame that does not take the short way of [`path::hit`].
     #[inline(never)]
-    pub(super) fn other<M: Memory, I: Io<Buf = B>>(
+    fn other<M: Memory, I: Io<Buf = B>>(
         &mut self,
         given: &Given<'_>,
         shard: &mut Shard<M>,
@@ -93,9 +114,6 @@ impl<B: Buffer> Ways<B> {
         buf: B,
         head: &Head,
     ) {
-        if let Some(exit) = path::refusal(shard, head) {
-            return self.refuse(given, exit, io, buf, head);
-        }
         if let Some(expected) = path::expected(head, given.expected) {
             return self.open(given, shard, io, buf, (head, expected));
         }
@@ -194,8 +212,16 @@ impl<B: Buffer> Ways<B> {
     }
 
     /// A frame of no connection, which is not looked at any further.
-    #[inline(never)]
+    #[inline(always)]
     fn refuse<I: Io<Buf = B>>(&mut self, given: &Given<'_>, exit: Exit, io: &mut I, buf: B, head: &Head) {
+        match exit {
+            Exit::Drop(reason) => self.drop(reason, buf),
+            Exit::Punt(_) | Exit::Redirect(_) => self.turn_away(given, exit, io, buf, head),
+        }
+    }
+
+    #[inline(never)]
+    fn turn_away<I: Io<Buf = B>>(&mut self, given: &Given<'_>, exit: Exit, io: &mut I, buf: B, head: &Head) {
         match exit {
             Exit::Drop(reason) => self.drop(reason, buf),
             Exit::Punt(reason) if !self.may_punt(reason, buf.port(), given.now) => self.drop(reason.over_limit(), buf),
@@ -276,6 +302,7 @@ impl<B: Buffer> Ways<B> {
     }
 
     /// Throws a frame away. Buffers are freed together.
+    #[inline(always)]
     fn drop(&mut self, reason: DropReason, buf: B) {
         self.stats.lcore.drop(reason).add(1);
         self.dropped.note(reason, self.now, &buf);

@@ -22,7 +22,7 @@ use crate::wire::{FromBytes, ethernet, plain, tcp, udp};
 pub(super) const NONE: u8 = 0xFF;
 /// No state of a connection that is there: a plain SYN, which may take the way of [`opened`].
 pub(super) const OPENS: u8 = 0xFE;
-/// No state either: any other plain packet, which takes the way of [`super::step`] at best.
+/// No state either: any other plain packet, which takes the way of [`super::step`] at best. The lowest of the three.
 const STEPS: u8 = 0xFD;
 
 /// The state of a connection that a plain TCP packet with these flags takes the short way in, because it does not change
@@ -45,6 +45,12 @@ const KEPT: [u8; 32] = {
     }
     kept
 };
+
+/// False for a packet that surely does not take the short way.
+#[inline(always)]
+pub fn may_hit(head: &Head) -> bool {
+    head.keeps < STEPS
+}
 
 /// The short way: forwards a packet and gives the port by which it leaves, or does nothing.
 #[inline(always)]

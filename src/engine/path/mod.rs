@@ -35,7 +35,7 @@ use crate::shard::{Expected, Shard, Shared};
 use crate::steer::Steer;
 use crate::time::Tick;
 use crate::verdict::{Exit, Verdict};
-pub use hit::hit;
+pub use hit::{hit, may_hit};
 pub use open::AllExpected;
 pub use opening::open;
 use parse::{Head, Kind};
