@@ -102,6 +102,9 @@ fn run(conns: usize) {
     let fresh = tcp.clients(PACKETS);
     tcp.bursts(SYN, |i| Flow::of(&elsewhere(&fresh[i]), SYN));
     next_count("miss-syn");
+    // To a port of ours without a service.
+    tcp.bursts(SYN, |i| Flow::of(&to_port(&fresh[i], 7), SYN));
+    next_count("miss-port");
     tcp.bursts(ACK, |i| Flow::of(&fresh[i], ACK));
     next_count("miss-ack");
     assert_eq!(tcp.opened(), opened, "a miss opened a connection");
@@ -261,6 +264,11 @@ impl Gateway {
     fn check(&self) {
         assert_eq!(self.lcore.shard.stats.lcore.balance(), 0);
     }
+}
+
+/// The same to another port.
+fn to_port(client: &Tuple, port: u16) -> Tuple {
+    Tuple::new(client.src(), client.dst(), client.sport(), Be16::new(port), client.proto())
 }
 
 /// The same to one of 256 addresses that nobody here has.

@@ -46,7 +46,18 @@ impl Bucket {
     }
 
     /// Takes a token, if there is one.
+    #[inline(always)]
     pub(crate) fn take(&mut self, now: Tick) -> bool {
+        // So most of a flood.
+        if self.filled == now && self.units < u64::from(HZ) {
+            return false;
+        }
+        self.fill_and_take(now)
+    }
+
+    /// The same, with what was added since the last time.
+    #[inline(never)]
+    fn fill_and_take(&mut self, now: Tick) -> bool {
         let add = u64::from(now.since(self.filled).0) * u64::from(self.limit.rate);
         self.filled = now;
         self.units = (self.units + add).min(u64::from(self.limit.burst) * u64::from(HZ));

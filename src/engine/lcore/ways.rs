@@ -216,14 +216,6 @@ impl<B: Buffer> Ways<B> {
     fn refuse<I: Io<Buf = B>>(&mut self, given: &Given<'_>, exit: Exit, io: &mut I, buf: B, head: &Head) {
         match exit {
             Exit::Drop(reason) => self.drop(reason, buf),
-            Exit::Punt(_) | Exit::Redirect(_) => self.turn_away(given, exit, io, buf, head),
-        }
-    }
-
-    #[inline(never)]
-    fn turn_away<I: Io<Buf = B>>(&mut self, given: &Given<'_>, exit: Exit, io: &mut I, buf: B, head: &Head) {
-        match exit {
-            Exit::Drop(reason) => self.drop(reason, buf),
             Exit::Punt(reason) if !self.may_punt(reason, buf.port(), given.now) => self.drop(reason.over_limit(), buf),
             Exit::Punt(reason) => self.punt_refused(given, reason, io, buf, head),
             Exit::Redirect(_) if given.source == Source::Ring => self.drop(DropReason::NotHome, buf),

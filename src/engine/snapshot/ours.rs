@@ -4,24 +4,28 @@ use super::words::Words;
 use super::{Local, Quick, Service};
 use crate::addr::{Addr, Be16, Be32, Family, Proto};
 use crate::conn::key::Key;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec;
-use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use hashbrown::HashMap;
 
-/// Bits of the filter, a power of two: 8 KiB.
-const BITS: usize = 1 << 16;
+/// Words of the filter, a power of two: 8 KiB.
+const WORDS: usize = 1 << 10;
 
 /// The addresses of ours. IPv4 addresses pass a filter first: one bit each, by a hash.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LocalMap {
     v4: Words<Local>,
     v6: HashMap<Addr, Local, Quick>,
-    /// Empty until there is an address.
-    filter: Vec<u64>,
+    filter: Box<[u64; WORDS]>,
     /// Addresses that were taken out since the filter was made; it still lets them pass.
     left: usize,
+}
+
+impl Default for LocalMap {
+    fn default() -> LocalMap {
+        LocalMap { v4: Words::default(), v6: HashMap::default(), filter: Box::new([0; WORDS]), left: 0 }
+    }
 }
 
 impl PartialEq for LocalMap {
@@ -67,7 +71,7 @@ impl LocalMap {
     pub fn may_have(&self, addr: Addr) -> bool {
         let Addr::V4(addr) = addr else { return true };
         let (word, bit) = place(addr);
-        self.filter.get(word).is_some_and(|bits| bits & bit != 0)
+        self.filter[word] & bit != 0
     }
 
     /// All of them, in no order.
@@ -78,10 +82,10 @@ impl LocalMap {
 
     /// Lets an address pass the filter, which is made anew when it lets pass more that left than are there.
     fn mark(&mut self, addr: Be32) {
-        let anew = self.filter.is_empty() || self.left > self.v4.len();
+        let anew = self.left > self.v4.len();
         if anew {
             self.left = 0;
-            self.filter = vec![0; BITS / 64];
+            self.filter.fill(0);
         }
         let all = self.v4.iter().filter(|_| anew).map(|(word, _)| Be32::from_raw(word as u32));
         for (word, bit) in all.chain([addr]).map(place) {
@@ -102,7 +106,7 @@ impl FromIterator<(Addr, Local)> for LocalMap {
 #[inline(always)]
 fn place(addr: Be32) -> (usize, u64) {
     let hash = addr.raw().wrapping_mul(0x9E37_79B1) >> 16;
-    (hash as usize / 64 % (BITS / 64), 1 << (hash % 64))
+    (hash as usize / 64 % WORDS, 1 << (hash % 64))
 }
 
 /// The services by protocol, VIP and port.
