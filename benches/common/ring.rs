@@ -14,6 +14,7 @@ use gatun::worker::Clock;
 use gatun::worker::io::{self, DpdkIo, HugePages, Packet, Punts, Receiver, Way};
 use gatun_engine::addr::{Be16, Be32, LcoreId, PortId, Proto};
 use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
+use gatun_engine::frame::Buffer;
 use gatun_engine::lcore::{Batch, Lcore, Source};
 use gatun_engine::shard::Shared;
 use gatun_engine::testkit::check;
@@ -242,6 +243,27 @@ impl Worker {
     pub fn gatun_at<const N: usize>(&mut self, feed: &mut Feed<impl Wire>, now: Tick) -> usize {
         let mut batch = Batch::new();
         let received = self.receive::<N>(feed, &mut batch);
+        self.lcore.turn(now, &mut self.io, &mut batch, Source::Port);
+        self.lcore.finish(now, &mut self.io);
+        received
+    }
+
+    /// One turn of gatun over frames in new mbufs, as behind a card: each mbuf that is received is freed and another taken, which
+    /// is what [`Worker::dropping`] has to do too.
+    #[inline(always)]
+    pub fn renewing<const N: usize>(&mut self, feed: &mut Feed) -> usize {
+        let now = self.now();
+        let mut batch = Batch::new();
+        let received = self.receiver.burst(&mut batch, N);
+        Packet::discard(&mut batch);
+        let mut fresh: ArrayVec<Mbuf, N> = ArrayVec::new();
+        self.io.pool.alloc_bulk(&mut fresh, received);
+        for mut mbuf in fresh {
+            mbuf.set_port(0);
+            mbuf.append(LEN as u16);
+            feed.take().put(&mut mbuf, self.proto);
+            batch.push(Packet(mbuf));
+        }
         self.lcore.turn(now, &mut self.io, &mut batch, Source::Port);
         self.lcore.finish(now, &mut self.io);
         received

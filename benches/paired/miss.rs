@@ -1,5 +1,5 @@
 //! Packets that open nothing and match nothing, against hits of the same gateway: none may cost more, or a flood of them
-//! would be an attack.
+//! would be an attack. For each packet of either kind an mbuf is freed and another one taken, as behind a card.
 
 use super::hit::{Gateway, tsc};
 use gatun_bench::flow::Flow;
@@ -42,7 +42,7 @@ pub(crate) fn all(g: &mut Gateway, r: &mut Results) {
     }
     assert_eq!(g.worker.lcore.shard.stats.lcore.conns_opened.value(), opened, "a miss opened a connection");
     let figure = worst.and_then(|w| w.map(|w| (1.0 / w.share.median).into()).ok_or_else(|| "none".to_owned()));
-    r.add("G4", figure, &format!("the worst of three kinds, new mbufs included; load {}", load()));
+    r.add("G4", figure, &format!("the worst of three kinds, an mbuf freed and another taken for each packet and each hit; load {}", load()));
 }
 
 /// Hits and misses in turn, and the frames of each in the rings.
@@ -52,7 +52,7 @@ fn against_hits(g: &mut Gateway, misses: Feed, flags: u8) -> Result<Pairs, Strin
         &mut both,
         |(g, _)| {
             g.worker.fill(ACK);
-            g.phase(Worker::gatun::<32>)
+            g.phase(Worker::renewing::<32>)
         },
         |(g, misses)| {
             g.worker.fill(flags);
