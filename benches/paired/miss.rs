@@ -42,7 +42,14 @@ pub(crate) fn all(g: &mut Gateway, r: &mut Results) {
     }
     assert_eq!(g.worker.lcore.shard.stats.lcore.conns_opened.value(), opened, "a miss opened a connection");
     let figure = worst.and_then(|w| w.map(|w| (1.0 / w.share.median).into()).ok_or_else(|| "none".to_owned()));
-    r.add("G4", figure, &format!("the worst of three kinds, an mbuf freed and another taken for each packet and each hit; load {}", load()));
+    r.add(
+        "G4",
+        figure,
+        &format!(
+            "the worst of three kinds, an mbuf freed and another taken for each packet and each hit; load {}",
+            load()
+        ),
+    );
 }
 
 /// Hits and misses in turn, and the frames of each in the rings.

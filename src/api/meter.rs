@@ -13,7 +13,7 @@ use crate::master::handle::{Handle, NoAnswer};
 use crate::worker::progress::Progress;
 use gatun_engine::addr::{Addr, Be16, RealId};
 use gatun_engine::snapshot::{Snapshot, VipKey};
-use gatun_engine::stats::{Counter, RealStats, Stats};
+use gatun_engine::stats::{Counter, RealStats, RealTraffic, Stats};
 use gatun_engine::verdict::{DropReason, PuntReason};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -197,15 +197,16 @@ impl Meter {
     }
 
     fn counted(&self, id: RealId) -> Totals {
-        let sum = |of: fn(&RealStats) -> &Counter| self.sum(|stats| of(stats.real(id)));
+        let conns = |of: fn(&RealStats) -> &Counter| self.sum(|stats| of(stats.real(id)));
+        let traffic = |of: fn(&RealTraffic) -> &Counter| self.sum(|stats| of(stats.traffic(id)));
         Totals {
-            active: sum(|s| &s.active),
-            inactive: sum(|s| &s.inactive),
-            conns: sum(|s| &s.conns),
-            in_pkts: sum(|s| &s.in_pkts),
-            out_pkts: sum(|s| &s.out_pkts),
-            in_bytes: sum(|s| &s.in_bytes),
-            out_bytes: sum(|s| &s.out_bytes),
+            active: conns(|s| &s.active),
+            inactive: conns(|s| &s.inactive),
+            conns: conns(|s| &s.conns),
+            in_pkts: traffic(|s| &s.in_pkts),
+            out_pkts: traffic(|s| &s.out_pkts),
+            in_bytes: traffic(|s| &s.in_bytes),
+            out_bytes: traffic(|s| &s.out_bytes),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::mem::{Memory, OutOfMemory};
 use crate::neighbor::{Hops, Neighbors};
 use crate::sched::SchedState;
 use crate::snapshot::{RealState, RouteTo, Service, Snapshot};
-use crate::stats::{RealStats, Stats};
+use crate::stats::{RealTraffic, Stats};
 use crate::steer::Steer;
 use crate::time::{Tick, Ticks};
 use crate::tw::Wheel;
@@ -98,7 +98,7 @@ impl Shared {
             egresses: self.egresses.ways(),
             reals: &self.snapshot.reals,
             fresh: self.fresh,
-            stats: &stats.reals,
+            traffic: &stats.traffic,
         }
     }
 
@@ -153,15 +153,15 @@ pub struct Tables<'a> {
     pub egresses: egress::Ways<'a>,
     reals: &'a [RealState],
     fresh: Ticks,
-    stats: &'a [RealStats],
+    traffic: &'a [RealTraffic],
 }
 
 impl<'a> Tables<'a> {
     /// The same with as many states as counters of servers, so that one look at an index is enough.
     #[inline(always)]
     pub fn even(self) -> Tables<'a> {
-        let known = self.reals.len().min(self.stats.len());
-        Tables { reals: &self.reals[..known], stats: &self.stats[..known], ..self }
+        let known = self.reals.len().min(self.traffic.len());
+        Tables { reals: &self.reals[..known], traffic: &self.traffic[..known], ..self }
     }
 
     /// True when a connection that is established, or UDP, was in use so short a time ago that it can not be dead. One
@@ -171,17 +171,17 @@ impl<'a> Tables<'a> {
         now.0.wrapping_sub(conn.last_seen.0) < self.fresh.0
     }
 
-    /// Loads the counters of a server.
+    /// Loads the counters of a server's packets.
     #[inline(always)]
     pub fn prefetch(&self, real: RealId) {
-        crate::mem::prefetch(self.stats, real.index());
+        crate::mem::prefetch(self.traffic, real.index());
     }
 
-    /// The counters of a server that is there.
+    /// The counters of the packets of a server that is there.
     #[inline(always)]
-    pub fn present(&self, real: RealId) -> Option<&'a RealStats> {
+    pub fn present(&self, real: RealId) -> Option<&'a RealTraffic> {
         let RealState::Present = self.reals.get(real.index())? else { return None };
-        self.stats.get(real.index())
+        self.traffic.get(real.index())
     }
 }
 

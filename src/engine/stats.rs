@@ -201,9 +201,9 @@ impl LcoreStats {
     }
 }
 
-/// The counters of one real server of one service, on one lcore.
+/// The connections of one real server of one service, on one lcore.
 #[derive(Debug, Default)]
-#[repr(C, align(64))]
+#[repr(C, align(32))]
 pub struct RealStats {
     /// Connections now in a state that LVS calls active: SYN_SENT, SYN_RECV, ESTABLISHED, SYNACK.
     pub active: Counter,
@@ -211,14 +211,6 @@ pub struct RealStats {
     pub inactive: Counter,
     /// Connections ever.
     pub conns: Counter,
-    /// Packets from clients.
-    pub in_pkts: Counter,
-    /// Packets to clients.
-    pub out_pkts: Counter,
-    /// Bytes of IP packets from clients.
-    pub in_bytes: Counter,
-    /// Bytes of IP packets to clients.
-    pub out_bytes: Counter,
 }
 
 impl RealStats {
@@ -229,7 +221,24 @@ impl RealStats {
         from.add(u64::MAX);
         to.add(1);
     }
+}
 
+/// The packets of one real server of one service, on one lcore: apart from its connections, so that what every packet counts
+/// takes half a cache line.
+#[derive(Debug, Default)]
+#[repr(C, align(32))]
+pub struct RealTraffic {
+    /// Packets from clients.
+    pub in_pkts: Counter,
+    /// Bytes of IP packets from clients.
+    pub in_bytes: Counter,
+    /// Packets to clients.
+    pub out_pkts: Counter,
+    /// Bytes of IP packets to clients.
+    pub out_bytes: Counter,
+}
+
+impl RealTraffic {
     /// Counts a packet of `len` bytes from its IP header on.
     #[inline(always)]
     pub fn packet(&self, dir: Dir, len: u16) {
@@ -310,9 +319,11 @@ pub struct Stats {
     pub lcore: LcoreStats,
     /// By [`RealId`].
     pub reals: Box<[RealStats]>,
+    /// By [`RealId`].
+    pub traffic: Box<[RealTraffic]>,
     /// By [`LipId`].
     pub lips: LipStats,
-    nobody: RealStats,
+    nobody: (RealStats, RealTraffic),
 }
 
 impl Stats {
@@ -322,18 +333,34 @@ impl Stats {
     }
     /// The same, and for `lips` LIPs.
     pub fn with_lips(reals: usize, lips: usize) -> Stats {
-        let reals = (0..reals).map(|_| RealStats::default()).collect();
-        Stats { lcore: LcoreStats::default(), reals, lips: LipStats::new(lips), nobody: RealStats::default() }
+        Stats {
+            lcore: LcoreStats::default(),
+            reals: (0..reals).map(|_| RealStats::default()).collect(),
+            traffic: (0..reals).map(|_| RealTraffic::default()).collect(),
+            lips: LipStats::new(lips),
+            nobody: Default::default(),
+        }
     }
-    /// Loads the counters of a real server.
+    /// Loads all counters of a real server.
     #[inline(always)]
     pub fn prefetch(&self, id: RealId) {
+        self.prefetch_conns(id);
+        crate::mem::prefetch(&self.traffic, id.index());
+    }
+    /// Loads the counters of a real server's connections.
+    #[inline(always)]
+    pub fn prefetch_conns(&self, id: RealId) {
         crate::mem::prefetch(&self.reals, id.index());
     }
-    /// The counters of a real server; for an id out of bounds, counters that nobody reads.
+    /// The connections of a real server; for an id out of bounds, counters that nobody reads.
     #[inline(always)]
     pub fn real(&self, id: RealId) -> &RealStats {
-        self.reals.get(id.index()).unwrap_or(&self.nobody)
+        self.reals.get(id.index()).unwrap_or(&self.nobody.0)
+    }
+    /// The packets of a real server; for an id out of bounds, counters that nobody reads.
+    #[inline(always)]
+    pub fn traffic(&self, id: RealId) -> &RealTraffic {
+        self.traffic.get(id.index()).unwrap_or(&self.nobody.1)
     }
 }
 

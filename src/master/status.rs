@@ -217,20 +217,19 @@ impl Master {
     }
 
     fn real(&self, r: &gatun_engine::snapshot::Real) -> Real {
-        use gatun_engine::stats::{Counter, RealStats};
-        let sum = |of: fn(&RealStats) -> &Counter| {
-            self.seats.iter().fold(0u64, |n, s| n.wrapping_add(of(s.stats.real(r.id)).value()))
-        };
+        use gatun_engine::stats::{Counter, Stats};
+        let sum =
+            |of: &dyn Fn(&Stats) -> &Counter| self.seats.iter().fold(0u64, |n, s| n.wrapping_add(of(&s.stats).value()));
         Real {
             address: compile::socket(r.addr, r.port).to_string(),
             weight: r.weight,
-            active: sum(|s| &s.active),
-            inactive: sum(|s| &s.inactive),
-            conns: sum(|s| &s.conns),
-            in_pkts: sum(|s| &s.in_pkts),
-            out_pkts: sum(|s| &s.out_pkts),
-            in_bytes: sum(|s| &s.in_bytes),
-            out_bytes: sum(|s| &s.out_bytes),
+            active: sum(&|s| &s.real(r.id).active),
+            inactive: sum(&|s| &s.real(r.id).inactive),
+            conns: sum(&|s| &s.real(r.id).conns),
+            in_pkts: sum(&|s| &s.traffic(r.id).in_pkts),
+            out_pkts: sum(&|s| &s.traffic(r.id).out_pkts),
+            in_bytes: sum(&|s| &s.traffic(r.id).in_bytes),
+            out_bytes: sum(&|s| &s.traffic(r.id).out_bytes),
         }
     }
 

@@ -16,7 +16,7 @@
 use super::Gateway;
 use crate::config::{Protocol, Service};
 use gatun_engine::addr::Proto;
-use gatun_engine::stats::{LcoreStats, RealStats, Stats};
+use gatun_engine::stats::{LcoreStats, RealStats, RealTraffic, Stats};
 use gatun_engine::verdict::{DropReason, PuntReason};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -57,7 +57,10 @@ impl Counters {
             for real in running.reals.iter().rev() {
                 let name =
                     format!("{} {} > {}", running.proto, service.address, super::packet::socket(real.addr, real.port));
-                add(&format!("real.{name:?}"), &mut stats.iter().flat_map(|s| of_real(s.real(real.id))));
+                add(
+                    &format!("real.{name:?}"),
+                    &mut stats.iter().flat_map(|s| of_real(s.real(real.id), s.traffic(real.id))),
+                );
             }
         }
         Counters(tables)
@@ -90,8 +93,9 @@ fn is(service: &Service, running: &gatun_engine::snapshot::Service) -> bool {
     proto == running.proto && service.address == crate::config::compile::socket(running.vip, running.vport)
 }
 
-fn of_real(s: &RealStats) -> Vec<(String, u64)> {
-    let RealStats { active, inactive, conns, in_pkts, out_pkts, in_bytes, out_bytes } = s;
+fn of_real(conns: &RealStats, traffic: &RealTraffic) -> Vec<(String, u64)> {
+    let RealStats { active, inactive, conns } = conns;
+    let RealTraffic { in_pkts, out_pkts, in_bytes, out_bytes } = traffic;
     [
         ("active", active),
         ("inactive", inactive),

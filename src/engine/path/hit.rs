@@ -12,7 +12,7 @@ use crate::frame::{Buffer, Frame};
 use crate::mem::Memory;
 use crate::neighbor::Hop;
 use crate::shard::Tables;
-use crate::stats::RealStats;
+use crate::stats::RealTraffic;
 use crate::time::Tick;
 use crate::wire::checksum::{self, Delta};
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
@@ -79,7 +79,7 @@ pub fn hit<B: Buffer>(
         buf.commit(start, len as u16);
     }
     conn.last_seen = now;
-    way.stats.packet(dir, head.ip_len);
+    way.traffic.packet(dir, head.ip_len);
     Some(way.egress.port)
 }
 
@@ -98,7 +98,7 @@ pub(super) fn opened<M: Memory>(
     }
     let way = Way::of(tables, conn, Dir::In, head)?;
     way.rewrite(conn, Dir::In, frame.bytes_mut(), head)?;
-    way.stats.packet(Dir::In, head.ip_len);
+    way.traffic.packet(Dir::In, head.ip_len);
     frame.len = ethernet::LEN as u16 + head.ip_len;
     frame.pkt_len = u32::from(frame.len);
     Some(way.egress.port)
@@ -108,7 +108,7 @@ pub(super) fn opened<M: Memory>(
 pub(super) struct Way<'a> {
     hop: Hop,
     pub(super) egress: &'a Egress,
-    pub(super) stats: &'a RealStats,
+    pub(super) traffic: &'a RealTraffic,
 }
 
 impl<'a> Way<'a> {
@@ -117,8 +117,8 @@ impl<'a> Way<'a> {
     pub(super) fn of(tables: &Tables<'a>, conn: &Conn, dir: Dir, head: &Head) -> Option<Way<'a>> {
         let hop = tables.hops.hop(conn.next_hops[dir as usize]);
         let egress = tables.egresses.towards(hop);
-        let stats = tables.present(conn.real)?;
-        (head.ip_len <= egress.mtu && head.ttl > 1).then_some(Way { hop, egress, stats })
+        let traffic = tables.present(conn.real)?;
+        (head.ip_len <= egress.mtu && head.ttl > 1).then_some(Way { hop, egress, traffic })
     }
 
     /// Rewrites a packet.

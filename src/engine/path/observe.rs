@@ -22,7 +22,7 @@ pub(super) fn packet<M: Memory>(
 ) {
     let conn = shard.conns.conn(id);
     let timeouts = shared.timeouts(conn);
-    shard.stats.real(conn.real).packet(dir, head.ip_len);
+    shard.stats.traffic(conn.real).packet(dir, head.ip_len);
     match head.key.proto() {
         Proto::Tcp => {
             let l4 = bytes.get(head.l4()..).unwrap_or(&[]);

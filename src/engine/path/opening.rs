@@ -46,6 +46,6 @@ pub fn open<M: Memory, B: Buffer>(
         let start = buf.frame().head;
         buf.commit(start, len as u16);
     }
-    way.stats.packet(Dir::In, head.ip_len);
+    way.traffic.packet(Dir::In, head.ip_len);
     Some(way.egress.port)
 }

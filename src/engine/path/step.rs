@@ -39,7 +39,7 @@ pub fn step<M: Memory, B: Buffer>(
     let bytes = buf.bytes_mut();
     let had = bytes.len();
     way.rewrite(conn, dir, bytes, head)?;
-    way.stats.packet(dir, head.ip_len);
+    way.traffic.packet(dir, head.ip_len);
     // The sequence number is still the one that it came with.
     let tcp = plain::Tcp::ref_from_prefix(bytes).ok().map(|(frame, _)| &frame.tcp);
     observe::segment(timeouts, shard, now, (id, dir), tcp, head);

@@ -166,7 +166,7 @@ impl<M: Memory> Shard<M> {
         let hashes = [self.conns.hash(&conn.keys[0]), self.conns.hash(&conn.keys[1])];
         let spots = self.conns.prefetch_removal(hashes);
         self.ports.prefetch_lease(conn.lease);
-        self.stats.prefetch(conn.real);
+        self.stats.prefetch_conns(conn.real);
         if conn.state().is_closing() {
             self.recent.prefetch(hashes[1]);
         }
