@@ -21,22 +21,19 @@ bin=$PWD/target/release
 for program in gatun gatun-loadgen; do
     [[ -x $bin/$program ]] || die 1 "there is no $bin/$program: make release"
 done
-pages=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
-[[ -w $pages ]] || die 1 "$pages can not be written: run it as root"
+[[ $(id -u) == 0 ]] || die 1 "it opens vhost-user sockets on huge pages: run it as root"
+if [[ ! ${WITH_PAGES-} ]]; then WITH_PAGES=1 exec benches/huge-pages.sh 896 benches/rig/flood.sh "$syns" "$honest"; fi
 
-before=$(<$pages)
 dir=$(mktemp -d)
 started=()
 cleanup() {
     if ((${#started[@]})); then kill "${started[@]}" 2>/dev/null || true; fi
     wait 2>/dev/null || true
-    echo "$before" >$pages
     rm -rf "$dir"
 }
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-echo $((before + 896)) >$pages
 
 reals=$(printf '{ address = "10.0.0.%d:80" }, ' {1..8})
 cat >"$dir/gatun.toml" <<TOML
