@@ -51,6 +51,10 @@ impl Buffer for Buf {
         true
     }
     #[inline(always)]
+    fn is_finished(&self) -> bool {
+        true
+    }
+    #[inline(always)]
     fn commit(&mut self, head: u16, len: u16) {
         (self.0.head, self.0.len) = (head, len);
     }

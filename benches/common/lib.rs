@@ -8,6 +8,7 @@ pub mod goals;
 pub mod heap;
 pub mod measure;
 pub mod memory;
+pub mod near;
 #[cfg(feature = "dpdk")]
 pub mod ring;
 #[cfg(feature = "dpdk")]

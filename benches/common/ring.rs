@@ -282,15 +282,18 @@ impl Worker {
         received
     }
 
-    /// Takes what other workers handed over; says how many frames.
+    /// One turn of gatun over a burst of up to `N` frames and over what other workers handed over, in the order of the live
+    /// worker; says how many frames.
     #[inline(always)]
-    pub fn handed_over(&mut self, from: &mut Consumer) -> usize {
+    pub fn among_others<const N: usize>(&mut self, feed: &mut Feed<impl Wire>, from: &mut Consumer) -> usize {
         let now = self.now();
         let mut batch = Batch::new();
-        let taken = io::handed_over(from, &mut batch);
+        let own = self.receive::<N>(feed, &mut batch);
+        self.lcore.turn(now, &mut self.io, &mut batch, Source::Port);
+        let others = io::handed_over(from, &mut batch);
         self.lcore.turn(now, &mut self.io, &mut batch, Source::Ring);
         self.lcore.finish(now, &mut self.io);
-        taken
+        own + others
     }
 
     /// One turn of the reference: swaps every 5-tuple.

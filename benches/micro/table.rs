@@ -3,10 +3,10 @@
 use super::{Micro, timed};
 use gatun_bench::{gateway, ring};
 use gatun_engine::addr::{ConnId, Proto};
-use gatun_engine::conn::Conns;
 use gatun_engine::conn::key::{Key, Secret, SplitMix};
 use gatun_engine::conn::state::State;
 use gatun_engine::conn::tuple::Tuple;
+use gatun_engine::conn::{Candidate, Conns};
 use gatun_engine::mem::Heap;
 use std::hint::black_box;
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn find(conns: &Conns<Heap>, keys: &[Key], n: u64, there: bool) -> (u64, Duratio
                 *hash = conns.hash(key);
                 conns.prefetch_bucket(*hash);
             }
-            let candidates = hashes.map(|hash| conns.candidate(hash));
+            let candidates = hashes.map(|hash| conns.candidate(hash).unwrap_or(Candidate::NONE));
             for ((key, hash), candidate) in burst.iter().zip(hashes).zip(candidates) {
                 found += usize::from(black_box(conns.find_from(candidate, hash, key)).is_some());
             }

@@ -1,6 +1,8 @@
 //! What the rig borrows of the machine, and gives back however it ends: huge pages, a directory, processes.
 
+use crate::near::{Line, NEAR};
 use anyhow::{Context, bail};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -69,6 +71,30 @@ impl Machine {
             bail!("interrupted; huge pages and processes are given back");
         }
         Ok(())
+    }
+
+    /// Whether the two CPUs share a cache just now.
+    pub(crate) fn are_near(&self) -> anyhow::Result<bool> {
+        let line = Line::default();
+        let on = |cpu: usize| {
+            let mut cpus = CpuSet::new();
+            cpus.set(cpu)?;
+            sched_setaffinity(Pid::from_raw(0), &cpus).with_context(|| format!("CPU {cpu} is not ours"))
+        };
+        thread::scope(|scope| {
+            // Each takes part on whatever CPU it is, lest the other waits for ever.
+            let ends = [0, 1].map(|cpu| {
+                let (on, line) = (&on, &line);
+                scope.spawn(move || {
+                    let pinned = on(cpu);
+                    let trip = line.round_trip(cpu == 0);
+                    pinned.map(|()| trip)
+                })
+            });
+            let [first, second] = ends.map(|end| end.join().map_err(|_| anyhow::anyhow!("a thread died"))?);
+            second?;
+            Ok(first? < NEAR)
+        })
     }
 
     /// The load average.

@@ -9,6 +9,10 @@
 
 mod config;
 mod machine;
+// A part of the other benches' library, too.
+#[allow(unreachable_pub)]
+#[path = "../common/near.rs"]
+mod near;
 mod result;
 mod seat;
 
@@ -30,6 +34,10 @@ const SECONDS: f64 = 2.0;
 const UNDISTURBED: f64 = 0.8;
 /// From this share on gatun is as fast as io.
 const AS_FAST: f64 = 0.9;
+/// Of the three in a pair's seat.
+const IO: usize = 0;
+const GATUN: usize = 1;
+const SWAP: usize = 2;
 /// How long one run may take, with opening all flows.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -49,6 +57,9 @@ struct Report {
     /// On its CPU, of the time: the busiest thread in the gateway's seat. Not part of the report.
     #[serde(default)]
     seat_on_cpu: f64,
+    /// Both CPUs shared a cache, before the run and after it. Not part of the report.
+    #[serde(default)]
+    near: bool,
 }
 
 impl Report {
@@ -78,25 +89,23 @@ fn run() -> anyhow::Result<()> {
     let bar = bar((shares.len() * pairs * 3 + if conns { pairs } else { 0 }) as u64);
     let mut results = Results::new(machine.load());
     for (name, flows, must, aim) in shares {
-        let mut runs = [Vec::new(), Vec::new(), Vec::new()];
-        for _ in 0..pairs {
-            for (kind, runs) in [Kind::Io, Kind::Gatun, Kind::Swap].into_iter().zip(&mut runs) {
-                bar.set_message(format!("{name} {kind}"));
-                runs.push(udp(&machine, kind, *flows).with_context(|| format!("{name}, {kind} in the seat"))?);
-                bar.inc(1);
-            }
-        }
-        let [io, gatun, swap] = runs;
-        results.add(name, share(*must, *aim, &io, &gatun, &swap));
+        let of = |kind: Kind| {
+            bar.set_message(format!("{name} {kind}"));
+            let report = udp(&machine, kind, *flows).with_context(|| format!("{name}, {kind} in the seat"))?;
+            bar.inc(1);
+            anyhow::Ok(report)
+        };
+        let runs = runs(&bar, pairs, || Ok([of(Kind::Io)?, of(Kind::Gatun)?, of(Kind::Swap)?]))?;
+        results.add(name, share(*must, *aim, &runs));
     }
     if conns {
-        let mut runs = Vec::new();
-        for _ in 0..pairs {
+        let one = || {
             bar.set_message("G12");
-            runs.push(connections(&machine).context("G12")?);
+            let report = connections(&machine).context("G12")?;
             bar.inc(1);
-        }
-        results.add("G12", rate(1.5e6, 2.5e6, &runs));
+            Ok([report])
+        };
+        results.add("G12", rate(1.5e6, 2.5e6, &runs(&bar, pairs, one)?));
     }
     bar.finish_and_clear();
     drop(machine);
@@ -123,21 +132,69 @@ fn arguments() -> anyhow::Result<(usize, Option<String>)> {
     Ok((pairs, only))
 }
 
+/// What was found, by where both CPUs were meanwhile.
+struct Runs<const N: usize> {
+    /// At one cache.
+    near: Vec<[Report; N]>,
+    /// At two, at least for a part of the time.
+    apart: Vec<[Report; N]>,
+}
+
+impl<const N: usize> Runs<N> {
+    /// Those that make the figure: if there are some, those with both CPUs at one cache.
+    fn told(&self) -> &[[Report; N]] {
+        if self.near.is_empty() { &self.apart } else { &self.near }
+    }
+
+    /// How many there are, with a figure of the others.
+    fn places(&self, figure: impl Fn(&[[Report; N]]) -> f64) -> String {
+        let (near, apart) = (self.near.len(), self.apart.len());
+        let mut text = format!("{near} with both CPUs at one cache, {apart} with them apart");
+        if near == 0 {
+            text += ", which count";
+        } else if apart > 0 {
+            text += &format!(" ({:.2} there)", figure(&self.apart));
+        }
+        text
+    }
+}
+
+/// Goes on until so many runs had both CPUs at one cache, for at most twice as many.
+fn runs<const N: usize>(
+    bar: &ProgressBar,
+    wanted: usize,
+    mut run: impl FnMut() -> anyhow::Result<[Report; N]>,
+) -> anyhow::Result<Runs<N>> {
+    let mut runs = Runs { near: Vec::new(), apart: Vec::new() };
+    while runs.near.len() < wanted && runs.near.len() + runs.apart.len() < 2 * wanted {
+        let reports = run()?;
+        if reports.iter().all(|r| r.near) {
+            runs.near.push(reports);
+        } else {
+            bar.inc_length(if runs.apart.len() < wanted { N as u64 } else { 0 });
+            runs.apart.push(reports);
+        }
+    }
+    Ok(runs)
+}
+
 /// Packets of so many UDP flows, there and back.
 fn udp(machine: &Machine, kind: Kind, flows: u32) -> anyhow::Result<Report> {
+    let near = machine.are_near()?;
     let seat = Seat::take(machine, kind, config::udp(machine, flows))?;
     let flows = flows.to_string();
     let bare = if kind == Kind::Gatun { &[][..] } else { &["--bare"] };
-    load(machine, &seat, &[&["udp", "--flows", &flows], bare].concat())
+    load(machine, seat, near, &[&["udp", "--flows", &flows], bare].concat())
 }
 
 /// Whole TCP connections beside a million that are open.
 fn connections(machine: &Machine) -> anyhow::Result<Report> {
+    let near = machine.are_near()?;
     let seat = Seat::take(machine, Kind::Gatun, config::tcp(machine))?;
-    load(machine, &seat, &["conn", "--live", "1000000", "--warmup", "2"])
+    load(machine, seat, near, &["conn", "--live", "1000000", "--warmup", "2"])
 }
 
-fn load(machine: &Machine, seat: &Seat, arguments: &[&str]) -> anyhow::Result<Report> {
+fn load(machine: &Machine, seat: Seat, near: bool, arguments: &[&str]) -> anyhow::Result<Report> {
     let mut command = machine.command(env!("CARGO_BIN_EXE_gatun-loadgen"));
     command.args(arguments).args(["--json", "--cpu", "0", "--duration", &SECONDS.to_string()]);
     for (i, socket) in machine.sockets().iter().enumerate() {
@@ -153,6 +210,8 @@ fn load(machine: &Machine, seat: &Seat, arguments: &[&str]) -> anyhow::Result<Re
     let (spent, wall) = (seat.on_cpu().busiest_since(&before), begin.elapsed());
     let mut report: Report = serde_json::from_str(&text).with_context(|| format!("gatun-loadgen said {text:?}"))?;
     report.seat_on_cpu = spent.as_secs_f64() / wall.as_secs_f64();
+    drop(seat);
+    report.near = near && machine.are_near()?;
     if report.wrong + report.checksums_bad > 0 {
         bail!(
             "{} packets came back wrong, as {:?}: the gateway does not do its work",
@@ -163,60 +222,68 @@ fn load(machine: &Machine, seat: &Seat, arguments: &[&str]) -> anyhow::Result<Re
     Ok(report)
 }
 
-fn share(must: f64, aim: f64, io: &[Report], gatun: &[Report], swap: &[Report]) -> Goal {
-    let of = |them: &[Report]| -> Vec<f64> {
-        let pairs = io.iter().zip(them).filter(|(io, it)| io.undisturbed() && it.undisturbed());
-        pairs.map(|(io, it)| it.packets_per_second / io.packets_per_second).collect()
+fn share(must: f64, aim: f64, runs: &Runs<3>) -> Goal {
+    let shares = |runs: &[[Report; 3]], of: usize| -> Vec<f64> {
+        let pairs = runs.iter().filter(|r| r[IO].undisturbed() && r[of].undisturbed());
+        pairs.map(|r| r[of].packets_per_second / r[IO].packets_per_second).collect()
     };
-    let (shares, swaps) = (of(gatun), of(swap));
-    let same: Vec<f64> = io.windows(2).map(|w| w[1].packets_per_second / w[0].packets_per_second).collect();
-    let mpps = |them: &[Report]| median(&them.iter().map(|r| r.packets_per_second / 1e6).collect::<Vec<_>>());
+    let told = runs.told();
+    let (gatun, swap) = (shares(told, GATUN), shares(told, SWAP));
+    let mpps = |of: usize| told.iter().map(|r| r[of].packets_per_second / 1e6).collect::<Vec<_>>();
+    let same: Vec<f64> = mpps(IO).windows(2).map(|w| w[1] / w[0]).collect();
     let mut how = format!(
-        "median of {} undisturbed pairs of {}; Mpps io {:.2}, gatun {:.2}, 5tswap {:.2} (share {:.2}); successive io runs {:.2} to {:.2}; {}; {}",
-        shares.len(),
-        io.len(),
-        mpps(io),
-        mpps(gatun),
-        mpps(swap),
-        median(&swaps),
+        "median of {} undisturbed pairs of {}; Mpps io {:.2}, gatun {:.2}, 5tswap {:.2} (share {:.2}); successive io runs {:.2} to {:.2}; {}; {}; {}",
+        gatun.len(),
+        told.len(),
+        median(&mpps(IO)),
+        median(&mpps(GATUN)),
+        median(&mpps(SWAP)),
+        median(&swap),
         least(&same),
         most(&same),
-        generator("io", io),
-        generator("gatun", gatun)
+        runs.places(|apart| median(&shares(apart, GATUN))),
+        generator("io", told, IO),
+        generator("gatun", told, GATUN)
     );
-    if bound(io) {
+    let (io_bound, gatun_bound) = (bound(told, IO), bound(told, GATUN));
+    if io_bound {
         how += "; THE GENERATOR BOUNDS io: the share is an upper limit";
     }
     // Beside a bounded io, a gatun that is as fast stands at the same limit.
-    let at_the_limit = bound(gatun) || bound(io) && median(&shares) > AS_FAST;
+    let at_the_limit = gatun_bound || io_bound && median(&gatun) > AS_FAST;
     if at_the_limit {
         how += "; THE GENERATOR BOUNDS gatun, too: the share says nothing";
     }
-    let goal = Goal::new((!shares.is_empty()).then_some(shares), must, aim, Better::Higher, how);
+    let goal = Goal::new((!gatun.is_empty()).then_some(gatun), must, aim, Better::Higher, how);
     if at_the_limit { goal.unmeasured() } else { goal }
 }
 
-fn rate(must: f64, aim: f64, runs: &[Report]) -> Goal {
-    let good: Vec<f64> = runs.iter().filter(|r| r.undisturbed()).map(|r| r.done_per_second).collect();
+fn rate(must: f64, aim: f64, runs: &Runs<1>) -> Goal {
+    let rates = |runs: &[[Report; 1]]| -> Vec<f64> {
+        runs.iter().flatten().filter(|r| r.undisturbed()).map(|r| r.done_per_second).collect()
+    };
+    let told = runs.told();
+    let good = rates(told);
     let mut how = format!(
-        "connections a second beside 1 M live ones, median of {} undisturbed runs of {}; {}",
+        "connections a second beside 1 M live ones, median of {} undisturbed runs of {}; {}; {}",
         good.len(),
-        runs.len(),
-        generator("gatun", runs)
+        told.len(),
+        runs.places(|apart| median(&rates(apart)) / 1e6),
+        generator("gatun", told, 0)
     );
-    if bound(runs) {
+    if bound(told, 0) {
         how += "; THE GENERATOR IS THE BOTTLENECK: gatun can do more than this";
     }
     Goal::new((!good.is_empty()).then_some(good), must, aim, Better::Higher, how)
 }
 
 /// Whether most of these runs say that the generator was the bottleneck.
-fn bound(runs: &[Report]) -> bool {
-    2 * runs.iter().filter(|r| r.bound_by == "generator").count() > runs.len()
+fn bound<const N: usize>(runs: &[[Report; N]], of: usize) -> bool {
+    2 * runs.iter().filter(|r| r[of].bound_by == "generator").count() > runs.len()
 }
 
-fn generator(with: &str, runs: &[Report]) -> String {
-    let of = |what: fn(&Report) -> f64| median(&runs.iter().map(what).collect::<Vec<_>>());
+fn generator<const N: usize>(with: &str, runs: &[[Report; N]], seat: usize) -> String {
+    let of = |what: fn(&Report) -> f64| median(&runs.iter().map(|r| what(&r[seat])).collect::<Vec<_>>());
     format!(
         "generator with {with}: idle {:.0} %, {:.0} packets a burst; lost {:.4} %; on CPU {:.2}, seat {:.2}",
         100.0 * of(|r| r.idle_share),

@@ -211,12 +211,18 @@ impl Mbuf {
     /// received packet is. One look at what [`Mbuf::headroom`], [`Mbuf::refcnt`] and [`Mbuf::nb_segs`] say.
     #[inline(always)]
     pub fn is_simple(&self, headroom: u16) -> bool {
+        let word = self.layout();
+        word as u16 >= headroom && (word >> 16) as u32 == 0x1_0001
+    }
+
+    /// [`Mbuf::headroom`], [`Mbuf::refcnt`], [`Mbuf::nb_segs`] and [`Mbuf::port`], from the lowest bit, 16 bits each. Never 0.
+    #[inline(always)]
+    pub fn layout(&self) -> u64 {
         const HEAD: usize = std::mem::offset_of!(sys::rte_mbuf, data_off);
         const { assert!(HEAD.is_multiple_of(8) && std::mem::offset_of!(sys::rte_mbuf, nb_segs) == HEAD + 4) };
         // SAFETY: the eight bytes from `data_off` on are `data_off`, `refcnt`, `nb_segs` and `port` of the mbuf that self owns,
         // 16 bits each, and lie at a multiple of eight in a structure that begins with a cache line.
-        let word = unsafe { *self.0.as_ptr().cast::<u64>().wrapping_add(HEAD / 8) };
-        word as u16 >= headroom && (word >> 16) as u32 == 0x1_0001
+        unsafe { *self.0.as_ptr().cast::<u64>().wrapping_add(HEAD / 8) }
     }
 
     /// Whether a pool takes it back as it is: one segment with one reference, whose buffer is its own.

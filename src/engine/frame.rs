@@ -105,9 +105,16 @@ pub trait Buffer {
     fn bytes_mut(&mut self) -> &mut [u8];
     /// The port that it came in by.
     fn port(&self) -> PortId;
-    /// True when it is all in one segment, in a form that the engine takes, and its checksums were finished by its
-    /// sender: [`Buffer::bytes`] are the frame.
+    /// True when it is all in one segment, in a form that the engine takes: [`Buffer::bytes`] are the frame.
     fn is_plain(&self) -> bool;
+    /// What [`Buffer::port`] and [`Buffer::is_plain`] say, as one number that is not 0: both say the same of all frames with the
+    /// same number.
+    #[inline(always)]
+    fn form(&self) -> u64 {
+        1 | u64::from(self.is_plain()) << 1 | u64::from(self.port().0) << 8
+    }
+    /// True when its checksums were finished by its sender.
+    fn is_finished(&self) -> bool;
     /// Takes over where the frame begins and how long it is.
     fn commit(&mut self, head: u16, len: u16);
     /// Bytes of the whole frame.

@@ -91,7 +91,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
     pub fn new(shared: Shared, shard: Shard<M>, ports: usize, lcores: usize, limits: &Limits, now: Tick) -> Self {
         let stats = shard.stats.clone();
         let ways = Ways::new(stats.clone(), ports, lcores, limits, now);
-        Lcore { shared, shard, stats, ways, heads: Box::new([EMPTY; BURST]), handled: 0 }
+        Lcore { shared, shard, stats, ways, heads: Box::new([EMPTY; _]), handled: 0 }
     }
 
     /// Changes the rate limits.
@@ -123,7 +123,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
             Source::Ring => stats.lcore.from_ring.add(input.len() as u64),
         }
         let given = Given { shared, tables: shared.tables(stats), expected: &expected, now, source };
-        let (heads, _) = heads.split_at(input.len().min(BURST));
+        let heads = path::with_ahead(heads, input.len());
         let run = path::run(given.tables, shard.conns.table(), now, input, heads);
         if run.end == End::Burst {
             return ways.queue_all(io, &run, input);

@@ -54,7 +54,17 @@ impl Buffer for Packet {
 
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.0.is_simple(LEAST_HEADROOM as u16) && self.0.l4_checksum() != Checksum::Unfinished
+        self.0.is_simple(LEAST_HEADROOM as u16)
+    }
+
+    #[inline(always)]
+    fn form(&self) -> u64 {
+        self.0.layout()
+    }
+
+    #[inline(always)]
+    fn is_finished(&self) -> bool {
+        self.0.l4_checksum() != Checksum::Unfinished
     }
 
     #[inline(always)]

@@ -271,7 +271,9 @@ proptest! {
             let frames: Vec<Buf> = conversation.iter().map(|t| {
                 let (port, packet) = packet(t.what);
                 let mac = b.gateway.mac(port);
-                Buf::new(&packet.macs(mac_of(0.into_be()), mac).build(), Meta { port, ..Meta::default() })
+                // What is known of a frame's form is remembered for those that come behind it.
+                let meta = Meta { port, bad_form: t.later == 1, csum_unfinished: t.later == 3, ..Meta::default() };
+                Buf::new(&packet.macs(mac_of(0.into_be()), mac).build(), meta)
             }).collect();
             let mut sent: Vec<(PortId, Vec<u8>)> = Vec::new();
             for frames in frames.chunks(split) {

@@ -169,11 +169,18 @@ fn mark(hash: u64) -> (usize, u64) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate(u32);
 
+/// What a look into the first bucket says of a packet that has no [`Candidate`] there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// If it has a connection, the entry of that stands in the second bucket.
+    Away,
+    /// It has no connection.
+    None,
+}
+
 impl Candidate {
     /// There is no connection.
     pub const NONE: Candidate = Candidate(u32::MAX);
-    /// No guess yet: if there is a connection, its entry stands in its second bucket.
-    pub const AWAY: Candidate = Candidate(u32::MAX - 1);
 
     #[inline(always)]
     fn parts(self) -> (ConnId, Dir) {
@@ -262,8 +269,8 @@ pub enum NoSeat {
 impl<M: Memory> Conns<M> {
     /// Seats for `capacity` connections, `wide` of which may have an IPv6 client.
     pub fn new(memory: &M, capacity: usize, wide: usize, secret: Secret) -> Result<Self, OutOfMemory> {
-        // No seat looks like `Candidate::AWAY`.
-        let capacity = capacity.clamp(1, DIR_BIT as usize - 2);
+        // No seat looks like `Candidate::NONE`.
+        let capacity = capacity.clamp(1, DIR_BIT as usize - 1);
         let wide = wide.min(capacity);
         let seats =
             |from: usize, end: usize| Seats { first: from as u32, fresh: from as u32, end: end as u32, given: 0 };
@@ -389,22 +396,22 @@ impl<M: Memory> Conns<M> {
     /// Looks in the first bucket for the connection that is most likely the one, and loads it; or the second bucket where
     /// it may be there. The first bucket should be in the cache.
     #[inline(always)]
-    pub fn candidate(&self, hash: u64) -> Candidate {
-        let Some(e) = self.index.likely(hash) else { return self.no_candidate(hash) };
+    pub fn candidate(&self, hash: u64) -> Result<Candidate, Absent> {
+        let Some(e) = self.index.likely(hash) else { return Err(self.absent(hash)) };
         self.prefetch(Candidate(e).parts().0);
-        Candidate(e)
+        Ok(Candidate(e))
     }
 
     #[inline(always)]
-    fn no_candidate(&self, hash: u64) -> Candidate {
+    fn absent(&self, hash: u64) -> Absent {
         if !self.index.may_be_away(hash) {
-            return Candidate::NONE;
+            return Absent::None;
         }
         self.index.prefetch_other(hash);
-        Candidate::AWAY
+        Absent::Away
     }
 
-    /// For [`Candidate::AWAY`]: looks in the second bucket, which should be in the cache, and loads the connection.
+    /// For [`Absent::Away`]: looks in the second bucket, which should be in the cache, and loads the connection.
     #[inline(always)]
     pub fn second_candidate(&self, hash: u64) -> Candidate {
         let Some(e) = self.index.likely_other(hash) else { return Candidate::NONE };

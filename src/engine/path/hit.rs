@@ -4,7 +4,7 @@
 //! hold the two against each other.
 
 use super::parse::Head;
-use crate::addr::{Be16, ConnId, Dir, PortId};
+use crate::addr::{ConnId, Dir, PortId};
 use crate::conn::state::{State, tcp_next};
 use crate::conn::{Conn, Conns, Table, flags};
 use crate::egress::Egress;
@@ -16,7 +16,7 @@ use crate::stats::RealTraffic;
 use crate::time::Tick;
 use crate::wire::checksum::{self, Delta};
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
-use crate::wire::{FromBytes, ethernet, plain, tcp, udp};
+use crate::wire::{FromBytes, ethernet, plain};
 
 /// No state.
 pub(super) const NONE: u8 = 0xFF;
@@ -124,15 +124,16 @@ impl<'a> Way<'a> {
     /// Rewrites a packet.
     #[inline(always)]
     pub(super) fn rewrite(&self, conn: &Conn, dir: Dir, bytes: &mut [u8], head: &Head) -> Option<()> {
-        let (f, rest) = plain::Udp::mut_from_prefix(bytes).ok()?;
         let l4_delta = conn.l4_delta.toward(dir);
         if head.keeps == State::Udp as u8 {
+            let (f, _) = plain::Udp::mut_from_prefix(bytes).ok()?;
             checksum::apply_udp(&mut f.udp.checksum, l4_delta);
         } else {
-            // From the acknowledgement number on.
-            let tail = rest.first_chunk_mut::<{ tcp::LEN - udp::LEN }>()?;
-            checksum::apply(Be16::mut_from_bytes(&mut tail[8..10]).ok()?, l4_delta);
+            let (f, _) = plain::Tcp::mut_from_prefix(bytes).ok()?;
+            checksum::apply(&mut f.tcp.checksum, l4_delta);
         }
+        // The part that both have in common.
+        let (f, _) = plain::Udp::mut_from_prefix(bytes).ok()?;
         let new = conn.rewritten(dir);
         (f.udp.sport, f.udp.dport) = (new.sport(), new.dport());
         f.eth.set_link(self.egress.link(self.hop));

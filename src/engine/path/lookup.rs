@@ -4,7 +4,7 @@ use super::open::{self, AllExpected};
 use super::parse::Head;
 use super::reset;
 use crate::addr::{ConnId, Dir, Family, Proto};
-use crate::conn::Candidate;
+use crate::conn::{Absent, Candidate};
 use crate::frame::{BURST, Emit, Frame};
 use crate::mem::Memory;
 use crate::shard::{Shard, Shared};
@@ -24,12 +24,17 @@ pub(super) fn warm<'a, M: Memory>(
     // A bit for each that may be in its second bucket.
     let (mut away, mut strangers) = (0u64, false);
     for (i, head) in heads.iter_mut().enumerate() {
-        head.candidate = shard.conns.candidate(head.hash);
-        match head.candidate {
-            Candidate::NONE => strangers = true,
-            Candidate::AWAY => away |= 1 << (i % BURST),
-            _ => {}
-        }
+        head.candidate = match shard.conns.candidate(head.hash) {
+            Ok(candidate) => candidate,
+            Err(Absent::Away) => {
+                away |= 1 << (i % BURST);
+                Candidate::NONE
+            }
+            Err(Absent::None) => {
+                strangers = true;
+                Candidate::NONE
+            }
+        };
     }
     if away != 0 {
         strangers |= second_buckets(shard, heads, away);

@@ -29,6 +29,7 @@ mod step;
 mod wide;
 
 use crate::addr::{Dir, LcoreId};
+use crate::conn::Candidate;
 use crate::frame::{BURST, Buffer, Emit, Frame};
 use crate::mem::Memory;
 use crate::shard::{Expected, Shard, Shared};
@@ -43,11 +44,12 @@ pub use run::{End, Run, run};
 pub use step::step;
 pub use wide::hit as hit_wide;
 
-/// What the frames of a burst are. It is only ever overwritten.
-pub type Heads = [Head; BURST];
+/// What the frames of a burst are, and some without a candidate behind the last. It is only ever overwritten.
+pub type Heads = [Head; BURST + run::AHEAD];
 
 /// Looks at every frame of a burst, and has its lines of the tables loaded. Gives the bytes of all frames. As many of
-/// `heads` are valid as the burst has frames, and `expected`, which is empty before, is for those that may open a connection.
+/// `heads` are valid as the burst has frames, some without a candidate are behind them, and `expected`, which is empty before,
+/// is for those that may open a connection.
 #[inline(always)]
 pub fn look<'a, M: Memory, B: Buffer>(
     shared: &'a Shared,
@@ -58,9 +60,16 @@ pub fn look<'a, M: Memory, B: Buffer>(
 ) -> u64 {
     shard.conns.look_again();
     let bytes = parse::headers(shared, shard, burst, heads);
-    let (heads, _) = heads.split_at_mut(burst.len().min(BURST));
+    let (heads, behind) = heads.split_at_mut(burst.len().min(BURST));
+    behind.iter_mut().take(run::AHEAD).for_each(|head| head.candidate = Candidate::NONE);
     lookup::warm(shared, shard, heads, expected);
     bytes
+}
+
+/// The heads of a burst of so many frames, and those behind them: what [`run`] takes.
+#[inline(always)]
+pub fn with_ahead(heads: &Heads, frames: usize) -> &[Head] {
+    heads.get(..frames + run::AHEAD).unwrap_or(heads)
 }
 
 /// What becomes of a packet of no connection, when that was plain from the first look at it, and still is.

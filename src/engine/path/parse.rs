@@ -6,7 +6,7 @@
 pub mod v6;
 
 use super::{Heads, hit};
-use crate::addr::{Be16, Be32, Family, IfaceId, Mac, PortId, Proto};
+use crate::addr::{Be16, Be32, Family, IfaceId, Mac, Proto};
 use crate::conn::key::{Key, Secret};
 use crate::conn::state::State;
 use crate::conn::tuple::Tuple;
@@ -102,11 +102,11 @@ pub(super) fn headers<M: Memory, B: Buffer>(
     heads: &mut Heads,
 ) -> u64 {
     let (mut bytes, mut more) = (0, shard.whole_way);
-    let mut entry = Entry::of(shared.snapshot(), PortId(0));
+    let mut entry = Entry::NONE;
     for (buf, head) in burst.iter().zip(heads.iter_mut()) {
         bytes += buf.len() as u64;
-        if buf.port() != entry.port {
-            entry = Entry::of(shared.snapshot(), buf.port());
+        if buf.form() != entry.form {
+            entry = Entry::of(shared.snapshot(), buf);
         }
         if let Some(plain) = plain(&entry, &shard.conns, buf) {
             // The candidate is looked for later.
@@ -127,10 +127,10 @@ pub(super) fn headers<M: Memory, B: Buffer>(
 /// does not pay for them.
 #[inline(never)]
 fn others<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [B], heads: &mut Heads) {
-    let mut entry = Entry::of(shared.snapshot(), PortId(0));
+    let mut entry = Entry::NONE;
     for (buf, head) in burst.iter_mut().zip(heads).filter(|(_, h)| shard.whole_way || h.ip_len == 0) {
-        if buf.port() != entry.port {
-            entry = Entry::of(shared.snapshot(), buf.port());
+        if buf.form() != entry.form {
+            entry = Entry::of(shared.snapshot(), buf);
         }
         if let Some(plain) = v6::plain(&entry, &shard.conns, buf).filter(|_| !shard.whole_way) {
             *head = plain;
@@ -144,21 +144,27 @@ fn others<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [
     }
 }
 
-/// Where untagged frames of a port come in.
+/// Where untagged frames of a form come in.
 struct Entry {
-    port: PortId,
+    form: u64,
     iface: IfaceId,
-    /// [`Mac::raw`] of the interface, two bytes up; no MAC address when there is none.
-    mac: u64,
+    /// That of the interface; `None` when no plain frame comes in here.
+    mac: Option<Mac>,
+    /// How those of IPv4 begin.
+    start: plain::Start,
 }
 
 impl Entry {
+    /// Of no form.
+    const NONE: Entry = Entry { form: 0, iface: IfaceId(0), mac: None, start: plain::Start::NEVER };
+
     #[inline(never)]
-    fn of(snapshot: &Snapshot, port: PortId) -> Entry {
+    fn of<B: Buffer>(snapshot: &Snapshot, buf: &B) -> Entry {
+        let port = buf.port();
         let iface = snapshot.iface_of(port, 0).unwrap_or_default();
-        let mac =
-            snapshot.iface(iface).filter(|i| i.port == port && i.vlan == 0).map_or(u64::MAX, |i| i.mac.raw() << 16);
-        Entry { port, iface, mac }
+        let plain = snapshot.iface(iface).filter(|i| i.port == port && i.vlan == 0 && buf.is_plain());
+        let mac = plain.map(|i| i.mac);
+        Entry { form: buf.form(), iface, mac, start: mac.map_or(plain::Start::NEVER, plain::Start::to) }
     }
 }
 
@@ -166,14 +172,14 @@ impl Entry {
 /// [`parse`], which knows the reasons. What both take they take alike: a property test says so.
 #[inline(always)]
 fn plain<M: Memory, B: Buffer>(entry: &Entry, conns: &Conns<M>, buf: &B) -> Option<Head> {
-    if !buf.is_plain() {
+    if !buf.is_finished() {
         return None;
     }
     let bytes = buf.bytes();
     let (u, rest) = plain::Udp::ref_from_prefix(bytes).ok()?;
     let ip = &u.ip;
     let ip_len = ip.total_len.host();
-    if !u.is_to(entry.mac)
+    if !u.begins(&entry.start)
         || usize::from(ip_len) > bytes.len() - ethernet::LEN
         || !checksum::ipv4_header_ok(ip.as_bytes())
     {

@@ -11,7 +11,7 @@ use crate::time::Tick;
 use crate::wire::ethernet;
 
 /// So many packets before its turn, the counters of a packet's server are loaded.
-const AHEAD: usize = 8;
+pub(super) const AHEAD: usize = 8;
 
 /// Frames from the front of a burst that were forwarded.
 #[derive(Clone, Copy, Debug)]
@@ -38,35 +38,35 @@ pub enum End {
 }
 
 /// Forwards frames from the front of a burst, whose connections should be in the cache, and loads the counters of the servers
-/// of all.
+/// of all. Behind the heads of the burst are [`AHEAD`] without a candidate.
 ///
 /// Never inlined: the loop needs all registers for itself.
 #[inline(never)]
 pub fn run<B: Buffer>(tables: Tables<'_>, mut conns: Table<'_>, now: Tick, burst: &mut [B], heads: &[Head]) -> Run {
     let tables = tables.even();
-    for head in heads.iter().take(AHEAD) {
+    let (first, ahead) = heads.split_at(heads.len().min(AHEAD));
+    for head in first {
         warm(&tables, &conns, head);
     }
     let port = heads.first().and_then(|head| leaves(&tables, &conns, head)).unwrap_or_default();
-    let mut bytes = 0;
-    for (i, (buf, head)) in burst.iter_mut().zip(heads).enumerate() {
-        if let Some(head) = heads.get(i + AHEAD) {
-            warm(&tables, &conns, head);
-        }
-        let end = match hit(&tables, &mut conns, now, buf, head) {
-            Some(way) if way == port => {
-                bytes += frame_len(head);
-                continue;
+    let (mut frames, mut ip_bytes, mut end) = (0, 0, End::Burst);
+    for (buf, (head, ahead)) in burst.iter_mut().zip(heads.iter().zip(ahead)) {
+        warm(&tables, &conns, ahead);
+        match hit(&tables, &mut conns, now, buf, head) {
+            Some(way) if way == port => ip_bytes += u64::from(head.ip_len),
+            other => {
+                end = other.map_or(End::Other, End::Turns);
+                break;
             }
-            Some(way) => End::Turns(way),
-            None => End::Other,
-        };
-        for head in heads.iter().skip(i + AHEAD + 1) {
+        }
+        frames += 1;
+    }
+    if end != End::Burst {
+        for head in ahead.iter().skip(frames + 1) {
             warm(&tables, &conns, head);
         }
-        return Run { port, frames: i, bytes, end };
     }
-    Run { port, frames: heads.len(), bytes, end: End::Burst }
+    Run { port, frames, bytes: ip_bytes + (ethernet::LEN * frames) as u64, end }
 }
 
 #[inline(always)]
@@ -79,10 +79,4 @@ fn warm(tables: &Tables<'_>, conns: &Table<'_>, head: &Head) {
 /// The port by which a packet most likely leaves.
 fn leaves(tables: &Tables<'_>, conns: &Table<'_>, head: &Head) -> Option<PortId> {
     conns.next_hop(head.candidate).map(|hop| tables.egresses.towards(tables.hops.hop(hop)).port)
-}
-
-/// The bytes of a plain frame, once it was forwarded.
-#[inline(always)]
-fn frame_len(head: &Head) -> u64 {
-    (ethernet::LEN + usize::from(head.ip_len)) as u64
 }

@@ -2,6 +2,8 @@
 //! their fields stand at fixed places, so that one length check serves them all.
 
 use super::{ethernet, ipv4, ipv6, tcp, udp};
+use crate::addr::Mac;
+use wide::u8x16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Such a frame with TCP over IPv4.
@@ -40,18 +42,33 @@ pub struct Udp6 {
     pub udp: udp::Header,
 }
 
+/// How a frame begins that goes to a station and carries an IPv4 packet without options.
+#[derive(Clone, Copy, Debug)]
+pub struct Start(u8x16);
+
+impl Start {
+    /// Destination, EtherType, version and header length; neither the source nor the type of service.
+    const LOOKED_AT: u8x16 = {
+        const ALL: u8 = 0xFF;
+        u8x16::new([ALL, ALL, ALL, ALL, ALL, ALL, 0, 0, 0, 0, 0, 0, ALL, ALL, ALL, 0])
+    };
+    /// No frame begins like this.
+    pub const NEVER: Start = Start(u8x16::new([1; 16]));
+
+    /// Of frames to this address.
+    pub fn to(mac: Mac) -> Start {
+        let [a, b, c, d, e, f] = mac.0;
+        Start(u8x16::new([a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0x08, 0x00, 0x45, 0]))
+    }
+}
+
 impl Udp {
-    /// True when it goes to a MAC address ([`crate::addr::Mac::raw`], two bytes up) and carries an IPv4 packet without
-    /// options that is no fragment: all in one comparison.
+    /// True when it begins like this, and is no fragment.
     #[inline(always)]
-    pub fn is_to(&self, mac: u64) -> bool {
-        const FORM: u32 = u32::from_le_bytes([0x08, 0x00, 0x45, 0]);
+    pub fn begins(&self, start: &Start) -> bool {
         let bytes: &[u8; size_of::<Udp>()] = zerocopy::transmute_ref!(self);
-        let to = bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b)) << 16;
-        // EtherType, version, header length; not the type of service.
-        let form = bytes[12..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b)) & 0xFF_FFFF;
-        let fragment = self.ip.frag.raw() & !ipv4::DF.to_be();
-        to ^ mac | u64::from(form ^ FORM) | u64::from(fragment) == 0
+        let begin = bytes.first_chunk().map_or(Start::NEVER.0, |b| u8x16::new(*b));
+        (begin & Start::LOOKED_AT).simd_eq(start.0).all() && self.ip.frag.raw() & !ipv4::DF.to_be() == 0
     }
 }
 

@@ -93,6 +93,10 @@ impl Buffer for Slot {
         self.buf().is_plain()
     }
     #[inline(always)]
+    fn is_finished(&self) -> bool {
+        self.buf().is_finished()
+    }
+    #[inline(always)]
     fn commit(&mut self, head: u16, len: u16) {
         self.buf_mut().commit(head, len);
     }

@@ -37,13 +37,13 @@ pub(super) struct Received<'a> {
 /// Takes the frame that nearly every packet of IPv6 comes in, as [`super::plain`] does for IPv4.
 #[inline(always)]
 pub(super) fn plain<M: Memory, B: Buffer>(entry: &Entry, conns: &Conns<M>, buf: &B) -> Option<Head> {
-    if !buf.is_plain() {
+    if !buf.is_finished() {
         return None;
     }
     let bytes = buf.bytes();
     let (u, rest) = plain::Udp6::ref_from_prefix(bytes).ok()?;
     let (ip, payload_len) = (&u.ip, usize::from(u.ip.payload_len.host()));
-    let right = u.eth.dst.raw() << 16 == entry.mac
+    let right = entry.mac == Some(u.eth.dst)
         && u.eth.ether_type == ethernet::IPV6
         && ip.version() == 6
         && payload_len <= bytes.len() - ethernet::LEN - ipv6::LEN;
@@ -520,8 +520,8 @@ mod tests {
                 }
             }
             frame.truncate(cut.max(54));
-            let entry = Entry::of(&snapshot(), PortId(0));
-            if let Some(took) = plain(&entry, &conns(), &Buf::new(&frame, Meta::default())) {
+            let buf = Buf::new(&frame, Meta::default());
+            if let Some(took) = plain(&Entry::of(&snapshot(), &buf), &conns(), &buf) {
                 let (_, strict) = strictly(&frame, Meta::default(), usize::MAX);
                 // The strict parser says of some addresses already what `judge` says of them.
                 if !matches!(strict.kind, Kind::Early(Exit::Drop(DropReason::MartianSource | DropReason::MartianDestination))) {
@@ -538,9 +538,9 @@ mod tests {
 
     #[test]
     fn a_whole_datagram_and_segment_are_plain() {
-        let entry = Entry::of(&snapshot(), PortId(0));
         for frame in [packet_of(true, b"x"), packet_of(false, b""), packet_of(true, b"")] {
-            let head = plain(&entry, &conns(), &Buf::new(&frame, Meta::default())).expect("plain");
+            let buf = Buf::new(&frame, Meta::default());
+            let head = plain(&Entry::of(&snapshot(), &buf), &conns(), &buf).expect("plain");
             assert_eq!(
                 (head.key.family(), head.ihl, head.l3, head.hash),
                 (Family::V6, 40, 14, conns().hash(&head.key))

@@ -67,7 +67,10 @@ impl Buffer for Buf {
         self.meta.port
     }
     fn is_plain(&self) -> bool {
-        self.pkt_len == u32::from(self.len) && !self.meta.bad_form && !self.meta.csum_unfinished
+        self.pkt_len == u32::from(self.len) && !self.meta.bad_form
+    }
+    fn is_finished(&self) -> bool {
+        !self.meta.csum_unfinished
     }
     fn commit(&mut self, head: u16, len: u16) {
         (self.head, self.len, self.pkt_len) = (head, len, u32::from(len));
