@@ -7,9 +7,12 @@ use crate::api::types::{
     CaptureFormat, CaptureProtocol, CaptureSpec, Item,
 };
 use clap::ValueEnum;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const PATH: &str = "/api/v1/captures";
 /// Bytes that are read at once.
@@ -143,7 +146,7 @@ fn spec(args: Args) -> Result<CaptureSpec, Trouble> {
     })
 }
 
-fn record(ctl: &Ctl, spec: &CaptureSpec, to: &PathBuf) -> Done {
+fn record(ctl: &Ctl, spec: &CaptureSpec, to: &Path) -> Done {
     let standard = to.as_os_str() == "-";
     if standard && std::io::stdout().is_terminal() {
         let what = "a capture is nothing for a terminal: gatunctl capture -w - | tcpdump -n -r -";
@@ -157,26 +160,59 @@ fn record(ctl: &Ctl, spec: &CaptureSpec, to: &PathBuf) -> Done {
         false => Box::new(File::create(to).map_err(Trouble::system(to.display().to_string()))?),
     };
     let told = answer.headers().get("Location").and_then(|path| path.to_str().ok()).map(str::to_owned);
-    let mut frames = answer.body_mut().as_reader();
+    let ended = until_interrupted(ctl, told.as_deref(), || copy(answer.body_mut().as_reader(), &mut *out, to))?;
+    if let Some(path) = told.filter(|_| ended) {
+        let capture: Item<Capture> = ctl.client.get(&path, &[])?;
+        eprintln!("{} frames, {} lost", capture.item.frames, capture.item.lost);
+    }
+    Ok(())
+}
+
+/// Does `work`, which reads the stream of a capture. Ctrl-C ends that at the gateway, so that the stream ends behind a whole
+/// frame; pressed twice, it ends this program at once.
+fn until_interrupted<T>(
+    ctl: &Ctl,
+    capture: Option<&str>,
+    work: impl FnOnce() -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Trouble::system("Ctrl-C can not be waited for"))?;
+    let handle = signals.handle();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for (n, signal) in signals.forever().enumerate() {
+                // Of these signals it does not come back.
+                let end_at_once = move || drop(emulate_default_handler(signal));
+                match capture.filter(|_| n == 0) {
+                    None => end_at_once(),
+                    Some(path) => drop(scope.spawn(move || {
+                        let stopped: Result<Item<Capture>, _> =
+                            ctl.client.send("DELETE", path, &ctl.ask(&[]), None::<&()>);
+                        stopped.map_or_else(|_| end_at_once(), drop);
+                    })),
+                }
+            }
+        });
+        let done = work();
+        handle.close();
+        done
+    })
+}
+
+/// Writes a capture. False when whoever reads it has seen enough before its end.
+fn copy(mut frames: impl Read, out: &mut dyn Write, to: &Path) -> Result<bool, Trouble> {
     let mut piece = vec![0; PIECE];
     loop {
         let len = match frames.read(&mut piece) {
-            Ok(0) => break,
+            Ok(0) => return Ok(true),
             Ok(len) => len,
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             Err(e) => return Err(Trouble::system("the capture broke off")(e)),
         };
         match out.write_all(&piece[..len]).and_then(|()| out.flush()) {
-            // The reader has seen enough.
-            Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(false),
             done => done.map_err(Trouble::system(to.display().to_string()))?,
         }
     }
-    if let Some(path) = told {
-        let capture: Item<Capture> = ctl.client.get(&path, &[])?;
-        eprintln!("{} frames, {} lost", capture.item.frames, capture.item.lost);
-    }
-    Ok(())
 }
 
 fn listed(captures: &[Capture]) -> String {

@@ -62,8 +62,10 @@ fn tcpdump_shows_the_frames_of_a_tuple_while_they_come_and_no_request_fails() {
         // Ctrl-C, in the middle of it: what came until then is shown, and the gateway lets go of it.
         kill(Pid::from_raw(pipe.gatunctl.id() as i32), Signal::SIGINT).unwrap();
         lines.for_each(drop);
-        assert!(pipe.tcpdump.wait().unwrap().success());
-        pipe.gatunctl.wait().unwrap();
+        assert!(pipe.tcpdump.wait().unwrap().success(), "the last frame is whole");
+        let ended = pipe.gatunctl.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success() && said.contains(" frames, 0 lost"), "{said}");
         within(Duration::from_secs(5), "the capture ends with its client", || {
             let listed = gatunctl(&gateway, "capture --list --json").output().unwrap();
             let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
