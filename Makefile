@@ -47,7 +47,7 @@ build: rust deps ## a build for working on gatun
 release: rust deps ## the build to install: target/release/gatun
 	$(CARGO) build --release --locked
 
-bench-rig: rust deps ## gatun and testpmd by turns between two ports of gatun-loadgen, in 6 minutes (ARGS="--pairs 3 --only G11@1k")
+bench-rig: rust deps ## gatun and testpmd by turns between two ports of gatun-loadgen, in 6 to 12 minutes (ARGS="--pairs 3 --only G11@1k")
 	@tests/e2e/deps.sh $(RIG_PACKAGES)
 	$(CARGO) --config 'target."cfg(all())".runner = "$(CURDIR)/tests/e2e/as-root.sh"' bench --bench rig -- $(ARGS)
 
