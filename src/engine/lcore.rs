@@ -109,18 +109,31 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
         // What waited goes before what comes now.
         ways.release(shared, now, io);
         *handled += input.len();
-        let mut expected = AllExpected::new();
-        let bytes = path::look(shared, shard, input, heads, &mut expected);
         stats.lcore.bursts.add(1);
         match source {
             Source::Port => {
                 stats.lcore.rx.add(input.len() as u64);
-                stats.lcore.rx_bytes.add(bytes);
                 if !ways.captures.is_empty() {
                     ways.captures.received(input);
                 }
+                if ways.parting.is_due(input.len()) && !shard.whole_way {
+                    let mut bytes = 0;
+                    path::part(shared, shard.id, input, |owner, buf| {
+                        bytes += buf.len() as u64;
+                        ways.hand_over(io, owner, buf);
+                    });
+                    stats.lcore.rx_bytes.add(bytes);
+                    if input.is_empty() {
+                        return;
+                    }
+                }
             }
             Source::Ring => stats.lcore.from_ring.add(input.len() as u64),
+        }
+        let mut expected = AllExpected::new();
+        let bytes = path::look(shared, shard, input, heads, &mut expected);
+        if source == Source::Port {
+            stats.lcore.rx_bytes.add(bytes);
         }
         let given = Given { shared, tables: shared.tables(stats), expected: &expected, now, source };
         let heads = path::with_ahead(heads, input.len());

@@ -104,13 +104,13 @@ impl Shared {
 
     /// The class of a tuple: `home(tuple)`.
     pub fn class_of(&self, tuple: &Tuple) -> Class {
-        Steer::class(self.steer.hash(tuple))
+        self.steer.class_of(tuple)
     }
 
     /// The same, of IPv4.
     #[inline(always)]
     pub fn class_of4(&self, key: &Key) -> Class {
-        Steer::class(self.steer.hash4(key.src(), key.dst(), key.sport(), key.dport()))
+        self.steer.class4(key.src(), key.dst(), key.sport(), key.dport())
     }
 
     /// The next hop towards an address of IPv4, if it is known.

@@ -8,11 +8,11 @@
 //!
 //! It never changes after it was made, and never looks at where a packet arrived.
 
-use crate::addr::{Addr, Be16, Be32, Class, Family, LcoreId};
+use crate::addr::{Addr, Be16, Be32, Be128, Class, Family, LcoreId};
 use crate::conn::tuple::Tuple;
 use alloc::boxed::Box;
-use alloc::vec;
 use core::fmt;
+use core::ops::BitXor;
 
 /// How many classes there are: no more than the smallest RETA that we know, and a power of two.
 pub const CLASSES: usize = 128;
@@ -28,8 +28,9 @@ pub const RESERVED: u16 = 8;
 const CLASS_BITS: usize = CLASSES.trailing_zeros() as usize;
 /// Ports below 1 << LOW_BITS are not used as local ports.
 const LOW_BITS: usize = 10;
-/// Bytes of the longest tuple that the tables are made for: two IPv6 addresses and two ports.
-const POSITIONS: usize = 36;
+/// What each value of each byte of a tuple adds, by the byte's position; four positions are an IPv4 address, or both ports. The
+/// longest tuple is two IPv6 addresses and two ports.
+type Tables<T> = [[[T; 256]; 4]; 9];
 
 /// The key or the number of lcores cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +60,10 @@ impl fmt::Display for KeyError {
 
 impl core::error::Error for KeyError {}
 
-/// What the addresses and the server's port of a reply tuple add to its hash. See [`Steer::base`].
+/// What the addresses and the server's port of a reply tuple add to its class. See [`Steer::base`].
 #[derive(Clone, Copy, Debug)]
 pub struct Base {
-    hash: u32,
+    class: u8,
     family: Family,
 }
 
@@ -73,7 +74,9 @@ pub struct Steer {
     lcores: u8,
     map: [LcoreId; CLASSES],
     /// What each value of each byte of a tuple adds to the hash, by its position in the tuple.
-    bytes: Box<[[u32; 256]; POSITIONS]>,
+    bytes: Box<Tables<u32>>,
+    /// The same of the class alone: a quarter of the cache.
+    classes: Box<Tables<u8>>,
     /// By [`Family`]: the destination port stands at another place in each.
     ports: [Ports; 2],
 }
@@ -97,14 +100,15 @@ impl Steer {
             return Err(KeyError::Lcores(lcores));
         }
         let bytes = byte_tables(&key);
-        // From the bits of a port, the lowest first, whose low byte stands at `low`, to what they add to the class.
-        let bits = |low: usize| {
-            let bit = |b: usize| (bytes[if b < 8 { low } else { low - 1 }][1 << (b % 8)] as usize % CLASSES) as u8;
+        let classes = class_tables(&bytes);
+        // From the bits of the destination port, the lowest first, to what they add to the class.
+        let bits = |at: usize| {
+            let bit = |b: usize| classes[at][3 - b / 8][1 << (b % 8)];
             core::array::from_fn(bit)
         };
-        let ports = [Ports::new(bits(11))?, Ports::new(bits(35))?];
+        let ports = [Ports::new(bits(2))?, Ports::new(bits(8))?];
         let map = core::array::from_fn(|c| LcoreId((c % usize::from(lcores)) as u8));
-        Ok(Steer { key, lcores, map, bytes, ports })
+        Ok(Steer { key, lcores, map, bytes, classes, ports })
     }
 
     /// A key that [`Steer::new`] accepts, always the same one for a seed.
@@ -131,47 +135,31 @@ impl Steer {
     }
 
     /// The hash over two addresses of one family, for packets without ports.
-    #[inline(always)]
     pub fn hash2(&self, src: Addr, dst: Addr) -> u32 {
-        match (src, dst) {
-            (Addr::V4(src), Addr::V4(dst)) => self.hash_at(0, src.bytes()) ^ self.hash_at(4, dst.bytes()),
-            (Addr::V6(src), Addr::V6(dst)) => self.hash_at(0, src.bytes()) ^ self.hash_at(16, dst.bytes()),
-            (Addr::V4(_), Addr::V6(_)) | (Addr::V6(_), Addr::V4(_)) => 0,
-        }
-    }
-    /// The hash over a tuple of IPv4.
-    #[inline(always)]
-    pub fn hash4(&self, src: Be32, dst: Be32, sport: Be16, dport: Be16) -> u32 {
-        let addrs = self.hash_at(0, src.bytes()) ^ self.hash_at(4, dst.bytes());
-        addrs ^ self.hash_at(8, sport.bytes()) ^ self.hash_at(10, dport.bytes())
+        sum(&self.bytes, (src, dst), [0; 4])
     }
     /// The hash over a tuple.
-    #[inline(always)]
     pub fn hash(&self, t: &Tuple) -> u32 {
-        let at = match t.family() {
-            Family::V4 => 8,
-            Family::V6 => 32,
-        };
-        let ports = self.hash_at(at, t.sport().bytes()) ^ self.hash_at(at + 2, t.dport().bytes());
-        self.hash2(t.src(), t.dst()) ^ ports
+        sum(&self.bytes, (t.src(), t.dst()), ports(t.sport(), t.dport()))
     }
-    /// The hash of a reply tuple but for its local port: of (`rip`, `lip`, `rport`, 0).
+    /// The class of a tuple.
+    pub fn class_of(&self, t: &Tuple) -> Class {
+        Class(sum(&self.classes, (t.src(), t.dst()), ports(t.sport(), t.dport())))
+    }
+    /// The class of a tuple of IPv4, from its parts.
+    #[inline(always)]
+    pub fn class4(&self, src: Be32, dst: Be32, sport: Be16, dport: Be16) -> Class {
+        Class(sum4(&self.classes, src, dst, ports(sport, dport)))
+    }
+    /// The class of a tuple of IPv6, from its parts.
+    #[inline(always)]
+    pub fn class6(&self, src: Be128, dst: Be128, sport: Be16, dport: Be16) -> Class {
+        Class(sum6(&self.classes, src, dst, ports(sport, dport)))
+    }
+    /// What the addresses and the server's port of a reply add to its class: (`rip`, `lip`, `rport`, 0).
     #[inline(always)]
     pub fn base(&self, rip: Addr, rport: Be16, lip: Addr) -> Base {
-        let (family, at) = match rip.family() {
-            Family::V4 => (Family::V4, 8),
-            Family::V6 => (Family::V6, 32),
-        };
-        Base { hash: self.hash2(rip, lip) ^ self.hash_at(at, rport.bytes()), family }
-    }
-    /// What `bytes` at position `at` of a tuple add to its hash. `at + N` is at most 36.
-    #[inline(always)]
-    fn hash_at<const N: usize>(&self, at: usize, bytes: [u8; N]) -> u32 {
-        let mut hash = 0;
-        for (table, byte) in self.bytes.iter().skip(at).zip(bytes) {
-            hash ^= table[usize::from(byte)];
-        }
-        hash
+        Base { class: sum(&self.classes, (rip, lip), ports(rport, Be16::default())), family: rip.family() }
     }
 
     /// The class of a tuple with this hash.
@@ -203,7 +191,7 @@ impl Steer {
     /// What the local ports have in common whose replies come into class `want`: for [`Steer::lport_of`].
     #[inline(always)]
     pub fn lead(&self, base: Base, want: Class) -> u16 {
-        self.ports[base.family as usize].lead[(base.hash as usize ^ want.index()) % CLASSES]
+        self.ports[base.family as usize].lead[(usize::from(base.class) ^ want.index()) % CLASSES]
     }
     /// The `i`-th local port of those that have this in common.
     #[inline(always)]
@@ -216,7 +204,7 @@ impl Steer {
         let [high, low] = lport.to_be_bytes().map(usize::from);
         let ports = &self.ports[base.family as usize];
         let split = ports.split[0][high] ^ ports.split[1][low];
-        (Steer::class(base.hash ^ u32::from(split / PORTS)), split % PORTS)
+        (Class(base.class ^ (split / PORTS) as u8), split % PORTS)
     }
 }
 
@@ -282,18 +270,62 @@ impl Ports {
     }
 }
 
+/// What a tuple adds to what the tables are of; nothing for addresses of two families.
+#[inline(always)]
+fn sum<T: Copy + Default + BitXor<Output = T>>(tables: &Tables<T>, (src, dst): (Addr, Addr), ports: [u8; 4]) -> T {
+    match (src, dst) {
+        (Addr::V4(src), Addr::V4(dst)) => sum4(tables, src, dst, ports),
+        (Addr::V6(src), Addr::V6(dst)) => sum6(tables, src, dst, ports),
+        (Addr::V4(_), Addr::V6(_)) | (Addr::V6(_), Addr::V4(_)) => T::default(),
+    }
+}
+
+#[inline(always)]
+fn sum4<T: Copy + BitXor<Output = T>>(tables: &Tables<T>, src: Be32, dst: Be32, ports: [u8; 4]) -> T {
+    four(&tables[0], src.bytes()) ^ four(&tables[1], dst.bytes()) ^ four(&tables[2], ports)
+}
+
+#[inline(always)]
+fn sum6<T: Copy + BitXor<Output = T>>(tables: &Tables<T>, src: Be128, dst: Be128, ports: [u8; 4]) -> T {
+    let (src, dst) = (src.bytes(), dst.bytes());
+    let addresses = src.as_chunks().0.iter().chain(dst.as_chunks().0);
+    addresses.zip(tables).fold(four(&tables[8], ports), |sum, (bytes, tables)| sum ^ four(tables, *bytes))
+}
+
+#[inline(always)]
+fn four<T: Copy + BitXor<Output = T>>(tables: &[[T; 256]; 4], bytes: [u8; 4]) -> T {
+    let [a, b, c, d] = bytes.map(usize::from);
+    tables[0][a] ^ tables[1][b] ^ tables[2][c] ^ tables[3][d]
+}
+
+/// A tuple's ports as they stand in it.
+#[inline(always)]
+fn ports(sport: Be16, dport: Be16) -> [u8; 4] {
+    let ([a, b], [c, d]) = (sport.bytes(), dport.bytes());
+    [a, b, c, d]
+}
+
+/// What each value of each byte of a tuple adds to the class.
+fn class_tables(bytes: &Tables<u32>) -> Box<Tables<u8>> {
+    let mut classes = Box::new([[[0; 256]; 4]; 9]);
+    let all = classes.as_flattened_mut().as_flattened_mut().iter_mut();
+    for (class, hash) in all.zip(bytes.as_flattened().as_flattened()) {
+        *class = Steer::class(*hash).0;
+    }
+    classes
+}
+
 /// What each value of each byte of a tuple adds to the hash.
-fn byte_tables(key: &Key) -> Box<[[u32; 256]; POSITIONS]> {
-    let mut tables = vec![[0u32; 256]; POSITIONS];
-    for (window, table) in key.windows(5).zip(tables.iter_mut()) {
+fn byte_tables(key: &Key) -> Box<Tables<u32>> {
+    let mut tables = Box::new([[[0; 256]; 4]; 9]);
+    for (window, table) in key.windows(5).zip(tables.as_flattened_mut()) {
         // The 40 bits of the key that the byte's eight bits see, 32 at a time.
         let window = window.iter().fold(0u64, |w, byte| w << 8 | u64::from(*byte));
         for (value, sum) in table.iter_mut().enumerate() {
             *sum = (0..8).filter(|b| value >> b & 1 != 0).fold(0, |h, b| h ^ (window >> (b + 1)) as u32);
         }
     }
-    // A vector of that length, always.
-    tables.into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([[0; 256]; POSITIONS]))
+    tables
 }
 
 /// SplitMix64: a seed becomes a stream of well mixed words.
@@ -307,7 +339,7 @@ fn splitmix(state: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::{Be128, Proto};
+    use crate::addr::Proto;
     use core::net::{Ipv4Addr, Ipv6Addr};
     use proptest::prelude::*;
     use std::collections::HashSet;
@@ -363,9 +395,9 @@ mod tests {
 
     #[test]
     fn every_port_from_1024_on_belongs_to_exactly_one_class_and_each_has_504() {
-        for (key, hash) in [(MICROSOFT, 0), (MICROSOFT, 0xdead_beef), (Steer::key_from_seed(1), 0x55)] {
+        for (key, class) in [(MICROSOFT, 0), (MICROSOFT, 0x6f), (Steer::key_from_seed(1), 0x55)] {
             for family in [Family::V4, Family::V6] {
-                let base = Base { hash, family };
+                let base = Base { class, family };
                 let steer = Steer::new(key, 1).unwrap();
                 let mut all = HashSet::new();
                 for class in (0..128).map(Class) {
@@ -444,12 +476,16 @@ mod tests {
             let (src4, dst4) = (src as u32, dst as u32);
             let input = [&src4.to_be_bytes()[..], &dst4.to_be_bytes(), &ports].concat();
             let t = tuple4(src4, dst4, sport, dport);
+            prop_assert_eq!(steer.class4(Be32::new(src4), Be32::new(dst4), t.sport(), t.dport()), steer.class_of(&t));
             prop_assert_eq!(steer.hash(&t), toeplitz(steer.key(), &input));
-            prop_assert_eq!(steer.hash4(Be32::new(src4), Be32::new(dst4), t.sport(), t.dport()), steer.hash(&t));
+            prop_assert_eq!(steer.class_of(&t), Steer::class(steer.hash(&t)));
             prop_assert_eq!(steer.hash2(t.src(), t.dst()), toeplitz(steer.key(), &input[..8]));
             let input = [&src.to_be_bytes()[..], &dst.to_be_bytes(), &ports].concat();
             let t = tuple6(src, dst, sport, dport);
+            let [src6, dst6] = [src, dst].map(|a| Be128::from_bytes(a.to_be_bytes()));
+            prop_assert_eq!(steer.class6(src6, dst6, t.sport(), t.dport()), steer.class_of(&t));
             prop_assert_eq!(steer.hash(&t), toeplitz(steer.key(), &input));
+            prop_assert_eq!(steer.class_of(&t), Steer::class(steer.hash(&t)));
             prop_assert_eq!(steer.hash2(t.src(), t.dst()), toeplitz(steer.key(), &input[..32]));
         }
 

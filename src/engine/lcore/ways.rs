@@ -11,7 +11,7 @@ use crate::limit::{Bucket, Limits};
 use crate::mem::Memory;
 use crate::neighbor::NudState;
 use crate::path::parse::Head;
-use crate::path::{self, AllExpected, Run};
+use crate::path::{self, AllExpected, Parting, Run};
 use crate::shard::{Expected, Shard, Shared, Tables};
 use crate::stats::Stats;
 use crate::time::Tick;
@@ -52,6 +52,7 @@ pub(super) struct Ways<B> {
     discards: Batch<B>,
     pub(super) dropped: DropLog,
     pub(super) captures: Captures,
+    pub(super) parting: Parting,
     now: Tick,
     /// By port: what floods one leaves the others alone.
     buckets: Vec<[Bucket; PuntReason::COUNT]>,
@@ -69,6 +70,7 @@ impl<B: Buffer> Ways<B> {
             discards: Batch::new(),
             dropped: DropLog::default(),
             captures: Captures::default(),
+            parting: Parting::default(),
             now,
             buckets: (0..ports).map(|_| limits.map(|l| Bucket::new(l, now))).collect(),
         }
@@ -342,7 +344,9 @@ impl<B: Buffer> Ways<B> {
         }
     }
 
-    fn hand_over<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId, buf: B) {
+    #[inline(always)]
+    pub(super) fn hand_over<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId, buf: B) {
+        self.parting.leaves();
         let Some(batch) = self.redirects.get_mut(to.index()) else { return self.drop(DropReason::Bug, buf) };
         batch.push(buf);
         if batch.is_full() {

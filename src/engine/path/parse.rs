@@ -145,21 +145,21 @@ fn others<M: Memory, B: Buffer>(shared: &Shared, shard: &Shard<M>, burst: &mut [
 }
 
 /// Where untagged frames of a form come in.
-struct Entry {
-    form: u64,
+pub(super) struct Entry {
+    pub(super) form: u64,
     iface: IfaceId,
     /// That of the interface; `None` when no plain frame comes in here.
-    mac: Option<Mac>,
+    pub(super) mac: Option<Mac>,
     /// How those of IPv4 begin.
-    start: plain::Start,
+    pub(super) start: plain::Start,
 }
 
 impl Entry {
     /// Of no form.
-    const NONE: Entry = Entry { form: 0, iface: IfaceId(0), mac: None, start: plain::Start::NEVER };
+    pub(super) const NONE: Entry = Entry { form: 0, iface: IfaceId(0), mac: None, start: plain::Start::NEVER };
 
     #[inline(never)]
-    fn of<B: Buffer>(snapshot: &Snapshot, buf: &B) -> Entry {
+    pub(super) fn of<B: Buffer>(snapshot: &Snapshot, buf: &B) -> Entry {
         let port = buf.port();
         let iface = snapshot.iface_of(port, 0).unwrap_or_default();
         let plain = snapshot.iface(iface).filter(|i| i.port == port && i.vlan == 0 && buf.is_plain());
