@@ -117,12 +117,7 @@ impl<M: Memory, B: Buffer> Lcore<M, B> {
                     ways.captures.received(input);
                 }
                 if ways.parting.is_due(input.len()) && !shard.whole_way {
-                    let mut bytes = 0;
-                    path::part(shared, shard.id, input, |owner, buf| {
-                        bytes += buf.len() as u64;
-                        ways.hand_over(io, owner, buf);
-                    });
-                    stats.lcore.rx_bytes.add(bytes);
+                    stats.lcore.rx_bytes.add(ways.part(shared, shard.id, io, input));
                     if input.is_empty() {
                         return;
                     }

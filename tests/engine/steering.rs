@@ -16,7 +16,7 @@ use gatun_engine::testkit::{World, repair, text};
 use gatun_engine::verdict::{DropReason, Verdict};
 use gatun_engine::wire::tcp::{ACK, FIN, RST, SYN};
 use proptest::prelude::*;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Local ports of one local address towards one server.
 const ALL: usize = 64_512;
@@ -256,6 +256,50 @@ fn ports_run_out_on_an_lcore_when_all_of_its_classes_are_used_up_and_no_sooner()
             }
         }
         assert_eq!(replies.len(), ALL, "{shards} lcores, {world:?}");
+    }
+}
+
+/// The counters of a lcore that say where its frames came from and went to: received, their bytes, and handed over.
+fn moved(b: &Bench, lcore: LcoreId) -> [u64; 4] {
+    let stats = &b.gateway.lab.lcores()[lcore.index()].shard.stats.lcore;
+    [&stats.rx, &stats.rx_bytes, &stats.to_ring, &stats.from_ring].map(|c| c.value())
+}
+
+#[test]
+fn bursts_are_parted_when_many_frames_belong_to_others_and_what_stays_is_served_in_order() {
+    for world in [World::V4, World::V6, World::Nat64] {
+        let mut b = Bench::of(world, &toml(""), &Options { shards: 3, arrival: Arrival::First, ..Options::default() });
+        let steer = b.gateway.lab.steer().clone();
+        let (here, mac) = (LcoreId(0), b.gateway.mac(WAN));
+        let (mut home, mut away): (Vec<Tuple>, Vec<Tuple>) =
+            (0..400).map(|n| Bench::key_of(world, n)).partition(|key| owner(&steer, key) == here);
+        home.truncate(64);
+        away.truncate(64);
+        let mixed: Vec<Tuple> = home.iter().zip(&away).flat_map(|(a, b)| [*a, *b]).take(64).collect();
+        let replies: HashMap<Tuple, Tuple> =
+            home.iter().chain(&away).map(|key| (*key, establish(&mut b, *key).unwrap())).collect();
+        // The first burst says that many leave; from then on bursts are parted, also one that nobody leaves, or everybody.
+        for burst in [&mixed, &mixed, &home, &away, &mixed] {
+            assert_eq!(burst.len(), 64);
+            let frames: Vec<Vec<u8>> = burst.iter().map(|key| segment(key, ACK, 2, 2, mac)).collect();
+            let bytes: usize = frames.iter().map(Vec::len).sum();
+            let (before, others) = (moved(&b, here), moved(&b, LcoreId(1))[3] + moved(&b, LcoreId(2))[3]);
+            let meta = Meta { port: WAN, ..Meta::default() };
+            let sent = b.gateway.lab.burst(here, frames.iter().map(|frame| Buf::new(frame, meta)));
+            let left = burst.iter().filter(|key| owner(&steer, key) != here).count() as u64;
+            let [rx, rx_bytes, to_ring, from_ring] = before;
+            assert_eq!(moved(&b, here), [rx + 64, rx_bytes + bytes as u64, to_ring + left, from_ring]);
+            assert_eq!(moved(&b, LcoreId(1))[3] + moved(&b, LcoreId(2))[3], others + left);
+            for lcore in (0..3).map(LcoreId) {
+                let served = |key: &&Tuple| owner(&steer, key) == lcore;
+                let expected: Vec<Tuple> = burst.iter().filter(served).map(|key| replies[key].reversed()).collect();
+                let of_these = |t: &Tuple| expected.contains(t);
+                let got: Vec<Tuple> = sent.iter().filter_map(|s| Some(tuple(&s.frame)?.0)).filter(of_these).collect();
+                assert_eq!(got, expected, "{world:?}, lcore {lcore}");
+            }
+            assert_eq!(sent.len(), 64);
+            everybody_is_at_home(&b).unwrap();
+        }
     }
 }
 

@@ -344,13 +344,42 @@ impl<B: Buffer> Ways<B> {
         }
     }
 
+    /// Hands the plain frames of a burst that belong to other lcores over to them. Gives their bytes.
+    #[inline(never)]
+    pub(super) fn part<I: Io<Buf = B>>(
+        &mut self,
+        shared: &Shared,
+        here: LcoreId,
+        io: &mut I,
+        burst: &mut Batch<B>,
+    ) -> u64 {
+        let (frames, mut homes) = (burst.len(), path::Homes::new(shared));
+        let mut bytes = 0;
+        // Those that stay are sorted as all others are: nobody can predict a branch between them.
+        for buf in burst.drain(..) {
+            let (owner, len) = (homes.of(&buf).unwrap_or(here), buf.len() as u64);
+            bytes += len * u64::from(owner != here);
+            self.give(io, owner, buf);
+        }
+        if let Some(stay) = self.redirects.get_mut(here.index()) {
+            burst.extend(stay.drain(..));
+        }
+        self.parting.leave(frames - burst.len());
+        bytes
+    }
+
+    fn hand_over<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId, buf: B) {
+        self.parting.leave(1);
+        self.give(io, to, buf);
+    }
+
+    /// Puts a frame among those of a lcore.
     #[inline(always)]
-    pub(super) fn hand_over<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId, buf: B) {
-        self.parting.leaves();
+    fn give<I: Io<Buf = B>>(&mut self, io: &mut I, to: LcoreId, buf: B) {
         let Some(batch) = self.redirects.get_mut(to.index()) else { return self.drop(DropReason::Bug, buf) };
-        batch.push(buf);
-        if batch.is_full() {
+        if let Err(full) = batch.try_push(buf) {
             self.flush_redirect(io, to);
+            self.redirects[to.index()].push(full.element());
         }
     }
 

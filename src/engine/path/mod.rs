@@ -41,7 +41,7 @@ pub use hit::{hit, may_hit};
 pub use open::AllExpected;
 pub use opening::open;
 use parse::{Head, Kind};
-pub use part::{Parting, part};
+pub use part::{Homes, Parting};
 pub use run::{End, Run, run};
 pub use step::step;
 pub use wide::hit as hit_wide;

@@ -4,11 +4,10 @@
 
 use super::parse::Entry;
 use crate::addr::{Class, LcoreId, Proto};
-use crate::frame::{BURST, Buffer};
+use crate::frame::Buffer;
 use crate::shard::Shared;
 use crate::steer::Steer;
 use crate::wire::{FromBytes, ethernet, plain};
-use arrayvec::ArrayVec;
 
 /// When a lcore parts its bursts: after one of which many frames left, for a while.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,10 +25,10 @@ impl Parting {
     const BURSTS: u8 = 64;
     const SHARE: usize = 8;
 
-    /// A frame of the burst leaves.
+    /// So many frames of the burst leave.
     #[inline(always)]
-    pub fn leaves(&mut self) {
-        self.left += 1;
+    pub fn leave(&mut self, frames: usize) {
+        self.left += frames;
     }
 
     /// Whether the next burst is to be parted, which has so many frames.
@@ -42,26 +41,26 @@ impl Parting {
     }
 }
 
-/// Takes the plain frames that are at home on other lcores out of a burst, in their order.
-#[inline(never)]
-pub fn part<B: Buffer>(
-    shared: &Shared,
-    here: LcoreId,
-    burst: &mut ArrayVec<B, BURST>,
-    mut leaves: impl FnMut(LcoreId, B),
-) {
-    let mut stay = ArrayVec::new();
-    let mut entry = Entry::NONE;
-    for buf in burst.drain(..) {
-        if buf.form() != entry.form {
-            entry = Entry::of(shared.snapshot(), &buf);
-        }
-        match class(&entry, &shared.steer, buf.bytes()).map_or(here, |class| shared.steer.owner(class)) {
-            owner if owner == here => stay.push(buf),
-            owner => leaves(owner, buf),
-        }
+/// Says where the frames of a burst are at home, as far as that is plain.
+pub struct Homes<'a> {
+    shared: &'a Shared,
+    entry: Entry,
+}
+
+impl<'a> Homes<'a> {
+    /// For a burst.
+    pub fn new(shared: &'a Shared) -> Homes<'a> {
+        Homes { shared, entry: Entry::NONE }
     }
-    *burst = stay;
+
+    /// The lcore that a frame belongs to; `None` when that is not plain.
+    #[inline(always)]
+    pub fn of<B: Buffer>(&mut self, buf: &B) -> Option<LcoreId> {
+        if buf.form() != self.entry.form {
+            self.entry = Entry::of(self.shared.snapshot(), buf);
+        }
+        class(&self.entry, &self.shared.steer, buf.bytes()).map(|class| self.shared.steer.owner(class))
+    }
 }
 
 /// The class of the tuple that a plain frame says it is of. The owner looks whether the frame is well-formed.
