@@ -19,7 +19,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench gates build release check bench-rig bench-capsule clean deps rust
+.PHONY: help demo test bench gates tune build release check bench-rig bench-capsule clean deps rust
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -40,6 +40,9 @@ gates: rust deps ## what must not get worse: instructions, heap and system calls
 	$(CARGO) bench -q -p gatun-bench --no-run --bench instructions --bench paired
 	@GATES='$(GATES)' $(CARGO) bench -q -p gatun-bench --bench instructions -- gate
 	@GATES='$(GATES)' benches/huge-pages.sh 300 $(CARGO) bench -q -p gatun-bench --bench paired -- gate
+
+tune: rust deps ## measure which prefetch hint and group suit this machine (20 minutes; VARIANTS="t1:8 t0:16")
+	@benches/tune.sh $(VARIANTS)
 
 build: rust deps ## a build for working on gatun
 	$(CARGO) build

@@ -3,7 +3,7 @@
 //! before, one of the loops is paired with itself, and when that is not 1.00 within 3 % there is no figure.
 //!
 //! `cargo bench -p gatun-bench --bench paired [-- PART ...]`, where a part is `10k`, `1M`, `10M`, `udp`, `6-to-6`, `6-to-4`,
-//! `together` or `two`; `gate` alone compares with `benches/gates.toml`.
+//! `together` or `two`; `gate` alone compares with `benches/gates.toml`, and `hits` are the hits of the first two.
 
 #[path = "paired/churn.rs"]
 mod churn;
@@ -32,10 +32,17 @@ fn main() {
     let run = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
     let eal = ring::start();
     println!("load {}; memory: {}", measure::load(), ring::memory());
-    if wanted.iter().any(|w| w == "gate") {
+    let alone = |part: &str| wanted.iter().any(|w| w == part);
+    if alone("gate") {
         return gate::run(&eal);
     }
     let mut r = Results::new("paired");
+    if alone("hits") {
+        for (connections, id) in [(10_000, "G1@10k"), (MILLION, "G1@1M")] {
+            hit::Gateway::new(&eal, Proto::Tcp, connections).share(&mut r, id);
+        }
+        return;
+    }
     let small = run("10k").then(|| ten_thousand(&eal, &mut r)).flatten();
     if run("1M") {
         million(&eal, &mut r);

@@ -115,11 +115,18 @@ def read(name):
     with open(f"{sys.argv[1]}/{name}.json") as file:
         return json.load(file)
 
-flood, honest, lcores = read("flood"), read("honest"), read("status")["lcores"]
+flood, honest, status = read("flood"), read("honest"), read("status")
+lcores = status["lcores"]
 pressed_out = [lcore["counters"].get("seats_from_half_open", 0) for lcore in lcores]
 late = honest["latency_us"]
 print(f"the flood: {flood['done_per_second']:,.0f} SYNs a second; half-open connections pressed out by worker: {pressed_out}")
 print(f"honest connections: {honest['done']:,} whole, {honest['lost']} lost; {late['p50']:.0f} us, 99.9 % {late['p99_9']:.0f} us")
 failed = honest["lost"] + honest["wrong"]
+if failed:
+    # A full queue of a device, say, because something else had the CPU meanwhile.
+    for lcore in lcores:
+        print(f"worker {lcore['id']}: {lcore['descheduled']} times descheduled, dropped {lcore['drops']}")
+    for port in status["ports"]:
+        print(f"port {port['name']}: {port['stats']}")
 sys.exit(0 if failed == 0 and min(pressed_out) > 0 else 1)
 PYTHON

@@ -44,11 +44,28 @@ impl Memory for Heap {
     }
 }
 
-/// Asks the core to load the line of `slice[index]`; an index out of bounds does no harm.
+/// How lines are asked for: `GATUN_PREFETCH` when gatun is built, one of `t0`, `t1` (the default) and `nta`. `make tune`
+/// measures them all on a machine.
 ///
-/// Into the second level of its cache. A burst asks for more lines at once than the first level can wait for (24 on Zen 4), and
-/// what comes on top seems to be lost there, and waited for when it is used. With a million connections a hit took 145 ticks of the
-/// time-stamp counter when connections were asked for into the first level, and 98 into the second.
+/// `t1` is into the second level of the cache. A burst asks for more lines at once than the first level can wait for (24 on
+/// Zen 4), and what comes on top seems to be lost there, and waited for when it is used. With a million connections a hit took
+/// 145 ticks of the time-stamp counter when connections were asked for into the first level, and 98 into the second.
+#[cfg(target_arch = "x86_64")]
+const HINT: i32 = {
+    use core::arch::x86_64::{_MM_HINT_NTA, _MM_HINT_T0, _MM_HINT_T1};
+    let asked = match option_env!("GATUN_PREFETCH") {
+        Some(hint) => hint.as_bytes(),
+        None => b"t1",
+    };
+    match asked {
+        b"t0" => _MM_HINT_T0,
+        b"t1" => _MM_HINT_T1,
+        b"nta" => _MM_HINT_NTA,
+        _ => panic!("GATUN_PREFETCH is one of t0, t1 and nta"),
+    }
+};
+
+/// Asks the core to load the line of `slice[index]`; an index out of bounds does no harm.
 #[inline(always)]
 #[allow(unsafe_code)]
 pub fn prefetch<T>(slice: &[T], index: usize) {
@@ -56,7 +73,7 @@ pub fn prefetch<T>(slice: &[T], index: usize) {
     {
         let item = slice.as_ptr().wrapping_add(index);
         // SAFETY: a prefetch reads nothing, has no effect on memory, and faults for no address.
-        unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T1 }>(item.cast()) };
+        unsafe { core::arch::x86_64::_mm_prefetch::<HINT>(item.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (slice, index);

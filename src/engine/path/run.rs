@@ -5,13 +5,20 @@ use super::hit::hit;
 use super::parse::Head;
 use crate::addr::PortId;
 use crate::conn::Table;
-use crate::frame::Buffer;
+use crate::frame::{BURST, Buffer};
 use crate::shard::Tables;
 use crate::time::Tick;
 use crate::wire::ethernet;
 
-/// So many packets before its turn, the counters of a packet's server are loaded.
-pub(super) const AHEAD: usize = 8;
+/// So many packets before its turn, the counters of a packet's server are loaded: `GATUN_AHEAD` when gatun is built, from 1 to
+/// 64; 8 if nothing is said. `make tune` measures some on a machine.
+pub(super) const AHEAD: usize = match option_env!("GATUN_AHEAD") {
+    None => 8,
+    Some(ahead) => match usize::from_str_radix(ahead, 10) {
+        Ok(ahead) if 1 <= ahead && ahead <= BURST => ahead,
+        Ok(_) | Err(_) => panic!("GATUN_AHEAD is a number from 1 to 64"),
+    },
+};
 
 /// Frames from the front of a burst that were forwarded.
 #[derive(Clone, Copy, Debug)]
