@@ -1,11 +1,13 @@
 //! Neighbours as 8-byte cells, shared by all lcores: MAC address, state and interface of a next hop.
 //!
 //! A cell has one writer, the master. A seat is claimed once, by whoever first needs the next hop (the master for
-//! configured ones, a worker for a client on its own link), and stays claimed for the run: connections hold its id.
+//! configured ones, a worker for a client on its own link), and stays claimed for the run: connections hold its id. Seats are
+//! found by hash, ids are given out in order: however large the table is, the cells of a few hundred next hops are a few
+//! kilobytes in one piece, of which every packet reads one.
 
 use crate::addr::{Addr, Be32, Be128, IfaceId, Mac, NeighborId};
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use zerocopy::FromZeros;
 
 /// What is known of a next hop.
@@ -74,16 +76,22 @@ type Cells = [AtomicU64; 1 << 16];
 #[derive(Debug)]
 pub struct Neighbors {
     names: Box<[Name]>,
+    /// By id, the seat plus 1; 0 for an id that nobody has.
+    seats: Box<[AtomicU32]>,
+    /// Ids given out.
+    given: AtomicU32,
     cells: Box<Cells>,
 }
 
-/// Whose a seat is. It is claimed by one exchange of `word`; the address of an IPv6 next hop is written after that, and its
-/// seat counts once [`READY`] is set.
+/// Whose a seat is. It is claimed by one exchange of `word`; id and address are written after that, and the seat counts once
+/// [`READY`] is set.
 #[derive(Debug, Default)]
 struct Name {
     /// [`CLAIMED`], [`READY`], [`IPV6`], the interface, and the IPv4 address or 32 bits that stand for the IPv6 address.
     word: AtomicU64,
     v6: [AtomicU64; 2],
+    /// A [`NeighborId`].
+    id: AtomicU16,
 }
 
 const CLAIMED: u64 = 1 << 63;
@@ -121,20 +129,9 @@ impl Name {
         addr.v6().is_none_or(|a| self.v6() == a)
     }
 
-    /// Makes a free seat ours. False when another lcore was faster.
-    fn claim(&self, word: u64, addr: Addr) -> bool {
-        let claimed = match addr {
-            Addr::V4(_) => word,
-            Addr::V6(_) => word & !READY,
-        };
-        if self.word.compare_exchange(0, claimed, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            return false;
-        }
-        if let Addr::V6(a) = addr {
-            self.v6.iter().zip(a.raw()).for_each(|(half, value)| half.store(value, Ordering::Relaxed));
-            self.word.store(word, Ordering::Release);
-        }
-        true
+    /// The id of a finished seat.
+    fn id(&self) -> NeighborId {
+        NeighborId(self.id.load(Ordering::Relaxed))
     }
 }
 
@@ -144,7 +141,7 @@ impl Neighbors {
         let seats = seats.clamp(PROBES, 65_536).next_power_of_two();
         let names = (0..seats).map(|_| Name::default()).collect();
         let cells = Cells::new_box_zeroed().unwrap_or_else(|_| Box::new([const { AtomicU64::new(0) }; _]));
-        Neighbors { names, cells }
+        Neighbors { names, seats: (0..seats).map(|_| AtomicU32::new(0)).collect(), given: AtomicU32::new(0), cells }
     }
 
     /// How many seats there are.
@@ -152,7 +149,8 @@ impl Neighbors {
         self.names.len()
     }
 
-    fn seats(&self, word: u64) -> impl Iterator<Item = usize> {
+    /// Where a word may sit.
+    fn seats_for(&self, word: u64) -> impl Iterator<Item = usize> {
         let mask = self.names.len() - 1;
         let start = (mix(word) >> 40) as usize;
         (0..PROBES).map(move |i| (start + i) & mask)
@@ -161,12 +159,12 @@ impl Neighbors {
     /// The seat of a next hop, claimed if it had none. `None` when the table is full around it.
     pub fn claim(&self, iface: IfaceId, addr: Addr) -> Option<NeighborId> {
         let want = word(iface, addr);
-        for seat in self.seats(want) {
+        for seat in self.seats_for(want) {
             let name = &self.names[seat];
             let mut found = name.word();
             if found == 0 {
-                if name.claim(want, addr) {
-                    return Some(NeighborId(seat as u16));
+                if let Some(id) = self.sit(seat, want, addr) {
+                    return Some(id);
                 }
                 found = name.word();
             }
@@ -175,25 +173,45 @@ impl Neighbors {
                 return None;
             }
             if found == want && name.is(addr) {
-                return Some(NeighborId(seat as u16));
+                return Some(name.id());
             }
         }
         None
     }
 
+    /// Makes a free seat ours and gives it an id. `None` when another lcore was faster.
+    fn sit(&self, seat: usize, word: u64, addr: Addr) -> Option<NeighborId> {
+        let name = &self.names[seat];
+        name.word.compare_exchange(0, word & !READY, Ordering::AcqRel, Ordering::Acquire).ok()?;
+        if let Addr::V6(a) = addr {
+            name.v6.iter().zip(a.raw()).for_each(|(half, value)| half.store(value, Ordering::Relaxed));
+        }
+        // One for each seat: there are as many.
+        let id = self.given.fetch_add(1, Ordering::Relaxed);
+        name.id.store(id as u16, Ordering::Relaxed);
+        self.seats[id as usize].store(seat as u32 + 1, Ordering::Relaxed);
+        name.word.store(word, Ordering::Release);
+        Some(NeighborId(id as u16))
+    }
+
     /// The seat of a next hop, if it has one.
     pub fn find(&self, iface: IfaceId, addr: Addr) -> Option<NeighborId> {
         let want = word(iface, addr);
-        self.seats(want)
+        self.seats_for(want)
             .map(|seat| (seat, self.names[seat].word()))
             .take_while(|(_, found)| *found != 0)
             .find(|(seat, found)| *found == want && self.names[*seat].is(addr))
-            .map(|(seat, _)| NeighborId(seat as u16))
+            .map(|(seat, _)| self.names[seat].id())
+    }
+
+    /// The seat of an id: scattered, as it is found by hash.
+    pub fn seat(&self, id: NeighborId) -> Option<usize> {
+        self.seats.get(id.index())?.load(Ordering::Relaxed).checked_sub(1).map(|seat| seat as usize)
     }
 
     /// Interface and address of a seat, if it is claimed.
     pub fn owner(&self, id: NeighborId) -> Option<(IfaceId, Addr)> {
-        let name = self.names.get(id.index())?;
+        let name = self.names.get(self.seat(id)?)?;
         let word = name.word();
         let addr = if word & IPV6 == 0 { Addr::V4(Be32::from_raw(word as u32)) } else { Addr::V6(name.v6()) };
         (word & READY != 0).then_some((IfaceId((word >> 32) as u8), addr))
@@ -201,7 +219,7 @@ impl Neighbors {
 
     /// Every claimed seat.
     pub fn claimed(&self) -> impl Iterator<Item = (NeighborId, IfaceId, Addr)> + '_ {
-        (0..self.names.len()).filter_map(|i| {
+        (0..self.given.load(Ordering::Relaxed)).filter_map(|i| {
             let id = NeighborId(i as u16);
             self.owner(id).map(|(iface, addr)| (id, iface, addr))
         })
@@ -279,7 +297,7 @@ mod tests {
     fn a_full_table_gives_no_seat_and_keeps_what_it_has() {
         let n = Neighbors::new(64);
         for i in 0..64 {
-            assert!(n.claim(IfaceId(0), ip(i)).is_some());
+            assert_eq!(n.claim(IfaceId(0), ip(i)), Some(NeighborId(i as u16)), "cells are used from the first one on");
         }
         assert_eq!(n.claim(IfaceId(0), ip(64)), None);
         assert!((0..64).all(|i| n.find(IfaceId(0), ip(i)).is_some()));
@@ -316,6 +334,8 @@ mod tests {
             });
             assert!(seats.iter().all(|s| *s == seats[0]), "{seats:?}");
         }
+        let ids: Vec<u16> = n.claimed().map(|(id, ..)| id.0).collect();
+        assert_eq!(ids, (0..16).collect::<Vec<_>>());
         assert_eq!(n.claimed().count(), 16);
     }
 }

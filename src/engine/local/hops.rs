@@ -60,6 +60,8 @@ struct Entry {
     failed: bool,
     /// When something is due; `None` for a failed one that nobody needs.
     due: Option<Tick>,
+    /// How much longer than [`REACHABLE`] its answers are good, so that what was learnt together is not asked together.
+    spread: Ticks,
 }
 
 /// What a packet says of its sender's MAC address.
@@ -111,6 +113,7 @@ impl Hops {
 
     fn entry(&mut self, now: Tick, iface: IfaceId, addr: Addr) -> Option<(NeighborId, &mut Entry)> {
         let id = self.neighbors.claim(iface, addr)?;
+        let seat = self.neighbors.seat(id)?;
         let new = || Entry {
             kind: Kind::Learnt,
             iface,
@@ -120,6 +123,7 @@ impl Hops {
             settled: false,
             failed: false,
             due: Some(now),
+            spread: Ticks(seat as u32 % (REACHABLE.0 / 4)),
         };
         Some((id, self.entries.entry(id).or_insert_with(new)))
     }
@@ -154,8 +158,7 @@ impl Hops {
             return;
         }
         if claim.solicited {
-            // Spread over a quarter of the time, so that what was learnt together is not asked together.
-            entry.due = Some(now + REACHABLE + Ticks(u32::from(id.0) % (REACHABLE.0 / 4)));
+            entry.due = Some(now + REACHABLE + entry.spread);
         } else if changed || entry.mac.is_none() {
             entry.due = Some(now + DELAY);
         } else {
