@@ -94,7 +94,7 @@ for ((i = 0; ; i++)); do
 done
 
 # device NUMBER SOCKET
-device() { echo "net_virtio_user$1,path=$dir/$2,packed_vq=1,mrg_rxbuf=0,in_order=1,queue_size=1024"; }
+device() { echo "net_virtio_user$1,path=$dir/$2,packed_vq=1,mrg_rxbuf=0,in_order=1,queue_size=4096"; }
 vip=198.18.1.1:80
 "$bin/gatun-loadgen" conn --json --cpu 0 --rate "$honest" --warmup 1 --duration 20 --device "$(device 0 wan)" \
     --device "$(device 1 lan)" --clients 100.64.0.0/16 --vip $vip --servers 10.0.0.0/8 --routers 198.18.2.0/32 \
