@@ -29,15 +29,15 @@ const MILLION: usize = 1_000_000;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let run = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
+    let asked = |part: &str| wanted.iter().any(|w| w == part);
+    let run = |part: &str| wanted.is_empty() || asked(part);
     let eal = ring::start();
     println!("load {}; memory: {}", measure::load(), ring::memory());
-    let alone = |part: &str| wanted.iter().any(|w| w == part);
-    if alone("gate") {
+    if asked("gate") {
         return gate::run(&eal);
     }
     let mut r = Results::new("paired");
-    if alone("hits") {
+    if asked("hits") {
         for (connections, id) in [(10_000, "G1@10k"), (MILLION, "G1@1M")] {
             hit::Gateway::new(&eal, Proto::Tcp, connections).share(&mut r, id);
         }
