@@ -3,11 +3,14 @@
 #![cfg(feature = "dpdk")]
 
 use gatun_engine::testkit::World;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 const MACHINE: &str = r#"
 [eal]
@@ -209,10 +212,13 @@ impl Bed {
         counters[name].as_u64().unwrap_or_else(|| panic!("no counter {name}: {counters}"))
     }
 
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.gatun.id() as i32), signal).unwrap();
+    }
+
     /// Stops gatun, whose counters have to balance.
     fn finish(mut self) {
-        let pid = nix::unistd::Pid::from_raw(self.gatun.id() as i32);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
         assert!(self.gatun.wait().unwrap().success(), "the counters do not balance");
     }
 }
@@ -291,6 +297,32 @@ fn a_flood_opens_as_many_connections_as_it_says_it_sent_syns() {
         assert!(opened >= started, "{opened} of {started}, and the warm-up; {world:?}");
         bed.finish();
     }
+}
+
+#[test]
+fn clients_who_send_again_lose_nothing_while_the_gateway_stands_still() {
+    let bed = Bed::new(World::V4);
+    let output = std::thread::scope(|scope| {
+        let load = scope.spawn(|| bed.load("conn --rate 300 --repeat 2 --duration 6 --warmup 0"));
+        // From here on next hops are known, and what comes gets through.
+        while bed.counter("tx_sent") < 600 {
+            assert!(!load.is_finished(), "no connection got through");
+        }
+        bed.signal(Signal::SIGSTOP);
+        std::thread::sleep(Duration::from_millis(1_600));
+        bed.signal(Signal::SIGCONT);
+        load.join().unwrap()
+    });
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    // Both SYNs came through at last, and both were answered.
+    for some in ["repeated", "late", "done"] {
+        assert!(report[some].as_u64() > Some(0), "{some}: {report}");
+    }
+    for nothing in ["lost", "wrong", "unsent", "checksums_bad"] {
+        assert_eq!(report[nothing], 0, "{nothing}: {report}");
+    }
+    bed.finish();
 }
 
 #[test]

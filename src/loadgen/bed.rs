@@ -34,6 +34,8 @@ pub struct Tally {
     pub late: u64,
     /// RSTs that came.
     pub resets: u64,
+    /// SYNs and FINs that were sent again.
+    pub repeated: u64,
     /// Packets whose checksums were looked at, and were wrong.
     pub sampled: u64,
     /// See `sampled`.

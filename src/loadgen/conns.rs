@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The client's number is that of its connection, and the server knows from what is acknowledged where a connection
-//! stands: neither looks anything up.
+//! stands: neither looks anything up. A client may send again what nobody answers; a server answers what it is asked.
 
 use super::addresses::{Clients, Endpoint, Prefix, Services};
 use super::bed::{Bed, CLIENTS, Load, SERVERS, Traffic};
@@ -33,15 +33,24 @@ pub struct Conns {
     /// Numbers from here on are used, and again when all were.
     first: u32,
     count: u64,
+    /// How often a SYN or a FIN is sent again.
+    repeats: u32,
+}
+
+/// The number that the client's SYN has.
+#[inline(always)]
+fn client_seq(number: u32) -> u32 {
+    number.wrapping_mul(0x9E37_79B1)
 }
 
 impl Conns {
-    /// Of the clients from number `first` on.
+    /// Of the clients from number `first` on, who send a SYN or a FIN again that many times.
     pub fn new(
         bed: &Bed,
         (clients, services, servers): (Clients, Services, Option<Prefix>),
         first: u32,
         load: Load,
+        repeats: u32,
     ) -> Conns {
         let (clients_ends, servers_ends) = (bed.ends(CLIENTS), bed.ends(SERVERS));
         Conns {
@@ -54,6 +63,7 @@ impl Conns {
             back: Template::empty_tcp(servers_ends),
             first,
             count: (clients.count() - u64::from(first)).max(1),
+            repeats,
         }
     }
 
@@ -81,6 +91,20 @@ impl Conns {
             template.fill_tcp(packet.data_mut(), head.to, head.from, said, 0);
             bed.links[side].send(packet);
         }
+    }
+
+    /// Says again what is not answered.
+    fn repeat(&mut self, bed: &mut Bed, number: u32, stage: u32) {
+        let Some(packet) = bed.take(frame::LEAST) else { return };
+        let client = self.client_of(number);
+        let head = Head { from: self.services.of(client), to: self.clients.endpoint(client), proto: 6 };
+        let syn = Segment { seq: client_seq(number), ack: 0, flags: SYN };
+        let said = match stage {
+            ASKED => syn,
+            _ => Segment { seq: syn.seq.wrapping_add(1), ack: SERVER_SEQ.wrapping_add(1), flags: FIN | ACK },
+        };
+        self.say(bed, packet, head, said, CLIENTS);
+        bed.tally.repeated += 1;
     }
 }
 
@@ -123,6 +147,11 @@ impl Traffic for Conns {
                 self.window.back(number);
                 self.say(bed, packet, head, mine, CLIENTS);
             }
+            (CLOSING, SYN) if self.repeats > 0 => {
+                // The SYN was answered twice.
+                bed.tally.late += 1;
+                bed.give(packet);
+            }
             _ => bed.wrong("not what this connection waits for", packet),
         }
     }
@@ -163,7 +192,7 @@ impl Traffic for Conns {
             let Some(mut packet) = bed.take(self.there.size()) else { return };
             let number = self.window.leave(ASKED, at);
             let client = self.client_of(number);
-            let syn = Segment { seq: number.wrapping_mul(0x9E37_79B1), ack: 0, flags: SYN };
+            let syn = Segment { seq: client_seq(number), ack: 0, flags: SYN };
             let (from, to) = (self.clients.endpoint(client), self.services.of(client));
             self.there.fill_tcp(packet.data_mut(), from, to, syn, 0);
             bed.links[CLIENTS].send(packet);
@@ -172,6 +201,14 @@ impl Traffic for Conns {
     }
 
     fn look(&mut self, bed: &mut Bed) {
-        self.window.give_up(bed.now.saturating_sub(2 * tsc_hz()));
+        // RFC 6298, 2.1 and 5.5: again after a second, and then each time after twice as long.
+        let (now, hz) = (bed.now, tsc_hz());
+        let ago = |seconds: u64| now.saturating_sub(seconds * hz);
+        for time in 0..self.repeats {
+            while let Some((number, stage)) = self.window.overdue(time as usize, ago((2 << time) - 1)) {
+                self.repeat(bed, number, stage);
+            }
+        }
+        self.window.give_up(ago(2 << self.repeats));
     }
 }

@@ -36,6 +36,8 @@ pub struct Link {
     answers: Vec<Prefix>,
     /// Packets that the port took.
     pub sent: u64,
+    /// Packets that found no room even among those that wait for the port, and were thrown away.
+    pub unsent: u64,
     /// Bursts and packets received.
     pub bursts: u64,
     /// See `bursts`.
@@ -88,6 +90,7 @@ impl Link {
             own_ip: who.own_ip,
             answers: who.answers,
             sent: 0,
+            unsent: 0,
             bursts: 0,
             received: 0,
         })
@@ -110,8 +113,7 @@ impl Link {
     /// Sends a packet with the next burst.
     #[inline(always)]
     pub fn send(&mut self, packet: Mbuf) {
-        // What has no room any more is lost, and missed by whoever waits for it.
-        let _ = self.out.try_push(packet);
+        self.unsent += u64::from(self.out.try_push(packet).is_err());
         if self.out.len() >= self.burst {
             self.flush();
         }

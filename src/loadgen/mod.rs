@@ -122,8 +122,8 @@ pub fn run(mode: &Mode, stop: Arc<AtomicBool>) -> Result<Report, LoadError> {
             let traffic = Flows::new(&bed, tcp, whom, flows, &mode.frame_sizes(), load);
             measure(mode, &mut bed, traffic, |t| t.window.lost)
         }
-        Mode::Conn(_) => {
-            let traffic = Conns::new(&bed, whom, flows, load);
+        Mode::Conn(args) => {
+            let traffic = Conns::new(&bed, whom, flows, load, args.repeat);
             measure(mode, &mut bed, traffic, |t| t.window.lost)
         }
         Mode::Synflood(_) => {

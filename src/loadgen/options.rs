@@ -3,6 +3,7 @@
 use super::addresses::{Clients, Prefix, Services};
 use super::frame::{LEAST, MOST, Mac};
 use super::link::{Identity, WAITING};
+use super::window::TIMES;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -70,6 +71,10 @@ pub struct ConnArgs {
     /// Connections that are opened before, and stay.
     #[arg(long, default_value_t = 0)]
     pub live: u32,
+    /// How often a client sends a SYN or a FIN again that nobody answers: 1, 3, 7, ... seconds after the first SYN (RFC 6298),
+    /// as kernels do. With N times a connection is lost after 2^(N+1) seconds, or when 65,536 more were begun.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=TIMES as i64))]
+    pub repeat: u32,
     /// Those of all modes.
     #[command(flatten)]
     pub common: Common,

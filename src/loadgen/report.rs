@@ -50,6 +50,10 @@ pub struct Report {
     pub late: u64,
     /// RSTs.
     pub resets: u64,
+    /// SYNs and FINs that were sent again.
+    pub repeated: u64,
+    /// Packets that the generator threw away itself, as the gateway did not take them in time.
+    pub unsent: u64,
     /// Packets whose checksums were looked at.
     pub checksums_sampled: u64,
     /// Of these, wrong ones.
@@ -72,6 +76,7 @@ pub struct Report {
 pub struct Start {
     received: u64,
     bursts: u64,
+    unsent: u64,
     cpu: u64,
 }
 
@@ -79,12 +84,16 @@ impl Start {
     /// Now.
     pub fn now(bed: &Bed) -> Start {
         let (received, bursts) = counts(bed);
-        Start { received, bursts, cpu: on_cpu() }
+        Start { received, bursts, unsent: unsent(bed), cpu: on_cpu() }
     }
 }
 
 fn counts(bed: &Bed) -> (u64, u64) {
     bed.links.iter().fold((0, 0), |(r, b), l| (r + l.received, b + l.bursts))
+}
+
+fn unsent(bed: &Bed) -> u64 {
+    bed.links.iter().map(|l| l.unsent).sum()
 }
 
 /// Nanoseconds that this thread was on a CPU; 0 where the kernel does not say.
@@ -139,6 +148,8 @@ impl Report {
             wrong: t.wrong,
             late: t.late,
             resets: t.resets,
+            repeated: t.repeated,
+            unsent: unsent(bed) - start.unsent,
             checksums_sampled: t.sampled,
             checksums_bad: t.bad_checksums,
             first_wrong: t.first_wrong.clone(),
@@ -162,7 +173,10 @@ impl fmt::Display for Report {
         writeln!(f, "  {:>14.0} packets a second through the gateway, both directions", self.packets_per_second)?;
         writeln!(f, "  {:>14.0} {what} a second", self.done_per_second)?;
         writeln!(f, "  {:>14} of {} lost ({:.4} %), {} late", self.lost, self.started, self.lost_percent, self.late)?;
-        writeln!(f, "  {:>14} wrong, {} RSTs", self.wrong, self.resets)?;
+        writeln!(f, "  {:>14} wrong, {} RSTs, {} sent again", self.wrong, self.resets, self.repeated)?;
+        if self.unsent > 0 {
+            writeln!(f, "  {:>14} packets thrown away here: the gateway did not take them in time", self.unsent)?;
+        }
         writeln!(f, "  {:>14} checksums wrong of {} looked at", self.checksums_bad, self.checksums_sampled)?;
         if let Some(first) = &self.first_wrong {
             writeln!(f, "  {:>14} {first}", "first:")?;

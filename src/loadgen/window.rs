@@ -11,11 +11,16 @@ struct Slot {
     out: bool,
 }
 
+/// As many times a number can be [`Window::overdue`].
+pub const TIMES: usize = 5;
+
 /// The ring of those that are on their way.
 pub struct Window {
     slots: Box<[Slot]>,
     next: u32,
     oldest: u32,
+    /// Up to here numbers were looked at for the first time, the second, ...
+    looked: [u32; TIMES],
     /// How many are on their way.
     pub outstanding: u32,
     /// How many did not come back.
@@ -26,7 +31,7 @@ impl Window {
     /// Nothing is on its way; the first number is `first`.
     pub fn new(first: u32) -> Window {
         let slots = vec![Slot::default(); SLOTS].into_boxed_slice();
-        Window { slots, next: first, oldest: first, outstanding: 0, lost: 0 }
+        Window { slots, next: first, oldest: first, looked: [first; TIMES], outstanding: 0, lost: 0 }
     }
 
     /// The number that is given next.
@@ -66,6 +71,27 @@ impl Window {
     pub fn back(&mut self, number: u32) {
         self.slots[number as usize % SLOTS].out = false;
         self.outstanding -= 1;
+    }
+
+    /// The next that left before `limit` and is still out, and what was noted of it: each number once for each of [`TIMES`],
+    /// oldest first.
+    pub fn overdue(&mut self, time: usize, limit: u64) -> Option<(u32, u32)> {
+        let at = &mut self.looked[time];
+        if at.wrapping_sub(self.oldest) as usize > SLOTS {
+            // Those were given up meanwhile.
+            *at = self.oldest;
+        }
+        while *at != self.next {
+            let slot = &self.slots[*at as usize % SLOTS];
+            if slot.at >= limit {
+                break;
+            }
+            *at = at.wrapping_add(1);
+            if slot.out {
+                return Some((slot.number, slot.what));
+            }
+        }
+        None
     }
 
     /// What left before `limit` and did not come back by now is lost.
@@ -108,6 +134,23 @@ mod tests {
         assert_eq!(w.get(numbers[1]), None, "too late");
         w.give_up(100);
         assert_eq!((w.lost, w.outstanding), (7, 0));
+    }
+
+    #[test]
+    fn what_is_late_is_told_once_each_time() {
+        let mut w = Window::new(u32::MAX - 1);
+        let numbers: Vec<u32> = (0..6).map(|n| w.leave(100 + n, u64::from(n))).collect();
+        w.back(numbers[1]);
+        let told = |w: &mut Window, time, limit| -> Vec<(u32, u32)> {
+            std::iter::from_fn(|| w.overdue(time, limit)).collect()
+        };
+        assert_eq!(told(&mut w, 0, 3), [(numbers[0], 100), (numbers[2], 102)]);
+        assert_eq!(told(&mut w, 0, 4), [(numbers[3], 103)], "the others were told");
+        assert_eq!(told(&mut w, 1, 1), [(numbers[0], 100)], "for the second time");
+        w.give_up(3);
+        assert_eq!(told(&mut w, 1, 100), [(numbers[3], 103), (numbers[4], 104), (numbers[5], 105)], "not what is lost");
+        assert_eq!(told(&mut w, 0, 100), [(numbers[4], 104), (numbers[5], 105)]);
+        assert_eq!(told(&mut w, 0, 100), []);
     }
 
     #[test]
