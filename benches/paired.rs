@@ -3,7 +3,8 @@
 //! before, one of the loops is paired with itself, and when that is not 1.00 within 3 % there is no figure.
 //!
 //! `cargo bench -p gatun-bench --bench paired [-- PART ...]`, where a part is `10k`, `1M`, `10M`, `udp`, `6-to-6`, `6-to-4`,
-//! `together` or `two`; `gate` alone compares with `benches/gates.toml`, and `hits` are the hits of the first two.
+//! `together` or `two`; `gate` alone compares with `benches/gates.toml`, `hits` are the hits of the first two, and `churn` is
+//! what opens and ends of the second.
 
 #[path = "paired/churn.rs"]
 mod churn;
@@ -42,6 +43,9 @@ fn main() {
             hit::Gateway::new(&eal, Proto::Tcp, connections).share(&mut r, id);
         }
         return;
+    }
+    if asked("churn") {
+        return churn::run(&mut hit::Gateway::new(&eal, Proto::Tcp, MILLION), &mut r, "G3@1M");
     }
     let small = run("10k").then(|| ten_thousand(&eal, &mut r)).flatten();
     if run("1M") {

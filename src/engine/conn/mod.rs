@@ -577,13 +577,13 @@ impl<M: Memory> Conns<M> {
             self.wides[seat as usize] = Wide::of(&tuples());
             conn.flags |= flags::WIDE;
         }
-        self.sit((seat, kind), hashes, conn);
+        self.sit((seat, kind), hashes, &conn);
         Ok(ConnId(seat))
     }
 
     /// Puts a connection in a seat; its entries are in the index.
     #[inline(always)]
-    fn sit(&mut self, (seat, kind): (u32, usize), hashes: [u64; 2], conn: Conn) {
+    fn sit(&mut self, (seat, kind): (u32, usize), hashes: [u64; 2], conn: &Conn) -> &mut Conn {
         let ([client, reply], seats) = (hashes.map(mark), &mut self.seats[kind]);
         self.came[client.0] |= client.1;
         self.came[reply.0] |= reply.1;
@@ -592,7 +592,9 @@ impl<M: Memory> Conns<M> {
             None => seats.fresh += 1,
         }
         self.live += 1;
-        self.slab[seat as usize] = conn;
+        let place = &mut self.slab[seat as usize];
+        *place = *conn;
+        place
     }
 
     /// Room for a connection of IPv4, as long as no other key looks like that of the reply. The caller knows that there is no
@@ -619,13 +621,13 @@ impl<M: Memory> Conns<M> {
         Some([self.index.free(client)?, self.index.free(reply)?])
     }
 
-    /// Puts a connection with the hashes of its keys there.
+    /// Puts a connection with the hashes of its keys there, and gives it for what it lacks.
     #[inline(always)]
-    pub fn settle(&mut self, Room { seat, places: [client, reply] }: Room, hashes: [u64; 2], conn: Conn) {
+    pub fn settle(&mut self, Room { seat, places: [client, reply] }: Room, hashes: [u64; 2], conn: &Conn) -> &mut Conn {
         debug_assert!(conn.keys.iter().zip(hashes).all(|(key, hash)| self.hash(key) == hash && !self.exists(key)));
         self.index.fill(client, seat.0);
         self.index.fill(reply, seat.0 | DIR_BIT);
-        self.sit(seat, hashes, conn);
+        self.sit(seat, hashes, conn)
     }
 
     /// Takes a connection out. Its seat is free at once.
@@ -730,7 +732,7 @@ mod tests {
             if let Some(room) = conns.room(hashes[0], &spot) {
                 let mut conn = Conn::of(keys);
                 conn.set_state(State::Established);
-                conns.settle(room, hashes, conn);
+                conns.settle(room, hashes, &conn);
                 settled += 1;
             } else {
                 open(&mut conns, v4(100 + client)).unwrap();

@@ -138,8 +138,8 @@ fn stages<M: Memory>(
             match (found, expected.get(usize::from(n))) {
                 (Some(hit), _) => hit,
                 (None, None) => open::miss(shared, shard, now, frame, head, emit)?,
-                (None, Some(Expected { class, service, .. })) => {
-                    let asked = (&head.key.tuple4(), *class, *service);
+                (None, Some(expected)) => {
+                    let asked = (&head.key.tuple4(), expected.conn.class, expected.service);
                     let conn = open::open(shared, shard, now, frame, head, asked, emit)?;
                     let tables = shared.tables(&shard.stats);
                     if let Some(port) = hit::opened(&tables, &shard.conns, conn, frame, head) {

@@ -30,8 +30,8 @@ pub fn open<M: Memory, B: Buffer>(
     if shard.conns.may_have_come(head.hash) && shard.conns.find(head.hash, &head.key).is_some() {
         return None;
     }
-    let conn = expected.conn();
-    let way = Way::of(tables, &conn, Dir::In, head)?;
+    let conn = &expected.conn;
+    let way = Way::of(tables, conn, Dir::In, head)?;
     let bytes = buf.bytes_mut();
     let seq = match head.key.proto() {
         Proto::Tcp => Be32::read_from_bytes(bytes.get(SEQ..SEQ + 4)?).ok()?.host(),
@@ -40,7 +40,7 @@ pub fn open<M: Memory, B: Buffer>(
     shard.open_foreseen(shared, now, head.hash, seq, expected)?;
     let had = bytes.len();
     // Every plain frame is long enough; one that were not would take the rest of the whole way from here.
-    way.rewrite(&conn, Dir::In, bytes, head)?;
+    way.rewrite(conn, Dir::In, bytes, head)?;
     let len = ethernet::LEN + usize::from(head.ip_len);
     if had != len {
         let start = buf.frame().head;

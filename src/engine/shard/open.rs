@@ -40,21 +40,16 @@ pub struct Opening<'a> {
 /// A packet of IPv4 that may open a connection, and what will become of it if nothing comes in between.
 #[derive(Clone, Copy)]
 pub struct Expected<'a> {
+    /// The connection that it opens; all of it, but for its port and its times, once that is foreseen.
+    pub conn: Conn,
     /// The service that it asks for.
     pub service: &'a Service,
-    /// Its class.
-    pub class: Class,
     /// All of it is foreseen.
     pub whole: bool,
     /// The place of the server in `service.reals`.
     index: Option<u32>,
     /// The numbers that the local port is taken by.
     random: SplitMix,
-    /// Of the connection.
-    keys: [Key; 2],
-    deltas: [Delta; 2],
-    next_hops: [NeighborId; 2],
-    real: RealId,
     /// Of the key of the server's packets, and where its entry may stand in the index.
     hash: u64,
     spot: Spot,
@@ -64,31 +59,9 @@ impl<'a> Expected<'a> {
     /// A packet with this key, of which nothing else is foreseen yet.
     #[inline(always)]
     pub fn new(key: &Key, class: Class, service: &'a Service) -> Expected<'a> {
-        Expected {
-            service,
-            class,
-            whole: false,
-            index: None,
-            random: SplitMix(0),
-            keys: [*key, Key::EMPTY],
-            deltas: [Delta::ZERO; 2],
-            next_hops: [NeighborId(0); 2],
-            real: RealId(0),
-            hash: 0,
-            spot: Spot::default(),
-        }
-    }
-
-    /// The connection that it opens, once all of it is foreseen, but for its port and its times.
-    #[inline(always)]
-    pub fn conn(&self) -> Conn {
-        let mut conn = Conn::of(self.keys);
-        [conn.ip_delta, conn.l4_delta] = self.deltas;
-        conn.real = self.real;
-        conn.class = self.class;
-        conn.profile = self.service.profile;
-        conn.next_hops = self.next_hops;
-        conn
+        let mut conn = Conn::of([*key, Key::EMPTY]);
+        (conn.class, conn.profile) = (class, service.profile);
+        Expected { conn, service, whole: false, index: None, random: SplitMix(0), hash: 0, spot: Spot::default() }
     }
 }
 
@@ -124,11 +97,11 @@ impl<M: Memory> Shard<M> {
         let Some(real) = e.index.and_then(|index| e.service.reals.get(index as usize)) else { return };
         self.stats.prefetch(real.id);
         e.random = self.random.after(n);
-        let want = want(real, e.service, e.class, e.random.clone().next());
+        let want = want(real, e.service, e.conn.class, e.random.clone().next());
         self.ports.prefetch(&want);
         let Addr::V4(rip) = real.addr else { return };
         let Some((Lip { addr: Addr::V4(lip), .. }, lport)) = self.ports.guess(&shared.steer, &want) else { return };
-        let client = e.keys[0];
+        let client = e.conn.keys[0];
         let key = Key::v4(rip, lip, real.port, lport, client.proto());
         e.hash = self.conns.hash(&key);
         e.spot = self.conns.prefetch_insertion(e.hash, n);
@@ -136,9 +109,9 @@ impl<M: Memory> Shard<M> {
         let (Some(to_server), Some(to_client)) = (shared.known_hop(rip), shared.known_hop(client.src())) else {
             return;
         };
-        e.keys[1] = key;
-        e.deltas = deltas4(&client, &key.reversed());
-        (e.real, e.next_hops) = (real.id, [to_server, to_client]);
+        e.conn.keys[1] = key;
+        [e.conn.ip_delta, e.conn.l4_delta] = deltas4(&client, &key.reversed());
+        (e.conn.real, e.conn.next_hops) = (real.id, [to_server, to_client]);
         let strip = shared.snapshot().settings.syn_timestamps == SynTimestamps::Strip;
         e.whole = rip != lip && !strip && e.service.mss_clamp.is_none();
     }
@@ -172,31 +145,32 @@ impl<M: Memory> Shard<M> {
             return None;
         }
         let (id, state) = (room.id(), if tcp { State::SynRecv } else { State::Udp });
-        let mut conn = e.conn();
+        let deadline = now + shared.timeouts(&e.conn).first(state);
+        // The seat may still have a timer entry of before: it serves, unless it comes too late.
+        let old = conns.conn(id);
+        let filed = old.has(flags::FILED).then_some(old.filed);
+        if filed.is_some_and(|at| !deadline.reached(at)) {
+            return None;
+        }
+        let class = e.conn.class;
+        let lease = ports.take_guessed(&want(real, service, class, 0))?;
+        // From here on it opens.
+        sched.go_on(index, service);
+        random.next();
+        let filed = match filed {
+            Some(at) => Some(at),
+            None => wheel.file(id, deadline).ok().inspect(|_| self.filed += 1),
+        };
+        let conn = conns.settle(room, [hash, e.hash], &e.conn);
         conn.set_state(state);
-        conn.last_seen = now;
+        (conn.last_seen, conn.lease) = (now, lease);
+        if let Some(at) = filed {
+            (conn.filed, conn.flags) = (at, conn.flags | flags::FILED);
+        }
         if tcp {
             conn.expect_next(seq);
         }
-        // The seat may still have a timer entry of before: it serves, unless it comes too late.
-        let (old, deadline) = (*conns.conn(id), shared.first_deadline(&conn));
-        if old.has(flags::FILED) && !old.is_filed_by(deadline) {
-            return None;
-        }
-        // From here on it opens.
-        conn.lease = ports.take_guessed(&want(real, service, e.class, 0))?;
-        sched.go_on(index, service);
-        random.next();
-        if old.has(flags::FILED) {
-            conn.filed = old.filed;
-            conn.flags |= flags::FILED;
-        } else if let Ok(at) = wheel.file(id, deadline) {
-            conn.filed = at;
-            conn.flags |= flags::FILED;
-            self.filed += 1;
-        }
-        conns.settle(room, [hash, e.hash], conn);
-        pressed.count(e.class, State::None, state);
+        pressed.count(class, State::None, state);
         stats.lcore.count_state(State::None, state);
         stats.lcore.ports_unlisted.add(1);
         stats.lcore.conns_opened.add(1);
