@@ -4,8 +4,8 @@
 //! probed in line and moved back when one before them goes, so that there are no tombstones and a long life costs
 //! nothing. It never grows: at most three quarters of it are ever used.
 //!
-//! Keys that differ in their lowest three bits alone have their entries in one cache line: the classes of an endpoint are asked
-//! for in turn.
+//! Keys that differ in their lowest three bits alone begin to be searched in one cache line: the classes of an endpoint that is
+//! busy are asked for together.
 
 use crate::mem::{Memory, OutOfMemory, prefetch};
 
@@ -20,10 +20,16 @@ struct Entry {
 /// Entries in a cache line.
 const LINE: usize = 8;
 
+#[derive(Clone, Copy, zerocopy::FromZeros)]
+#[repr(C, align(64))]
+struct Line([Entry; LINE]);
+
+const _: () = assert!(size_of::<Line>() == 64);
+
 const EMPTY: Entry = Entry { hash: 0, seat: 0 };
 
 pub(super) struct Directory<M: Memory> {
-    entries: M::Slice<Entry>,
+    lines: M::Slice<Line>,
     len: usize,
     room: usize,
     /// Look-ups so far: tests bound what a call may cost.
@@ -43,9 +49,8 @@ pub(super) fn hash(key: u64) -> u32 {
 impl<M: Memory> Directory<M> {
     /// Room for `room` entries.
     pub(super) fn new(memory: &M, room: usize) -> Result<Self, OutOfMemory> {
-        let entries = memory.zeroed((room.saturating_add(room / 3) / LINE + 1).saturating_mul(LINE))?;
         Ok(Directory {
-            entries,
+            lines: memory.zeroed(room.saturating_add(room / 3) / LINE + 1)?,
             len: 0,
             room,
             #[cfg(test)]
@@ -56,7 +61,7 @@ impl<M: Memory> Directory<M> {
     /// Loads the entry where a search for this hash begins.
     #[inline(always)]
     pub(super) fn prefetch(&self, hash: u32) {
-        prefetch(&self.entries, self.home(hash));
+        prefetch(&self.lines, self.home(hash) / LINE);
     }
 
     /// The seat with this hash for which `same` holds.
@@ -86,7 +91,7 @@ impl<M: Memory> Directory<M> {
         while self.entry(at).seat != 0 {
             at = self.after(at);
         }
-        self.entries[at] = Entry { hash, seat: seat + 1 };
+        *self.entry_mut(at) = Entry { hash, seat: seat + 1 };
         self.len += 1;
         true
     }
@@ -111,11 +116,11 @@ impl<M: Memory> Directory<M> {
                 break;
             }
             if self.distance(self.home(entry.hash), at) >= self.distance(hole, at) {
-                self.entries[hole] = entry;
+                *self.entry_mut(hole) = entry;
                 hole = at;
             }
         }
-        self.entries[hole] = EMPTY;
+        *self.entry_mut(hole) = EMPTY;
     }
 
     #[cfg(test)]
@@ -125,21 +130,25 @@ impl<M: Memory> Directory<M> {
 
     #[inline(always)]
     fn entry(&self, at: usize) -> Entry {
-        self.entries.get(at).copied().unwrap_or(EMPTY)
+        self.lines.get(at / LINE).map_or(EMPTY, |line| line.0[at % LINE])
+    }
+    #[inline(always)]
+    fn entry_mut(&mut self, at: usize) -> &mut Entry {
+        &mut self.lines[at / LINE].0[at % LINE]
     }
     #[inline(always)]
     fn home(&self, hash: u32) -> usize {
-        let (line, lines) = (hash & !(LINE as u32 - 1), self.entries.len() / LINE);
-        ((u64::from(line) * lines as u64) >> 32) as usize * LINE + hash as usize % LINE
+        let line = hash & !(LINE as u32 - 1);
+        ((u64::from(line) * self.lines.len() as u64) >> 32) as usize * LINE + hash as usize % LINE
     }
     #[inline(always)]
     fn after(&self, at: usize) -> usize {
-        if at + 1 < self.entries.len() { at + 1 } else { 0 }
+        if at + 1 < self.lines.len() * LINE { at + 1 } else { 0 }
     }
     /// Steps from `from` to `to`, around the end.
     #[inline(always)]
     fn distance(&self, from: usize, to: usize) -> usize {
-        if to >= from { to - from } else { to + self.entries.len() - from }
+        if to >= from { to - from } else { to + self.lines.len() * LINE - from }
     }
 }
 
@@ -188,7 +197,7 @@ mod tests {
             for (key, seat) in model {
                 directory.remove(hash(key), seat);
             }
-            prop_assert!(directory.entries.iter().all(|e| *e == EMPTY));
+            prop_assert!(directory.lines.iter().flat_map(|line| line.0).all(|e| e == EMPTY));
         }
     }
 
@@ -200,7 +209,6 @@ mod tests {
             assert_eq!(homes[0] % LINE, 0);
             assert!(homes.iter().copied().eq(homes[0]..homes[0] + LINE));
         }
-        assert_eq!(directory.entries.len() % LINE, 0);
     }
 
     #[test]
@@ -212,7 +220,7 @@ mod tests {
         for key in keys {
             let mut directory = Directory::<Heap>::new(&Heap, ROOM as usize).unwrap();
             (0..ROOM).for_each(|n| assert!(directory.insert(hash(key(n)), n as u32)));
-            let entries = directory.entries.iter().enumerate().filter(|(_, e)| **e != EMPTY);
+            let entries = directory.lines.iter().flat_map(|line| line.0).enumerate().filter(|(_, e)| *e != EMPTY);
             let steps: usize = entries.map(|(at, e)| directory.distance(directory.home(e.hash), at)).sum();
             let each = steps as f64 / ROOM as f64;
             assert!(each < LINE as f64 / 2.0, "{each} steps");

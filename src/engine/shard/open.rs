@@ -149,7 +149,7 @@ impl<M: Memory> Shard<M> {
         // The seat may still have a timer entry of before: it serves, unless it comes too late.
         let old = conns.conn(id);
         let filed = old.has(flags::FILED).then_some(old.filed);
-        if filed.is_some_and(|at| !deadline.reached(at)) {
+        if filed.is_some() && !old.is_filed_by(deadline) {
             return None;
         }
         let class = e.conn.class;
