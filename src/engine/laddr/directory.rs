@@ -3,9 +3,6 @@
 //! An entry is 8 bytes, the hash and the seat; the key itself lies in the seat, and the caller compares it. Entries are
 //! probed in line and moved back when one before them goes, so that there are no tombstones and a long life costs
 //! nothing. It never grows: at most three quarters of it are ever used.
-//!
-//! Keys that differ in their lowest three bits alone begin to be searched in one cache line: the classes of an endpoint that is
-//! busy are asked for together.
 
 use crate::mem::{Memory, OutOfMemory, prefetch};
 
@@ -17,19 +14,10 @@ struct Entry {
     seat: u32,
 }
 
-/// Entries in a cache line.
-const LINE: usize = 8;
-
-#[derive(Clone, Copy, zerocopy::FromZeros)]
-#[repr(C, align(64))]
-struct Line([Entry; LINE]);
-
-const _: () = assert!(size_of::<Line>() == 64);
-
 const EMPTY: Entry = Entry { hash: 0, seat: 0 };
 
 pub(super) struct Directory<M: Memory> {
-    lines: M::Slice<Line>,
+    entries: M::Slice<Entry>,
     len: usize,
     room: usize,
     /// Look-ups so far: tests bound what a call may cost.
@@ -37,20 +25,19 @@ pub(super) struct Directory<M: Memory> {
     pub(super) finds: core::cell::Cell<u64>,
 }
 
-/// The hash of a key: one multiplication, folded, of what says the line, and the place in it. Keys are made of our own ids, so
-/// nobody can choose collisions.
+/// The hash of a key: one multiplication, folded. Keys are made of our own ids, so nobody can choose collisions.
 #[inline(always)]
 pub(super) fn hash(key: u64) -> u32 {
-    let (line, place) = (key / LINE as u64, key as u32 % LINE as u32);
-    let product = u128::from(line) * 0x9e37_79b9_7f4a_7c15;
-    ((product >> 64 ^ product) >> 32) as u32 & !(LINE as u32 - 1) | place
+    let product = u128::from(key) * 0x9e37_79b9_7f4a_7c15;
+    ((product >> 64 ^ product) >> 32) as u32
 }
 
 impl<M: Memory> Directory<M> {
     /// Room for `room` entries.
     pub(super) fn new(memory: &M, room: usize) -> Result<Self, OutOfMemory> {
+        let entries = memory.zeroed(room.saturating_add(room / 3).saturating_add(4))?;
         Ok(Directory {
-            lines: memory.zeroed(room.saturating_add(room / 3) / LINE + 1)?,
+            entries,
             len: 0,
             room,
             #[cfg(test)]
@@ -61,7 +48,7 @@ impl<M: Memory> Directory<M> {
     /// Loads the entry where a search for this hash begins.
     #[inline(always)]
     pub(super) fn prefetch(&self, hash: u32) {
-        prefetch(&self.lines, self.home(hash) / LINE);
+        prefetch(&self.entries, self.home(hash));
     }
 
     /// The seat with this hash for which `same` holds.
@@ -91,7 +78,7 @@ impl<M: Memory> Directory<M> {
         while self.entry(at).seat != 0 {
             at = self.after(at);
         }
-        *self.entry_mut(at) = Entry { hash, seat: seat + 1 };
+        self.entries[at] = Entry { hash, seat: seat + 1 };
         self.len += 1;
         true
     }
@@ -116,11 +103,11 @@ impl<M: Memory> Directory<M> {
                 break;
             }
             if self.distance(self.home(entry.hash), at) >= self.distance(hole, at) {
-                *self.entry_mut(hole) = entry;
+                self.entries[hole] = entry;
                 hole = at;
             }
         }
-        *self.entry_mut(hole) = EMPTY;
+        self.entries[hole] = EMPTY;
     }
 
     #[cfg(test)]
@@ -130,25 +117,20 @@ impl<M: Memory> Directory<M> {
 
     #[inline(always)]
     fn entry(&self, at: usize) -> Entry {
-        self.lines.get(at / LINE).map_or(EMPTY, |line| line.0[at % LINE])
-    }
-    #[inline(always)]
-    fn entry_mut(&mut self, at: usize) -> &mut Entry {
-        &mut self.lines[at / LINE].0[at % LINE]
+        self.entries.get(at).copied().unwrap_or(EMPTY)
     }
     #[inline(always)]
     fn home(&self, hash: u32) -> usize {
-        let line = hash & !(LINE as u32 - 1);
-        ((u64::from(line) * self.lines.len() as u64) >> 32) as usize * LINE + hash as usize % LINE
+        ((u64::from(hash) * self.entries.len() as u64) >> 32) as usize
     }
     #[inline(always)]
     fn after(&self, at: usize) -> usize {
-        if at + 1 < self.lines.len() * LINE { at + 1 } else { 0 }
+        if at + 1 < self.entries.len() { at + 1 } else { 0 }
     }
     /// Steps from `from` to `to`, around the end.
     #[inline(always)]
     fn distance(&self, from: usize, to: usize) -> usize {
-        if to >= from { to - from } else { to + self.lines.len() * LINE - from }
+        if to >= from { to - from } else { to + self.entries.len() - from }
     }
 }
 
@@ -197,33 +179,7 @@ mod tests {
             for (key, seat) in model {
                 directory.remove(hash(key), seat);
             }
-            prop_assert!(directory.lines.iter().flat_map(|line| line.0).all(|e| e == EMPTY));
-        }
-    }
-
-    #[test]
-    fn the_classes_of_an_endpoint_lie_in_the_lines_that_they_fill() {
-        let directory = Directory::<Heap>::new(&Heap, 1_000).unwrap();
-        for first in (0..4_096).step_by(LINE) {
-            let homes: Vec<usize> = (first..first + LINE as u64).map(|key| directory.home(hash(key))).collect();
-            assert_eq!(homes[0] % LINE, 0);
-            assert!(homes.iter().copied().eq(homes[0]..homes[0] + LINE));
-        }
-    }
-
-    #[test]
-    fn an_entry_of_a_full_directory_is_found_near_its_home() {
-        const ROOM: u64 = 60_000;
-        // All classes of some endpoints; one class of each of many; eight in a row of each.
-        let keys: [fn(u64) -> u64; 3] =
-            [|n| ((n / 128) << 32) + n % 128, |n| (n << 32) + n * 37 % 128, |n| ((n / 8) << 32) + 64 + n % 8];
-        for key in keys {
-            let mut directory = Directory::<Heap>::new(&Heap, ROOM as usize).unwrap();
-            (0..ROOM).for_each(|n| assert!(directory.insert(hash(key(n)), n as u32)));
-            let entries = directory.lines.iter().flat_map(|line| line.0).enumerate().filter(|(_, e)| *e != EMPTY);
-            let steps: usize = entries.map(|(at, e)| directory.distance(directory.home(e.hash), at)).sum();
-            let each = steps as f64 / ROOM as f64;
-            assert!(each < LINE as f64 / 2.0, "{each} steps");
+            prop_assert!(directory.entries.iter().all(|e| *e == EMPTY));
         }
     }
 
