@@ -37,8 +37,7 @@ bench: rust deps ## measure all that there is a goal for, and print how far it i
 
 # GATES=record: take what is found as the new measure.
 gates: rust deps ## what must not get worse: instructions, heap and system calls, work a turn, the share at 1 M connections
-	$(CARGO) bench -q -p gatun-bench --no-run --bench instructions --bench paired
-	@GATES='$(GATES)' $(CARGO) bench -q -p gatun-bench --bench instructions -- gate
+	@GATES='$(GATES)' benches/counts.sh gate
 	@GATES='$(GATES)' benches/huge-pages.sh 300 $(CARGO) bench -q -p gatun-bench --bench paired -- gate
 
 tune: rust deps ## measure which prefetch hint and group suit this machine (20 minutes; VARIANTS="t1:8 t0:16")

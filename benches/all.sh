@@ -8,20 +8,24 @@ trap 'exit 143' TERM
 readonly pages=1000
 
 failed=()
-# bench NAME [COMMAND...]: one of them, run by a command.
-bench() {
+# run NAME COMMAND...
+run() {
     local name=$1 start=$SECONDS
     shift
     printf '\n=== %s\n' "$name"
-    "$@" cargo bench -q -p gatun-bench --bench "$name" </dev/null || failed+=("$name")
+    "$@" </dev/null || failed+=("$name")
     echo "=== $name: $((SECONDS - start)) s"
+}
+# bench NAME [COMMAND...]: one of them, run by a command.
+bench() {
+    run "$1" "${@:2}" cargo bench -q -p gatun-bench --bench "$1"
 }
 
 echo "=== building"
 cargo bench -p gatun-bench --no-run </dev/null || exit 1
 out=${CARGO_TARGET_DIR:-target}/bench
-rm -f "$out"/{instructions,micro,control,paired,summary}.json
-bench instructions
+rm -f "$out"/{counts,micro,control,paired,summary}.json
+run counts benches/counts.sh
 bench micro
 bench control
 bench paired benches/huge-pages.sh "$pages"

@@ -1,278 +1,178 @@
-//! Instructions a packet, counted by callgrind: the turn of a lcore without DPDK's part of it, in bursts of 32.
+//! Instructions of a packet: turns of a lcore without DPDK's part of it, in bursts of 32, counted by callgrind; and what they
+//! take from the heap, counted by DHAT. Each count is a process of its own. Opening its connections and filling its frames
+//! are not in it; a count whose packets did not do what they are named for fails.
 //!
-//! The bench runs itself under valgrind. What it counts is [`counted_turn`] and what that calls; filling buffers is not in
-//! it. The profiles stay in `target/bench/callgrind`, one for each count; `callgrind_annotate FILE` reads them.
-//!
-//! `cargo bench -p gatun-bench --bench instructions [-- connections]`
+//! `benches/counts.sh` installs gungraun's runner in `target/tools/bin`, runs all counts, and says by `counts.rs` what they mean for
+//! goals and gates. With the runner in the PATH, one count alone and beside the last time:
+//! `cargo bench -p gatun-bench --bench instructions -- '**hit_tcp'`. The profiles stay in `target/gungraun`;
+//! `callgrind_annotate FILE` reads them.
 
-use gatun_bench::callgrind::Count;
-use gatun_bench::flow::{self, AnyFlow, Bytes, Flow, LEN};
-use gatun_bench::gates::Gates;
-use gatun_bench::gateway::Families;
-use gatun_bench::goals::Results;
-use gatun_bench::heap::{Buf, Pool};
-use gatun_bench::{callgrind, gateway};
-use gatun_engine::addr::{Be16, Be32, Dir, Family, LcoreId, Proto};
-use gatun_engine::conn::state::State;
-use gatun_engine::conn::{key::SplitMix, tuple::Tuple};
-use gatun_engine::frame::Buffer;
-use gatun_engine::lcore::{Batch, EXPIRE_BUDGET, Lcore, Source};
-use gatun_engine::mem::Heap;
-use gatun_engine::snapshot::Snapshot;
-use gatun_engine::time::{HZ, Tick, Ticks};
+// The macros of gungraun write functions without documentation.
+#![allow(missing_docs)]
+
+use gatun_bench::flow::Flow;
+use gatun_bench::heap::Buf;
+use gatun_bench::lone::{self, Gateway, PACKETS};
+use gatun_engine::addr::{Family, Proto};
+use gatun_engine::conn::{state::State, tuple::Tuple};
+use gatun_engine::lcore::{Batch, EXPIRE_BUDGET};
+use gatun_engine::stats::LcoreStats;
+use gatun_engine::verdict::{DropReason, PuntReason};
 use gatun_engine::wire::tcp::{ACK, FIN, RST, SYN};
-use std::hint::black_box;
-use std::sync::Arc;
+use gungraun::prelude::*;
+use gungraun::{Callgrind, Tool};
 
-const BURST: usize = 32;
-/// For each count.
-const PACKETS: usize = 500 * BURST;
-/// The size of the table when none is given.
+/// Connections that are there when packets of TCP over IPv4 are counted.
 const CONNECTIONS: usize = 1_000_000;
+/// The same for UDP and IPv6, and for the heap.
+const FEWER: usize = 100_000;
 
-fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let conns = args.iter().find_map(|n| n.replace('_', "").parse().ok()).unwrap_or(CONNECTIONS);
-    if args.iter().any(|a| a == "counted") {
-        return run(conns);
-    }
-    println!("... under callgrind, {conns} connections");
-    let counts = callgrind::count(&["counted", &conns.to_string()], "*counted_turn*", "*next_count*");
-    let each = |count: &Count| count.instructions as f64 / PACKETS as f64;
-    if args.iter().any(|a| a == "gate") {
-        let mut gates = Gates::read();
-        counts.iter().for_each(|count| gates.at_most(&count.name, each(count)));
-        gates.at_most("calls", calls(&counts[0]));
-        gates.at_most("entries", entries() as f64);
-        return gates.done();
-    }
-    let mut r = Results::new("instructions");
-    for count in &counts {
-        r.add(&count.name, Ok(each(count).into()), "instructions a packet or connection");
-    }
-    let how = "callgrind, turn and finish of a lcore in bursts of 32, without DPDK's part";
-    r.add("G10", Ok(each(&counts[0]).into()), how);
-    r.add("G10@calls", Ok(calls(&counts[0]).into()), how);
-    r.write();
+/// What grows by one with each packet that is counted.
+type Done = fn(&LcoreStats) -> u64;
+
+/// What is counted: so many turns.
+struct Work {
+    gateway: Gateway,
+    bursts: Vec<Batch<Buf>>,
+    done: Done,
+    before: u64,
 }
 
-/// System calls and functions of the heap on the path of a hit.
-fn calls(hits: &Count) -> f64 {
-    assert_eq!(hits.name, "hit-tcp");
-    hits.calls as f64 + hits.heap.len() as f64
-}
-
-/// Timer entries that a turn of 32 frames looks at when many are due: it ends that many connections.
-fn entries() -> u64 {
-    let mut gateway = Gateway::new(Proto::Udp, PACKETS);
-    let shared = &mut gateway.lcore.shared;
-    let mut snapshot = Snapshot::clone(shared.snapshot());
-    snapshot.profiles[0].set(State::Udp, 10);
-    shared.replace(Arc::new(snapshot));
-    gateway.open(PACKETS);
-    gateway.now = Tick(11 * HZ);
-    let elsewhere = Flow::of(&elsewhere(&gateway.clients(1)[0]), 0);
-    let template = gateway.template(0);
-    let mut batch: Batch<Buf> = (0..BURST).map(|_| gateway.filled(&template, &elsewhere)).collect();
-    counted_turn(&mut gateway.lcore, gateway.now, &mut gateway.pool, &mut batch);
-    gateway.lcore.shard.stats.lcore.conns_closed.value()
-}
-
-/// What is counted.
-#[inline(never)]
-fn counted_turn(lcore: &mut Lcore<Heap, Buf>, now: Tick, pool: &mut Pool, batch: &mut Batch<Buf>) {
-    lcore.turn(now, pool, batch, Source::Port);
-    lcore.finish(now, pool);
-}
-
-/// Here one count ends and the next begins.
-#[inline(never)]
-fn next_count(name: &str) {
-    println!("{}", black_box(name));
-}
-
-fn run(conns: usize) {
-    let mut tcp = Gateway::new(Proto::Tcp, conns);
-    let flows = tcp.open(conns);
-    next_count(callgrind::SETUP);
-    tcp.bursts(ACK, |i| flows[i % flows.len()]);
-    next_count("hit-tcp");
-    let opened = tcp.opened();
-    // To an address that is not ours, and of no connection.
-    let fresh = tcp.clients(PACKETS);
-    tcp.bursts(SYN, |i| Flow::of(&elsewhere(&fresh[i]), SYN));
-    next_count("miss-syn");
-    // To a port of ours without a service.
-    tcp.bursts(SYN, |i| Flow::of(&to_port(&fresh[i], 7), SYN));
-    next_count("miss-port");
-    tcp.bursts(ACK, |i| Flow::of(&fresh[i], ACK));
-    next_count("miss-ack");
-    assert_eq!(tcp.opened(), opened, "a miss opened a connection");
-    tcp.bursts(SYN, |i| Flow::of(&fresh[i], SYN));
-    next_count("open");
-    assert_eq!(tcp.opened() - opened, PACKETS as u64);
-    tcp.bursts(ACK, |i| Flow::of(&fresh[i], ACK));
-    next_count("establish");
-    tcp.bursts(RST | ACK, |i| Flow::of(&fresh[i], RST | ACK));
-    next_count("reset");
-    tcp.turns_later();
-    next_count("expire");
-    assert_eq!(tcp.lcore.shard.stats.lcore.conns_closed.value(), PACKETS as u64);
-    tcp.whole_connections();
-    tcp.check();
-    drop(tcp);
-
-    let mut udp = Gateway::new(Proto::Udp, conns / 10);
-    let flows = udp.open(conns / 10);
-    next_count(callgrind::SETUP);
-    udp.bursts(0, |i| flows[i % flows.len()]);
-    next_count("hit-udp");
-    udp.check();
-    drop(udp);
-
-    // Clients of IPv6, both directions mixed: servers of IPv6, then of IPv4.
-    for (name, servers) in [("hit-6-to-6", Family::V6), ("hit-6-to-4", Family::V4)] {
-        let mut wide = Gateway::of(Proto::Tcp, conns / 10, [Family::V6, servers]);
-        let flows = wide.open_any(conns / 10);
-        next_count(callgrind::SETUP);
-        wide.bursts_any(|i| flows[i % flows.len()]);
-        next_count(name);
-        wide.check();
+impl Work {
+    fn new(gateway: Gateway, bursts: Vec<Batch<Buf>>, done: Done) -> Box<Work> {
+        let before = done(gateway.stats());
+        Box::new(Work { gateway, bursts, done, before })
     }
 }
 
-struct Gateway {
-    lcore: Lcore<Heap, Buf>,
-    pool: Pool,
-    proto: Proto,
-    clients: u32,
-    random: SplitMix,
-    now: Tick,
+/// Ends a count.
+fn check(work: Box<Work>) {
+    let stats = work.gateway.stats();
+    assert_eq!((work.done)(stats) - work.before, PACKETS as u64, "each packet did what it is counted for");
+    assert_eq!(stats.balance(), 0);
 }
 
-impl Gateway {
-    fn new(proto: Proto, conns: usize) -> Gateway {
-        Gateway::of(proto, conns, [Family::V4; 2])
-    }
+/// Packets of both directions of connections.
+fn hits(proto: Proto, conns: usize) -> Box<Work> {
+    let mut gateway = Gateway::new(proto, conns);
+    let flows = gateway.open(conns);
+    let flags = if proto == Proto::Tcp { ACK } else { 0 };
+    let frames = gateway.frames(flags, |i| flows[i % flows.len()]);
+    Work::new(gateway, frames, |stats| stats.tx_sent.value())
+}
 
-    fn of(proto: Proto, conns: usize, families: Families) -> Gateway {
-        let now = Tick(0);
-        let shared = gateway::shared_of(proto, 1, families);
-        let lcore = gateway::lcore(&Heap, LcoreId(0), conns + PACKETS, &shared, now);
-        Gateway { lcore, pool: Pool::new(3 * PACKETS), proto, clients: 0, random: SplitMix(5), now }
-    }
+/// Packets of both directions of clients of IPv6 with servers of a family.
+fn hits_wide(servers: Family) -> Box<Work> {
+    let mut gateway = Gateway::of(Proto::Tcp, FEWER, [Family::V6, servers]);
+    let flows = gateway.open_wide(FEWER);
+    let frames = gateway.frames_wide(|i| flows[i % flows.len()]);
+    Work::new(gateway, frames, |stats| stats.tx_sent.value())
+}
 
-    /// The tuples of clients that were not yet here.
-    fn clients(&mut self, n: usize) -> Vec<Tuple> {
-        let first = self.clients;
-        self.clients += n as u32;
-        (first..self.clients).map(|n| flow::client_key(n, self.proto, &mut self.random)).collect()
-    }
+/// Packets of no connection, made of those of clients that are not yet known.
+fn misses(flags: u8, to: fn(&Tuple) -> Tuple, done: Done) -> Box<Work> {
+    let (mut gateway, clients) = gateway_and_clients();
+    let frames = gateway.frames(flags, |i| Flow::of(&to(&clients[i]), flags));
+    Work::new(gateway, frames, done)
+}
 
-    fn open(&mut self, conns: usize) -> Vec<Flow> {
-        let clients = self.clients(conns);
-        let opened = flow::open(&mut self.lcore, |_| self.now, clients.into_iter(), Buf::new);
-        assert_eq!(opened.len(), conns, "every client has its connection");
-        flow::shuffled(&opened)
-    }
+/// Some of them are answered: so many as the limit allows.
+fn without_service(stats: &LcoreStats) -> u64 {
+    stats.punt(PuntReason::NoService).value() + stats.drop(DropReason::LimitNoService).value()
+}
 
-    fn open_any(&mut self, conns: usize) -> Vec<AnyFlow> {
-        let clients: Vec<Tuple> = self.clients(conns).iter().map(flow::six).collect();
-        let opened = flow::open(&mut self.lcore, |_| self.now, clients.into_iter(), Buf::new);
-        assert_eq!(opened.len(), conns, "every client has its connection");
-        flow::in_random_order(&opened, |key| AnyFlow::of(key, ACK))
-    }
+/// One packet of many connections.
+struct Packet {
+    /// From the client.
+    client: bool,
+    flags: u8,
+}
 
-    fn opened(&self) -> u64 {
-        self.lcore.shard.stats.lcore.conns_opened.value()
-    }
+const fn client(flags: u8) -> Packet {
+    Packet { client: true, flags }
+}
+const fn server(flags: u8) -> Packet {
+    Packet { client: false, flags }
+}
 
-    /// Counts frames of the flows 0, 1, 2 ...
-    fn bursts(&mut self, flags: u8, flow: impl Fn(usize) -> Flow) {
-        let template =
-            flow::frame(&Tuple::new(Be32::new(0), Be32::new(0), Be16::new(0), Be16::new(0), self.proto), flags, 1);
-        for first in (0..PACKETS).step_by(BURST) {
-            let mut batch: Batch<Buf> = (first..first + BURST).map(|i| self.filled(&template, &flow(i))).collect();
-            counted_turn(&mut self.lcore, self.now, &mut self.pool, &mut batch);
-        }
-    }
+/// Connections that begin and end in order.
+const IN_ORDER: [Packet; 6] =
+    [client(SYN), server(SYN | ACK), client(ACK), client(FIN | ACK), server(FIN | ACK), client(ACK)];
+/// Those that a client resets.
+const RESET: [Packet; 3] = [client(SYN), client(ACK), client(RST | ACK)];
 
-    /// Counts the packets of connections that begin and end in order, but for those that are counted elsewhere.
-    fn whole_connections(&mut self) {
-        let clients = self.clients(PACKETS);
-        self.bursts(SYN, |i| Flow::of(&clients[i], SYN));
-        next_count(callgrind::SETUP);
-        let conns = &self.lcore.shard.conns;
-        let reply = |client| conns.find_tuple(client).map(|(id, _)| conns.tuple(id, Dir::Out)).expect("a connection");
-        let servers: Vec<Tuple> = clients.iter().map(reply).collect();
-        for (flags, from, name) in [
-            (SYN | ACK, &servers, "synack"),
-            (ACK, &clients, callgrind::SETUP),
-            (FIN | ACK, &clients, "fin"),
-            (FIN | ACK, &servers, "fin-back"),
-            (ACK, &clients, "last-ack"),
-        ] {
-            self.bursts(flags, |i| Flow::of(&from[i], flags));
-            next_count(name);
-        }
-        assert_eq!(self.lcore.shard.stats.lcore.state(State::TimeWait).value(), PACKETS as u64);
-    }
-
-    /// The same of either family; all of them hits.
-    fn bursts_any(&mut self, flow: impl Fn(usize) -> AnyFlow) {
-        let sent = self.lcore.shard.stats.lcore.tx_sent.value();
-        for first in (0..PACKETS).step_by(BURST) {
-            let mut batch: Batch<Buf> = Batch::new();
-            for flow in (first..first + BURST).map(&flow) {
-                let mut buf = self.pool.take();
-                let mut frame = buf.frame();
-                flow.write(frame.reset(flow.frame_len()).expect("room"));
-                let (head, len) = (frame.head, frame.len);
-                buf.commit(head, len);
-                batch.push(buf);
+/// The last of these packets of many new connections, after those before it.
+fn last_of(packets: &[Packet], done: Done) -> Box<Work> {
+    let (mut gateway, clients) = gateway_and_clients();
+    let mut frames = Vec::new();
+    for packet in packets {
+        gateway.turns(&mut frames);
+        frames = match packet.client {
+            true => gateway.frames_of(packet.flags, &clients),
+            false => {
+                let servers = gateway.servers(&clients);
+                gateway.frames_of(packet.flags, &servers)
             }
-            counted_turn(&mut self.lcore, self.now, &mut self.pool, &mut batch);
-        }
-        assert_eq!(self.lcore.shard.stats.lcore.tx_sent.value() - sent, PACKETS as u64);
+        };
     }
-
-    /// A frame of no flow.
-    fn template(&self, flags: u8) -> Bytes {
-        let nobody = Tuple::new(Be32::default(), Be32::default(), Be16::default(), Be16::default(), self.proto);
-        flow::frame(&nobody, flags, 1)
-    }
-
-    fn filled(&mut self, template: &Bytes, flow: &Flow) -> Buf {
-        let mut buf = self.pool.take();
-        let mut frame = buf.frame();
-        let bytes = frame.reset(LEN).expect("room");
-        bytes.copy_from_slice(template);
-        flow.write(bytes.try_into().expect("a whole frame"), self.proto);
-        let (head, len) = (frame.head, frame.len);
-        buf.commit(head, len);
-        buf
-    }
-
-    /// Counts turns without frames, eleven seconds later: reset connections are forgotten after ten.
-    fn turns_later(&mut self) {
-        self.now = self.now + Ticks(11 * HZ);
-        for _ in 0..PACKETS / EXPIRE_BUDGET + 1 {
-            counted_turn(&mut self.lcore, self.now, &mut self.pool, &mut Batch::new());
-        }
-    }
-
-    fn check(&self) {
-        assert_eq!(self.lcore.shard.stats.lcore.balance(), 0);
-    }
+    Work::new(gateway, frames, done)
 }
 
-/// The same to another port.
-fn to_port(client: &Tuple, port: u16) -> Tuple {
-    Tuple::new(client.src(), client.dst(), client.sport(), Be16::new(port), client.proto())
+/// Turns without frames in which connections end that were reset.
+fn ends() -> Box<Work> {
+    let Work { mut gateway, mut bursts, .. } = *last_of(&RESET, |stats| stats.state(State::Close).value());
+    gateway.turns(&mut bursts);
+    gateway.later(11);
+    let turns = (0..PACKETS / EXPIRE_BUDGET + 1).map(|_| Batch::new()).collect();
+    Work::new(gateway, turns, |stats| stats.conns_closed.value())
 }
 
-/// The same to one of 256 addresses that nobody here has.
-fn elsewhere(key: &Tuple) -> Tuple {
-    let nobody = Be32::new(0xCB00_7100 + key.src().v4().map_or(0, Be32::host) % 256);
-    Tuple::new(key.src(), nobody, key.sport(), key.dport(), key.proto())
+fn gateway_and_clients() -> (Gateway, Vec<Tuple>) {
+    let mut gateway = Gateway::new(Proto::Tcp, CONNECTIONS);
+    gateway.open(CONNECTIONS);
+    let clients = gateway.clients(PACKETS);
+    (gateway, clients)
 }
+
+fn callgrind() -> LibraryBenchmarkConfig {
+    let mut config = LibraryBenchmarkConfig::default();
+    config.tool(Callgrind::with_args(["--collect-systime=yes", "--cache-sim=no"]));
+    config
+}
+
+fn dhat() -> LibraryBenchmarkConfig {
+    let mut config = LibraryBenchmarkConfig::default();
+    config.default_tool(Tool::DHAT);
+    config
+}
+
+#[library_benchmark(config = callgrind(), teardown = check)]
+#[bench::hit_tcp(hits(Proto::Tcp, CONNECTIONS))]
+#[bench::hit_udp(hits(Proto::Udp, FEWER))]
+#[bench::hit_6_to_6(hits_wide(Family::V6))]
+#[bench::hit_6_to_4(hits_wide(Family::V4))]
+#[bench::miss_syn(misses(SYN, lone::elsewhere, |stats| stats.drop(DropReason::NotLocal).value()))]
+#[bench::miss_port(misses(SYN, |client| lone::to_port(client, 7), without_service))]
+#[bench::miss_ack(misses(ACK, Tuple::clone, |stats| stats.drop(DropReason::TcpNoConnection).value()))]
+#[bench::open(last_of(&IN_ORDER[..1], |stats| stats.conns_opened.value()))]
+#[bench::synack(last_of(&IN_ORDER[..2], |stats| stats.tx_sent.value()))]
+#[bench::establish(last_of(&RESET[..2], |stats| stats.state(State::Established).value()))]
+#[bench::fin(last_of(&IN_ORDER[..4], |stats| stats.state(State::CloseWait).value()))]
+#[bench::fin_back(last_of(&IN_ORDER[..5], |stats| stats.state(State::TimeWait).value()))]
+#[bench::last_ack(last_of(&IN_ORDER, |stats| stats.tx_sent.value()))]
+#[bench::reset(last_of(&RESET, |stats| stats.state(State::Close).value()))]
+#[bench::expire(ends())]
+fn turns(mut work: Box<Work>) -> Box<Work> {
+    work.gateway.turns(&mut work.bursts);
+    work
+}
+
+#[library_benchmark(config = dhat(), teardown = check)]
+#[bench::hit_tcp(hits(Proto::Tcp, FEWER))]
+fn heap(mut work: Box<Work>) -> Box<Work> {
+    work.gateway.turns(&mut work.bursts);
+    work
+}
+
+library_benchmark_group!(name = counts, benchmarks = [turns, heap]);
+main!(library_benchmark_groups = counts);

@@ -1,11 +1,11 @@
 //! What the benches share: the gateway that all of them measure, its flows, and how a figure is taken.
 
-pub mod callgrind;
 pub mod flow;
 pub mod gates;
 pub mod gateway;
 pub mod goals;
 pub mod heap;
+pub mod lone;
 pub mod measure;
 pub mod memory;
 pub mod near;
