@@ -2,11 +2,15 @@
 
 #![cfg(feature = "dpdk")]
 
+#[path = "support/process.rs"]
+mod process;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const CONFIG: &str = r#"
@@ -65,18 +69,7 @@ impl Gateway {
         let device = std::process::id() % 100_000 * 100 + 50 + DEVICES.fetch_add(1, Ordering::Relaxed);
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("gatun.toml"), CONFIG.replace('N', &device.to_string())).unwrap();
-        let path = |name: &str| dir.path().join(name);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gatun"));
-        command.arg("run").arg("--config").arg(path("gatun.toml")).arg("--socket").arg(path("gatun.sock"));
-        let mut child = command.arg("--state").arg(path("state")).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut heard = String::new();
-        let ready = log.by_ref().any(|line| {
-            heard += &format!("{line}\n");
-            line.contains("ready after")
-        });
-        assert!(ready, "gatun did not start:\n{heard}");
-        std::thread::spawn(move || log.for_each(drop));
+        let child = process::run(process::command(dir.path()), &Arc::default());
         Gateway { child, dir }
     }
 

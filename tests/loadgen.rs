@@ -2,14 +2,16 @@
 
 #![cfg(feature = "dpdk")]
 
+#[path = "support/process.rs"]
+mod process;
+
 use gatun_engine::testkit::World;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::{Child, Command, Output};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const MACHINE: &str = r#"
@@ -160,28 +162,9 @@ impl Bed {
     fn new(world: World) -> Bed {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().unwrap();
-        let config = dir.path().join("gatun.toml");
-        let text = format!("{MACHINE}{}", Net::of(world).config);
-        std::fs::write(&config, text.replace("DIR", dir.path().to_str().unwrap())).unwrap();
-        let mut gatun = Command::new(env!("CARGO_BIN_EXE_gatun"))
-            .arg("run")
-            .arg("--config")
-            .arg(&config)
-            .arg("--socket")
-            .arg(dir.path().join("gatun.sock"))
-            .arg("--state")
-            .arg(dir.path().join("state"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(gatun.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut said = String::new();
-        let ready = log.by_ref().any(|line| {
-            said += &format!("{line}\n");
-            line.contains("ready after")
-        });
-        assert!(ready, "gatun did not start:\n{said}");
-        std::thread::spawn(move || log.for_each(drop));
+        let text = format!("{MACHINE}{}", Net::of(world).config).replace("DIR", dir.path().to_str().unwrap());
+        std::fs::write(dir.path().join("gatun.toml"), text).unwrap();
+        let gatun = process::run(process::command(dir.path()), &Arc::default());
         Bed { world, dir, gatun, _turn: turn }
     }
 

@@ -1,19 +1,18 @@
 //! A running gateway, and the plainest HTTP to ask it.
 
+use crate::process::{command, run};
 use gatun::api::tokens::{self, Role};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 pub(crate) const CONFIG: &str = r#"
@@ -157,33 +156,6 @@ impl Drop for Gateway {
 
 pub(crate) fn config(extra: &str, device: u32) -> String {
     format!("{extra}\n{}", CONFIG.replace('N', &device.to_string()))
-}
-
-/// `gatun run` with the files of a directory.
-pub(crate) fn command(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gatun"));
-    command.arg("run").arg("--config").arg(dir.join("gatun.toml")).arg("--socket").arg(dir.join("gatun.sock"));
-    // Whatever the tests run under, the gateway's standard error is a pipe.
-    command.arg("--state").arg(dir.join("state")).env_remove("JOURNAL_STREAM").stderr(Stdio::piped());
-    command
-}
-
-/// Until it is ready. What it logs goes to `log`.
-pub(crate) fn run(mut command: Command, log: &Arc<Mutex<Vec<String>>>) -> Child {
-    let mut child = command.spawn().unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let (ready, is_ready) = channel();
-    let kept = log.clone();
-    thread::spawn(move || {
-        for line in lines {
-            if line.contains("ready after") {
-                let _ = ready.send(());
-            }
-            kept.lock().unwrap().push(line);
-        }
-    });
-    assert!(is_ready.recv().is_ok(), "gatun did not start:\n{}", log.lock().unwrap().join("\n"));
-    child
 }
 
 /// An answer.

@@ -1,6 +1,7 @@
 //! What the gateway says of itself: its log, who changed what, and its last words.
 
-use crate::gateway::{Gateway, WEB, command, config};
+use crate::gateway::{Gateway, WEB, config};
+use crate::process::{self, command};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::fstat;
@@ -75,7 +76,7 @@ fn as_json_every_line_is_an_object_from_the_first_to_the_last() {
     std::fs::write(dir.path().join("gatun.toml"), text).unwrap();
     let (log, mut command) = (Default::default(), command(dir.path()));
     command.args(["--log-format", "json"]);
-    let mut child = crate::gateway::run(command, &log);
+    let mut child = process::run(command, &log);
     let mut ctl = Command::new(env!("CARGO_BIN_EXE_gatunctl"));
     ctl.arg("--socket").arg(dir.path().join("gatun.sock")).args(["service", "delete", "tcp/198.18.1.100:80"]);
     assert!(ctl.output().unwrap().status.success());

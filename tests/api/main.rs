@@ -5,6 +5,8 @@
 mod capture;
 mod gateway;
 mod logs;
+#[path = "../support/process.rs"]
+mod process;
 mod spec;
 mod tls;
 

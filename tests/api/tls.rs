@@ -1,6 +1,7 @@
 //! TCP with TLS: who may speak to the gateway, and whom the clients take for it. Certificates are made for each test.
 
-use crate::gateway::{Gateway, command, config, tokens};
+use crate::gateway::{Gateway, config, tokens};
+use crate::process::command;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
