@@ -3,7 +3,7 @@
 
 use gatun_bench::gates::Gates;
 use gatun_bench::goals::Results;
-use gatun_bench::lone::{self, BURST, Gateway, PACKETS};
+use gatun_bench::lone::{self, Gateway, PACKETS};
 use gatun_engine::addr::Proto;
 use gatun_engine::conn::state::State;
 use gatun_engine::snapshot::Snapshot;
@@ -67,9 +67,8 @@ fn entries() -> u64 {
     shared.replace(Arc::new(snapshot));
     gateway.open(PACKETS);
     gateway.later(11);
-    let nobody = [lone::elsewhere(&gateway.clients(1)[0]); PACKETS];
-    let mut frames = gateway.frames_of(0, &nobody);
-    assert_eq!(frames[0].len(), BURST);
+    let nobody = lone::elsewhere(&gateway.clients(1)[0]);
+    let mut frames = gateway.frames(0, &[nobody]);
     gateway.turns(&mut frames[..1]);
     gateway.stats().conns_closed.value()
 }

@@ -4,10 +4,10 @@
 # version of gungraun itself, into target/tools when it is not there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-target=${CARGO_TARGET_DIR:-target}
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 
 version=$(sed -n '/^name = "gungraun"$/{n;s/^version = "\(.*\)"$/\1/p}' Cargo.lock)
-PATH=$PWD/$target/tools/bin:$PATH
+PATH=$target/tools/bin:$PATH
 if [ "$(gungraun-runner --version 2>/dev/null)" != "gungraun-runner $version" ]; then
     # Counts do not depend on how well it is optimised.
     cargo install -q --debug --locked --root "$target/tools" --version "$version" gungraun-runner

@@ -10,7 +10,6 @@
 // The macros of gungraun write functions without documentation.
 #![allow(missing_docs)]
 
-use gatun_bench::flow::Flow;
 use gatun_bench::heap::Buf;
 use gatun_bench::lone::{self, Gateway, PACKETS};
 use gatun_engine::addr::{Family, Proto};
@@ -53,26 +52,22 @@ fn check(work: Box<Work>) {
 }
 
 /// Packets of both directions of connections.
-fn hits(proto: Proto, conns: usize) -> Box<Work> {
-    let mut gateway = Gateway::new(proto, conns);
-    let flows = gateway.open(conns);
-    let flags = if proto == Proto::Tcp { ACK } else { 0 };
-    let frames = gateway.frames(flags, |i| flows[i % flows.len()]);
+fn hits(mut gateway: Gateway, conns: usize) -> Box<Work> {
+    let keys = gateway.open(conns);
+    let frames = gateway.frames(ACK, &keys);
     Work::new(gateway, frames, |stats| stats.tx_sent.value())
 }
 
-/// Packets of both directions of clients of IPv6 with servers of a family.
+/// The same of clients of IPv6 with servers of a family.
 fn hits_wide(servers: Family) -> Box<Work> {
-    let mut gateway = Gateway::of(Proto::Tcp, FEWER, [Family::V6, servers]);
-    let flows = gateway.open_wide(FEWER);
-    let frames = gateway.frames_wide(|i| flows[i % flows.len()]);
-    Work::new(gateway, frames, |stats| stats.tx_sent.value())
+    hits(Gateway::of(Proto::Tcp, FEWER, [Family::V6, servers]), FEWER)
 }
 
 /// Packets of no connection, made of those of clients that are not yet known.
 fn misses(flags: u8, to: fn(&Tuple) -> Tuple, done: Done) -> Box<Work> {
     let (mut gateway, clients) = gateway_and_clients();
-    let frames = gateway.frames(flags, |i| Flow::of(&to(&clients[i]), flags));
+    let keys: Vec<Tuple> = clients.iter().map(to).collect();
+    let frames = gateway.frames(flags, &keys);
     Work::new(gateway, frames, done)
 }
 
@@ -107,13 +102,8 @@ fn last_of(packets: &[Packet], done: Done) -> Box<Work> {
     let mut frames = Vec::new();
     for packet in packets {
         gateway.turns(&mut frames);
-        frames = match packet.client {
-            true => gateway.frames_of(packet.flags, &clients),
-            false => {
-                let servers = gateway.servers(&clients);
-                gateway.frames_of(packet.flags, &servers)
-            }
-        };
+        let servers = if packet.client { Vec::new() } else { gateway.servers(&clients) };
+        frames = gateway.frames(packet.flags, if packet.client { &clients } else { &servers });
     }
     Work::new(gateway, frames, done)
 }
@@ -147,8 +137,8 @@ fn dhat() -> LibraryBenchmarkConfig {
 }
 
 #[library_benchmark(config = callgrind(), teardown = check)]
-#[bench::hit_tcp(hits(Proto::Tcp, CONNECTIONS))]
-#[bench::hit_udp(hits(Proto::Udp, FEWER))]
+#[bench::hit_tcp(hits(Gateway::new(Proto::Tcp, CONNECTIONS), CONNECTIONS))]
+#[bench::hit_udp(hits(Gateway::new(Proto::Udp, FEWER), FEWER))]
 #[bench::hit_6_to_6(hits_wide(Family::V6))]
 #[bench::hit_6_to_4(hits_wide(Family::V4))]
 #[bench::miss_syn(misses(SYN, lone::elsewhere, |stats| stats.drop(DropReason::NotLocal).value()))]
@@ -168,7 +158,7 @@ fn turns(mut work: Box<Work>) -> Box<Work> {
 }
 
 #[library_benchmark(config = dhat(), teardown = check)]
-#[bench::hit_tcp(hits(Proto::Tcp, FEWER))]
+#[bench::hit_tcp(hits(Gateway::new(Proto::Tcp, FEWER), FEWER))]
 fn heap(mut work: Box<Work>) -> Box<Work> {
     work.gateway.turns(&mut work.bursts);
     work

@@ -209,6 +209,20 @@ pub fn client_key(n: u32, proto: Proto, random: &mut SplitMix) -> Tuple {
     Tuple::new(addr, vip, port, vport, proto)
 }
 
+/// Makes a buffer the frame of this tuple, of either family.
+pub fn fill<B: Buffer>(buf: &mut B, key: &Tuple, flags: u8) {
+    let mut frame_of = |bytes: &[u8]| {
+        let mut frame = buf.frame();
+        frame.reset(bytes.len()).expect("room").copy_from_slice(bytes);
+        let (head, len) = (frame.head, frame.len);
+        buf.commit(head, len);
+    };
+    match key.family() {
+        Family::V4 => frame_of(&frame(key, flags, 1)),
+        Family::V6 => frame_of(&frame6(key, flags, 1)),
+    }
+}
+
 /// Opens connections by the packets of real handshakes, and gives the tuples of both directions of each. `now` gives the
 /// time of the next so many, `fresh` a buffer that came in by port 0.
 pub fn open<M: Memory, B: Buffer>(
@@ -225,11 +239,7 @@ pub fn open<M: Memory, B: Buffer>(
         let clients: Vec<Tuple> = keys.by_ref().take(BURST).collect();
         let now = now(clients.len());
         for flags in [SYN, ACK] {
-            let filled = |key: &Tuple| match key.family() {
-                Family::V4 => sink.filled(&frame(key, flags, 1)),
-                Family::V6 => sink.filled(&frame6(key, flags, 1)),
-            };
-            let mut batch: Batch<B> = clients.iter().map(filled).collect();
+            let mut batch: Batch<B> = clients.iter().map(|key| sink.filled(key, flags)).collect();
             lcore.turn(now, &mut sink, &mut batch, Source::Port);
             lcore.finish(now, &mut sink);
         }
@@ -265,12 +275,9 @@ struct Sink<B, F> {
 }
 
 impl<B: Buffer, F: FnMut() -> B> Sink<B, F> {
-    fn filled(&mut self, bytes: &[u8]) -> B {
+    fn filled(&mut self, key: &Tuple, flags: u8) -> B {
         let mut buf = self.spent.pop().unwrap_or_else(|| (self.fresh)());
-        let mut frame = buf.frame();
-        frame.reset(bytes.len()).expect("room").copy_from_slice(bytes);
-        let (head, len) = (frame.head, frame.len);
-        buf.commit(head, len);
+        fill(&mut buf, key, flags);
         buf
     }
 }
